@@ -1,0 +1,297 @@
+"""Runs without a full screen: progress bars on a terminal, plain lines elsewhere, JSON lines for programs."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from engine.errors import ExitCode, UsageError
+from engine.events import (
+    AnyEvent,
+    CheckpointSaved,
+    CommandDone,
+    Failed,
+    Finished,
+    Metrics,
+    Paused,
+    Phase,
+    Resumed,
+    RunStarted,
+    SnapshotTaken,
+    Step,
+    Stopped,
+    Warned,
+)
+from tui.text import plain
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+    from engine.launch import Run
+
+SECONDS_BETWEEN_STEP_LINES = 10.0
+
+
+def metrics_line(metrics: Metrics, seen: Metrics | None = None, unseen: Metrics | None = None) -> str:
+    """One line of scores, fit for a log or a screen reader."""
+    line = (
+        f"start {metrics.start_accuracy:.3f}  end {metrics.end_accuracy:.3f}"
+        f"  EM {metrics.exact_match:.1f}  F1 {metrics.f1:.1f}"
+    )
+    if metrics.loss is not None:
+        line += f"  loss {metrics.loss:.3f}"
+    for name, part in (("seen", seen), ("unseen", unseen)):
+        if part is not None:
+            line += f"  | {name} start {part.start_accuracy:.3f} end {part.end_accuracy:.3f}"
+    return line
+
+
+def event_line(event: AnyEvent) -> str | None:
+    """What happened, as one line of plain text; None for what is only progress."""
+    match event:
+        case RunStarted():
+            resumed = f", resumed at step {event.resumed_from_step}" if event.resumed_from_step is not None else ""
+            return (
+                f"{event.model} on {event.device} ({event.precision}), lr {event.lr:g}, "
+                f"{event.train_examples} train and {event.eval_examples} eval examples, "
+                f"{event.epochs} epochs = {event.total_steps} steps{resumed}"
+            )
+        case SnapshotTaken():
+            return f"{event.label:>10}  {metrics_line(event.metrics, event.seen, event.unseen)}"
+        case CheckpointSaved():
+            return f"saved {event.path}"
+        case CommandDone():
+            return f"{event.command}: {event.outcome}"
+        case Paused():
+            return f"paused at step {event.step}"
+        case Resumed():
+            return f"going on at step {event.step}"
+        case Warned():
+            return f"warning: {event.message} {event.hint}".rstrip()
+        case Finished():
+            return f"finished: {event.step} steps in {clock(event.seconds)}"
+        case Stopped():
+            return f"stopped at step {event.step}: {event.reason}; it can be resumed"
+        case Failed():
+            return f"failed: {event.message} {event.hint}".rstrip()
+        case Phase() | Step():
+            return None
+
+
+def clock(seconds: float) -> str:
+    """Seconds as h:mm:ss or m:ss."""
+    minutes, rest = divmod(max(0, round(seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def follow(run: Run, *, as_json: bool = False, owns_run: bool = True) -> int:
+    """Print a run's events until it ends; returns the run's exit code.
+
+    SIGINT and SIGTERM stop a run that this command started (`owns_run`), which then saves a checkpoint and
+    ends with 75; a second one leaves at once. A run that is only watched is left alone.
+    """
+    return asyncio.run(_follow(run, as_json=as_json, owns_run=owns_run))
+
+
+async def _follow(run: Run, *, as_json: bool, owns_run: bool) -> int:
+    loop = asyncio.get_running_loop()
+    leave = asyncio.Event()
+    asked = False
+
+    def interrupted() -> None:
+        nonlocal asked
+        if asked or not owns_run:
+            leave.set()
+            return
+        asked = True
+        run.stop()
+        print("stopping after this step, saving a checkpoint; again to leave at once", file=sys.stderr)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, interrupted)
+
+    if not as_json:
+        print(f"run {plain(str(run.path))}", flush=True)
+    printer = _JsonLines() if as_json else _Bars() if sys.stdout.isatty() else _Lines()
+    ending: AnyEvent | None = None
+    with printer:
+        reader = asyncio.create_task(_read(run, printer))
+        left = asyncio.create_task(leave.wait())
+        await asyncio.wait({reader, left}, return_when=asyncio.FIRST_COMPLETED)
+        left.cancel()
+        if reader.done():
+            ending = reader.result()
+        else:
+            reader.cancel()
+    match ending:
+        case Finished():
+            return int(ExitCode.OK)
+        case Stopped():
+            print(f"go on with it: bertqa-tui resume {plain(str(run.path))}", file=sys.stderr)
+            return int(ExitCode.STOPPED)
+        case Failed():
+            return event_exit_code(ending)
+        case _ if leave.is_set():
+            return int(ExitCode.STOPPED) if owns_run else int(ExitCode.OK)
+        case _:
+            print(f"bertqa-tui: the engine died; see {plain(str(run.path))}/engine.log", file=sys.stderr)
+            print(f"go on with it: bertqa-tui resume {plain(str(run.path))}", file=sys.stderr)
+            return int(ExitCode.RUN_FAILED)
+
+
+def event_exit_code(failed: Failed) -> int:
+    """The documented exit code a failure names; 1 where it names none of them."""
+    return failed.exit_code if failed.exit_code in {int(code) for code in ExitCode} else int(ExitCode.RUN_FAILED)
+
+
+async def _read(run: Run, printer: _Lines | _Bars | _JsonLines) -> AnyEvent | None:
+    ending: AnyEvent | None = None
+    async for event in run.events():
+        printer.show(event)
+        ending = event
+    return ending if isinstance(ending, Finished | Stopped | Failed) else None
+
+
+class _JsonLines:
+    """Every event as one JSON object a line."""
+
+    def __enter__(self) -> _JsonLines:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def show(self, event: AnyEvent) -> None:
+        sys.stdout.write(msgspec.json.encode(event).decode() + "\n")
+        sys.stdout.flush()
+
+
+class _Lines:
+    """A line for each thing that happened, and now and then one that tells how far training is."""
+
+    def __init__(self) -> None:
+        self._told_at = 0.0
+        self._phase = ""
+        self._total_steps = 0
+
+    def __enter__(self) -> _Lines:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def show(self, event: AnyEvent) -> None:
+        line = event_line(event)
+        if isinstance(event, RunStarted):
+            self._total_steps = event.total_steps
+        if isinstance(event, Phase) and (event.name, event.detail) != self._phase:
+            self._phase = (event.name, event.detail)
+            line = f"{event.name} {event.detail}".rstrip()
+        elif isinstance(event, Step) and time.monotonic() - self._told_at > SECONDS_BETWEEN_STEP_LINES:
+            self._told_at = time.monotonic()
+            line = (
+                f"step {event.step}/{self._total_steps}  epoch {event.epoch:.2f}  loss {event.loss:.3f}"
+                f"  {event.examples_per_second:.1f} examples/s"
+            )
+        if line is not None:
+            print(plain(line), flush=True)
+
+
+class _Bars:
+    """Progress bars of rich below the lines that scroll by."""
+
+    def __init__(self) -> None:
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self._progress: Progress = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}", markup=False),
+            refresh_per_second=2,
+        )
+        self._training: TaskID | None = None
+        self._phase: TaskID | None = None
+        self._total_steps = 0
+
+    def __enter__(self) -> _Bars:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def show(self, event: AnyEvent) -> None:
+        line = event_line(event)
+        if line is not None:
+            self._progress.console.print(plain(line), markup=False, highlight=False, soft_wrap=True)
+        match event:
+            case RunStarted():
+                self._total_steps = event.total_steps
+            case Phase(name="training") | Finished() | Stopped() | Failed():
+                self._drop_phase()
+            case Phase():
+                if self._phase is None:
+                    self._phase = self._progress.add_task("", total=None, note="")
+                self._progress.update(
+                    self._phase,
+                    description=plain(f"{event.name} {event.detail}".rstrip()),
+                    completed=event.done,
+                    total=event.total or None,
+                )
+            case Step():
+                if self._training is None:
+                    self._training = self._progress.add_task("training", total=self._total_steps, note="")
+                self._progress.update(
+                    self._training,
+                    completed=event.step,
+                    note=f"loss {event.loss:.3f}  {event.examples_per_second:.1f} examples/s",
+                )
+            case _:
+                pass
+
+    def _drop_phase(self) -> None:
+        if self._phase is not None:
+            self._progress.remove_task(self._phase)
+            self._phase = None
+
+
+def send_and_wait(path: Path, command: str, *, seconds: float = 30.0) -> int:
+    """Send a command to the live run at `path` and print what became of it.
+
+    Raises UsageError when no engine is alive there, or none answers in time.
+    """
+    from engine.launch import attach
+    from engine.run import RunDir, is_live, send_command
+
+    run = attach(path)
+    if not is_live(RunDir(path)):
+        hint = "Go on with it: bertqa-tui resume." if command != "resume" else ""
+        raise UsageError(f"{path}: no engine is at work on this run.", hint=hint)
+    ident = send_command(RunDir(path), command)
+
+    async def answer() -> str | None:
+        async for event in run.events():
+            if isinstance(event, CommandDone) and event.id == ident:
+                return event.outcome
+        return None
+
+    async def bounded() -> str | None:
+        return await asyncio.wait_for(answer(), seconds)
+
+    try:
+        outcome = asyncio.run(bounded())
+    except TimeoutError:
+        raise UsageError(
+            f"{path}: the engine has not answered within {seconds:.0f} s.", hint="It may be in a long step."
+        ) from None
+    print(plain(f"{command}: {outcome or 'the run ended first'}"))
+    return int(ExitCode.OK)
