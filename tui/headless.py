@@ -56,7 +56,8 @@ def event_line(event: AnyEvent) -> str | None:
     """What happened, as one line of plain text; None for what is only progress."""
     match event:
         case RunStarted():
-            resumed = f", resumed at step {event.resumed_from_step}" if event.resumed_from_step is not None else ""
+            from_step = event.resumed_from_step
+            resumed = "" if from_step is None else f", resumed at step {from_step}"
             return (
                 f"{event.model} on {event.device} ({event.precision}), lr {event.lr:g}, "
                 f"{event.train_examples} train and {event.eval_examples} eval examples, "
@@ -148,7 +149,8 @@ async def _follow(run: Run, *, as_json: bool, owns_run: bool) -> int:
 
 def event_exit_code(failed: Failed) -> int:
     """The documented exit code a failure names; 1 where it names none of them."""
-    return failed.exit_code if failed.exit_code in {int(code) for code in ExitCode} else int(ExitCode.RUN_FAILED)
+    known = failed.exit_code in {int(code) for code in ExitCode}
+    return failed.exit_code if known else int(ExitCode.RUN_FAILED)
 
 
 async def _read(run: Run, printer: _Lines | _Bars | _JsonLines) -> AnyEvent | None:
