@@ -16,9 +16,7 @@ class RunConfig(Struct, frozen=True, kw_only=True):
     """One fine-tuning. Names follow Hugging Face's where they have one; descriptions are the CLI's help."""
 
     dataset: Annotated[str, Meta(description="SQuAD-style file to learn from", min_length=1)]
-    eval: Annotated[
-        str | None, Meta(description="file of evaluation examples (else the file's own split)")
-    ] = None
+    eval: Annotated[str | None, Meta(description="file of evaluation examples (else the file's own split)")] = None
     eval_fraction: Annotated[
         float, Meta(description="share of passages held out where the file has no split", gt=0, lt=1)
     ] = 0.2
@@ -52,23 +50,21 @@ class RunConfig(Struct, frozen=True, kw_only=True):
     ] = "auto"
 
     probe: Annotated[str | None, Meta(description="id or question of the eval example to show first")] = None
-    early_snapshots: Annotated[
-        bool, Meta(description="snapshots at steps 1, 2, 4, 8 … of the first epoch")
-    ] = True
+    early_snapshots: Annotated[bool, Meta(description="snapshots at steps 1, 2, 4, 8 … of the first epoch")] = True
     snapshot_limit: Annotated[
         Annotated[int, Meta(ge=1)] | None,
         Meta(description="score at most this many eval examples, evenly sampled"),
     ] = None
-    keep_weights: Annotated[
-        Literal["all", "best", "last"], Meta(description="whose epochs' weights stay on disk")
-    ] = "best"
+    keep_weights: Annotated[Literal["all", "best", "last"], Meta(description="whose epochs' weights stay on disk")] = (
+        "best"
+    )
     checkpoint_minutes: Annotated[
         float, Meta(description="also save a resumable checkpoint this often inside an epoch", gt=0)
     ] = 10.0
 
-    run_dir: Annotated[
-        str | None, Meta(description="folder of this run (default: a new one in the runs folder)")
-    ] = None
+    run_dir: Annotated[str | None, Meta(description="folder of this run (default: a new one in the runs folder)")] = (
+        None
+    )
     runs_dir: Annotated[str | None, Meta(description="folder that holds all runs (default: ./runs)")] = None
 
 

@@ -1,0 +1,189 @@
+"""The only module that writes what must last: append a record, replace a file, fsync a folder.
+
+A file that was replaced is whole under its old or its new content, never torn; a record that was appended
+is whole or absent. Every system call goes through `operations`, so that a test can make the N-th one fail.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from engine.errors import WriteError
+
+NO_FOLLOW = os.O_NOFOLLOW | os.O_CLOEXEC
+PRIVATE_FILE, PRIVATE_FOLDER = 0o600, 0o700
+
+
+class Operations:
+    """The system calls by which data reaches the disk."""
+
+    def open(self, path: Path, flags: int) -> int:
+        return os.open(path, flags | NO_FOLLOW, PRIVATE_FILE)
+
+    def write(self, fd: int, data: bytes | memoryview) -> int:
+        return os.write(fd, data)
+
+    def fsync(self, fd: int) -> None:
+        os.fsync(fd)
+
+    def truncate(self, fd: int, size: int) -> None:
+        os.ftruncate(fd, size)
+
+    def rename(self, old: Path, new: Path) -> None:
+        os.rename(old, new)
+
+    def unlink(self, path: Path) -> None:
+        os.unlink(path)
+
+    def mkdir(self, path: Path) -> None:
+        os.mkdir(path, PRIVATE_FOLDER)
+
+
+operations = Operations()
+
+
+@contextmanager
+def told_as_write_error(path: Path) -> Iterator[None]:
+    """Turn an OSError about `path` into a WriteError that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        hints = {
+            errno.ENOSPC: "The disk is full: make room, then resume the run.",
+            errno.EDQUOT: "Your quota is used up: make room, then resume the run.",
+            errno.EFBIG: "The file size limit is reached (ulimit -f).",
+            errno.EROFS: "The file system is read-only.",
+            errno.EACCES: "You may not write there.",
+            errno.ENOENT: "The folder is gone.",
+            errno.ELOOP: "There is a symbolic link where a file of the run belongs; it is not followed.",
+        }
+        raise WriteError(
+            f"{path}: cannot write: {os.strerror(error.errno or 0)}.", hint=hints.get(error.errno or 0, "")
+        ) from error
+
+
+def write_all(fd: int, data: bytes | memoryview) -> None:
+    """Write the whole of `data`; raises OSError."""
+    view = memoryview(data)
+    while view:
+        view = view[operations.write(fd, view) :]
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in `folder` last; raises OSError."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        operations.fsync(fd)
+    except OSError as error:
+        # Some network file systems cannot sync a folder; there the rename itself is the promise.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(fd)
+
+
+def replace_file(path: Path, chunks: bytes | Iterable[bytes | memoryview]) -> None:
+    """Put `chunks` under `path`, whole or not at all, and make it last. Raises WriteError.
+
+    Written to a temporary name in the same folder, synced, renamed; then the folder is synced.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with told_as_write_error(path):
+        try:
+            fd = operations.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+            try:
+                for chunk in [chunks] if isinstance(chunks, bytes) else chunks:
+                    write_all(fd, chunk)
+                operations.fsync(fd)
+            finally:
+                os.close(fd)
+            operations.rename(temporary, path)
+            sync_folder(path.parent)
+        except OSError:
+            with suppress(OSError):
+                operations.unlink(temporary)
+            raise
+
+
+def create_file(path: Path, data: bytes) -> None:
+    """Like `replace_file`, but raises WriteError where `path` exists: nothing of the user's is overwritten."""
+    if path.exists() or path.is_symlink():
+        raise WriteError(f"{path}: exists already.", hint="Choose another name; nothing is overwritten.")
+    replace_file(path, data)
+
+
+def make_folder(path: Path) -> None:
+    """Create `path` (0700) with its parents, and make its name last. Raises WriteError; FileExistsError is kept."""
+    with told_as_write_error(path):
+        missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+        for folder in reversed(missing):
+            with suppress(FileExistsError):
+                operations.mkdir(folder)
+                sync_folder(folder.parent)
+
+
+def remove_folder(path: Path) -> None:
+    """Remove a folder of plain files, if it is there; its name goes first, so that it is never seen in part."""
+    if not path.is_dir() or path.is_symlink():
+        return
+    with told_as_write_error(path):
+        doomed = path.with_name(f".{path.name}.{os.getpid()}.old")
+        operations.rename(path, doomed)
+        sync_folder(path.parent)
+        for root, folders, files in os.walk(doomed, topdown=False):
+            for name in files:
+                operations.unlink(Path(root, name))
+            for name in folders:
+                os.rmdir(Path(root, name))
+        os.rmdir(doomed)
+
+
+class AppendFile:
+    """A file that only grows, one whole record at a time.
+
+    `append` writes a record with a single `write`; where that falls short (full disk, signal) the file is cut
+    back to the last whole record, so that a reader never sees half a record followed by another.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open or create `path`. A torn tail of an earlier writer is sealed with a newline. Raises WriteError."""
+        self.path = path
+        with told_as_write_error(path):
+            self._fd = operations.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
+            status = os.fstat(self._fd)
+            if not stat.S_ISREG(status.st_mode):
+                os.close(self._fd)
+                raise OSError(errno.EINVAL, "not a regular file")
+            self._size = status.st_size
+            if self._size and os.pread(self._fd, 1, self._size - 1) != b"\n":
+                self.append(b"\n")
+
+    def append(self, record: bytes, *, sync: bool = False) -> None:
+        """Add one record, ending in a newline; with `sync` it is on the disk when this returns.
+
+        Raises WriteError, and then nothing of the record is in the file.
+        """
+        with told_as_write_error(self.path):
+            try:
+                if operations.write(self._fd, record) != len(record):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                if sync:
+                    operations.fsync(self._fd)
+            except OSError:
+                with suppress(OSError):
+                    operations.truncate(self._fd, self._size)
+                raise
+            self._size += len(record)
+
+    def sync(self) -> None:
+        """Make all records last. Raises WriteError."""
+        with told_as_write_error(self.path):
+            operations.fsync(self._fd)
+
+    def close(self) -> None:
+        os.close(self._fd)

@@ -1,0 +1,184 @@
+"""The eval examples of a run and their windows of tokens, as features.safetensors and examples.json hold them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.data.squad import Example, read_examples
+from engine.insight.spans import Window
+from engine.run import RunDir
+from engine.snapshot import Snapshot
+from engine.tensors import Tensors, write_tensors
+
+if TYPE_CHECKING:
+    from engine.data.features import Features
+
+SPECIAL, QUESTION, CONTEXT = 0, 1, 2
+STORED = (
+    "feature_example",
+    "token_offset",
+    "char_start",
+    "char_end",
+    "segment",
+    "null_token",
+    "gold_start",
+    "gold_end",
+)
+
+
+def write_features(
+    run: RunDir, features: Features, *, specials: tuple[str, str], max_answer_length: int, allow_null: bool
+) -> None:
+    """Write features.safetensors of the eval set; `specials` are the names of the first and the other special
+    tokens, for display. Raises WriteError."""
+    write_tensors(
+        run.features_file,
+        {name: getattr(features, name) for name in STORED},
+        {
+            "first_special": specials[0],
+            "other_special": specials[1],
+            "max_answer_length": str(max_answer_length),
+            "allow_null": str(int(allow_null)),
+        },
+    )
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """One window of one example: where its tokens stand.
+
+    `char_start`, `char_end` int32[n] are code points of the question or the passage, by `segment` int8[n]
+    (special, question, context); `gold_start`, `gold_end` count from the window's first token, -1 where the
+    first gold answer is not wholly in the window; `null_token` is the token of the null answer. `lo` and `hi`
+    are the window's place in a snapshot's flat scores.
+    """
+
+    feature: int
+    lo: int
+    hi: int
+    char_start: NDArray[np.int32]
+    char_end: NDArray[np.int32]
+    segment: NDArray[np.int8]
+    null_token: int
+    gold_start: int
+    gold_end: int
+
+    def __len__(self) -> int:
+        return self.hi - self.lo
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores of one window at one moment. `gold` and `predicted` are (start, end) tokens, None for no answer here."""
+
+    tokens: list[str]
+    start_logits: NDArray[np.float32]
+    end_logits: NDArray[np.float32]
+    gold: tuple[int, int] | None
+    predicted: tuple[int, int] | None
+
+
+class EvalSet:
+    """Reads the two files lazily; both are written once, before the first snapshot."""
+
+    def __init__(self, run: RunDir) -> None:
+        """Raises FileNotFoundError as long as the engine has not written the features."""
+        self._run = run
+        self._features = Tensors(run.features_file)
+        metadata = self._features.metadata
+        self.max_answer_length = int(metadata["max_answer_length"])
+        self.allow_null = metadata["allow_null"] == "1"
+        self._specials = (metadata["first_special"], metadata["other_special"])
+        self.feature_example: NDArray[np.int32] = self._features.read("feature_example")
+        self.token_offset: NDArray[np.int64] = self._features.read("token_offset")
+        self._small = {name: self._features.read(name) for name in ("null_token", "gold_start", "gold_end")}
+
+    @cached_property
+    def examples(self) -> Sequence[Example]:
+        """The scored eval examples, in the order of every column of a snapshot."""
+        return read_examples(self._run.examples_file).eval
+
+    @cached_property
+    def _index(self) -> dict[str, int]:
+        return {example.id: number for number, example in enumerate(self.examples)}
+
+    def index_of(self, example_id: str) -> int:
+        """Raises KeyError for an id that is not among the scored examples."""
+        return self._index[example_id]
+
+    def features_of(self, example: int) -> range:
+        """Numbers of the windows of an example."""
+        lo, hi = np.searchsorted(self.feature_example, [example, example + 1])
+        return range(int(lo), int(hi))
+
+    def tokens(self, feature: int) -> Tokens:
+        """Where the tokens of window `feature` stand."""
+        lo, hi = int(self.token_offset[feature]), int(self.token_offset[feature + 1])
+        read: Any = self._features.read
+        return Tokens(
+            feature=feature,
+            lo=lo,
+            hi=hi,
+            char_start=read("char_start", lo, hi),
+            char_end=read("char_end", lo, hi),
+            segment=read("segment", lo, hi),
+            null_token=int(self._small["null_token"][feature]),
+            gold_start=int(self._small["gold_start"][feature]),
+            gold_end=int(self._small["gold_end"][feature]),
+        )
+
+    def token_texts(self, tokens: Tokens) -> list[str]:
+        """What each token of a window covers; specials by their names. Text from outside: show() it."""
+        example = self.examples[int(self.feature_example[tokens.feature])]
+        texts, first = [], self._specials[0]
+        for start, end, segment in zip(
+            tokens.char_start.tolist(), tokens.char_end.tolist(), tokens.segment.tolist(), strict=True
+        ):
+            if segment == SPECIAL:
+                texts.append(first)
+                first = self._specials[1]
+            else:
+                texts.append((example.question if segment == QUESTION else example.context)[start:end])
+        return texts
+
+    def window(self, tokens: Tokens, snapshot: Snapshot) -> Window:
+        """The scores of a window with what n-best decoding needs."""
+        start_logits, end_logits = snapshot.logits(tokens.lo, tokens.hi)
+        return Window(
+            feature=tokens.feature,
+            start_logits=start_logits,
+            end_logits=end_logits,
+            segment=tokens.segment,
+            char_start=tokens.char_start,
+            char_end=tokens.char_end,
+            null_token=tokens.null_token,
+        )
+
+    def scores(self, snapshot: Snapshot, example_id: str, window: int | None = None) -> Scores:
+        """Scores of an example's window number `window`; of the predicted answer's window where it is None."""
+        number = self.index_of(example_id)
+        features = self.features_of(number)
+        predicted_feature = int(snapshot.column("pred_feature")[number])
+        if window is not None:
+            feature = features[window]
+        else:
+            feature = predicted_feature if predicted_feature in features else features[0]
+        tokens = self.tokens(feature)
+        start_logits, end_logits = snapshot.logits(tokens.lo, tokens.hi)
+        predicted = (int(snapshot.column("pred_start")[number]), int(snapshot.column("pred_end")[number]))
+        return Scores(
+            tokens=self.token_texts(tokens),
+            start_logits=start_logits,
+            end_logits=end_logits,
+            gold=(tokens.gold_start, tokens.gold_end) if tokens.gold_start >= 0 else None,
+            predicted=predicted if feature == predicted_feature and predicted[0] >= 0 else None,
+        )
+
+    def close(self) -> None:
+        self._features.close()

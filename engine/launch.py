@@ -1,0 +1,192 @@
+"""Starts an engine as a process of its own, and follows one that runs: the Python face of a run."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+import psutil
+
+from engine.commands import CommandName, send_command
+from engine.config import RunConfig
+from engine.durable import NO_FOLLOW, PRIVATE_FILE, replace_file, told_as_write_error
+from engine.errors import UsageError
+from engine.eval_set import EvalSet, Scores
+from engine.events import AnyEvent
+from engine.log import EventTail
+from engine.models import locate_model
+from engine.ownership import Owner, State, Watch, is_live
+from engine.run import RunDir, data_identity, is_run_dir, next_run_path, versions
+from engine.snapshot import Snapshot, snapshot_name
+
+POLL_SECONDS = 0.25
+ENDED = frozenset({State.FINISHED, State.STOPPED, State.FAILED, State.DEAD})
+
+
+class RunSnapshot:
+    """One snapshot of a run, with its examples."""
+
+    def __init__(self, run: RunDir, index: int) -> None:
+        """Raises FileNotFoundError where there is no such snapshot (yet)."""
+        self._snapshot = Snapshot(run.path / snapshot_name(index))
+        self._set = EvalSet(run)
+        self.info = self._snapshot.info
+
+    def scores(self, example_id: str, window: int | None = None) -> Scores:
+        """Start and end score of every token of an example's window (default: the predicted answer's).
+
+        Raises KeyError for an unknown example.
+        """
+        return self._set.scores(self._snapshot, example_id, window)
+
+
+class Run:
+    """A run, live or finished. Nothing here blocks, and nothing here ends the engine but `stop`."""
+
+    def __init__(self, path: Path, process: subprocess.Popen[bytes] | None = None) -> None:
+        self.directory = RunDir(path)
+        self.path = self.directory.path
+        self._process = process
+
+    async def events(self) -> AsyncIterator[AnyEvent]:
+        """Every event from the run's first on, live; ends when the run has ended or its engine died."""
+        tail, watch = EventTail(self.directory.events_file), Watch(self.directory)
+        while True:
+            # The state is asked first: an engine that dies after the poll is noticed in the next round.
+            state, _ = watch.state()
+            events = tail.poll()
+            watch.update(events)
+            for event in events:
+                yield event
+            if state in ENDED and not events and watch.state()[0] in ENDED:
+                return
+            await asyncio.sleep(POLL_SECONDS)
+
+    def snapshot(self, index: int) -> RunSnapshot:
+        """Snapshot number `index`. Raises FileNotFoundError where there is none."""
+        return RunSnapshot(self.directory, index)
+
+    def command(self, name: CommandName) -> str:
+        """Ask the engine; returns the id that its answering event carries. Raises WriteError."""
+        return send_command(self.directory, name)
+
+    def pause(self) -> str:
+        return self.command("pause")
+
+    def resume(self) -> str:
+        return self.command("resume")
+
+    def stop(self) -> str:
+        return self.command("stop")
+
+    def wait(self) -> State:
+        """Block until the run has ended; returns how."""
+        tail, watch = EventTail(self.directory.events_file), Watch(self.directory)
+        while True:
+            watch.update(tail.poll())
+            if watch.state()[0] in ENDED:
+                watch.update(tail.poll())
+                return watch.state()[0]
+            time.sleep(POLL_SECONDS)
+
+
+def start(config: RunConfig) -> Run:
+    """Start an engine on `config` and return at once; it works on when this process ends.
+
+    Raises WriteError where the run folder can't be made.
+    """
+    path = next_run_path(config)
+    absolute = {name: os.path.abspath(value) for name in ("dataset", "eval") if (value := getattr(config, name))}
+    if Path(config.model).exists():
+        absolute["model"] = os.path.abspath(config.model)
+    run = RunDir.create(path, msgspec.structs.replace(config, **absolute, run_dir=os.path.abspath(path)))
+    return _launch(run)
+
+
+def attach(path: Path | str) -> Run:
+    """The run in the folder `path`. Raises UsageError where there is none."""
+    if not is_run_dir(Path(path)):
+        raise UsageError(f"{path}: not the folder of a run.", hint="`bertqa-tui runs` lists them.")
+    return Run(Path(path))
+
+
+def resume(path: Path | str, *, force: bool = False) -> Run:
+    """Start an engine that goes on with a run from its newest whole checkpoint.
+
+    Raises UsageError when an engine is at work on it, when it is finished, or, without `force`, when its data
+    set, model or versions are not what they were.
+    """
+    run = attach(path).directory
+    if is_live(run):
+        raise UsageError(f"{path}: an engine is at work on this run.", hint="Watch it: bertqa-tui attach.")
+    watch = Watch(run)
+    watch.update(EventTail(run.events_file, patience=0.0).poll())
+    if watch.state()[0] is State.FINISHED:
+        raise UsageError(f"{path}: this run is finished; there is nothing to resume.")
+    if not force and (changes := what_changed(run)):
+        raise UsageError(
+            f"{path}: {'; '.join(changes)}.",
+            hint="A resumed run would not be the run that was started; --force resumes it all the same.",
+        )
+    return _launch(run)
+
+
+def what_changed(run: RunDir) -> list[str]:
+    """What is not as it was when the run began, one phrase each; [] where a resumed run is the same run."""
+    info = run.info
+    if info is None:
+        return []
+    changes = []
+    for data in info.data:
+        try:
+            now = data_identity(Path(data.path))
+        except OSError:
+            changes.append(f"the data set {data.path} can't be read")
+            continue
+        if now.sha256 != data.sha256:
+            changes.append(f"the data set {data.path} changed ({data.size} bytes then, {now.size} now)")
+    if info.model.sha256 is not None and locate_model(info.config).sha256 != info.model.sha256:
+        changes.append(f"the weights of {info.model.name} changed")
+    present = versions()
+    changes += [
+        f"{name} was {version} and is {present.get(name)}"
+        for name, version in info.versions.items()
+        if present.get(name) != version
+    ]
+    return changes
+
+
+def _launch(run: RunDir) -> Run:
+    config = run.config
+    worker = ["-m", "engine.learning.worker", str(run.path)]
+    if config.devices > 1:
+        # torchrun would pass a hang-up on to its ranks; only these two signals are for them.
+        launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={config.devices}"]
+        worker = [*launcher, "--signals-to-handle=SIGTERM,SIGINT", *worker]
+    environment = os.environ | {"TOKENIZERS_PARALLELISM": "true", "PYTHONUNBUFFERED": "1"}
+    with told_as_write_error(run.engine_log):
+        log = os.open(run.engine_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | NO_FOLLOW, PRIVATE_FILE)
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-P", *worker],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd=run.path,  # a folder named datasets/ beside the user must not be importable
+            env=environment,
+            start_new_session=True,
+            close_fds=True,
+        )
+    finally:
+        os.close(log)
+    # So that watchers know whom to look for while torch is being imported; the engine then writes it itself.
+    with suppress(psutil.NoSuchProcess):
+        replace_file(run.owner_file, msgspec.json.encode(Owner.of(process.pid)))
+    return Run(run.path, process)

@@ -1,0 +1,169 @@
+"""A run on disk: where everything lies, what it was asked to do, and who may write there."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import re
+import secrets
+import time
+from importlib import metadata
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from engine.config import RunConfig
+from engine.durable import create_file, make_folder
+from engine.errors import UsageError, WriteError
+
+T = TypeVar("T")
+SCHEMA = 1
+MAX_JSON = 256 << 20
+PACKAGES = ("bertqa-tui", "torch", "transformers", "tokenizers", "numpy", "safetensors")
+
+
+class DataIdentity(Struct, frozen=True):
+    """Name, size in bytes and SHA-256 of a data file."""
+
+    path: str
+    size: int
+    sha256: str
+
+
+class ModelIdentity(Struct, frozen=True):
+    """Which weights a run began with."""
+
+    name: str
+    revision: str | None
+    sha256: str | None
+    parameters: int
+
+
+class RunInfo(Struct, frozen=True, kw_only=True):
+    """run.json: written once, by the engine, when data and model are loaded."""
+
+    schema: int = SCHEMA
+    config: RunConfig
+    lr: float
+    max_answer_length: int
+    allow_null: bool
+    data: tuple[DataIdentity, ...]
+    model: ModelIdentity
+    versions: dict[str, str]
+    host: str
+    device: str
+    precision: str
+    world_size: int
+    created: float
+
+
+class RunDir:
+    """The folder of one run. Making one of these touches nothing."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = Path(os.path.abspath(path))
+        self.name = self.path.name
+        self.config_file = self.path / "config.json"
+        self.run_file = self.path / "run.json"
+        self.examples_file = self.path / "examples.json"
+        self.features_file = self.path / "features.safetensors"
+        self.events_file = self.path / "events.jsonl"
+        self.snapshots = self.path / "snapshots"
+        self.checkpoints = self.path / "checkpoints"
+        self.commands = self.path / "commands"
+        self.owner_file = self.path / "owner.json"
+        self.lock_file = self.path / "lock"
+        self.heartbeat_file = self.path / "heartbeat"
+        self.engine_log = self.path / "engine.log"
+
+    @classmethod
+    def create(cls, path: Path, config: RunConfig) -> RunDir:
+        """Make the folder of a new run (0700) and write config.json. Raises WriteError where one exists."""
+        run = cls(path)
+        if run.config_file.exists():
+            raise WriteError(
+                f"{path}: there is a run already.",
+                hint="Resume it, or choose another --run-dir; nothing is overwritten.",
+            )
+        for folder in (run.path, run.snapshots, run.checkpoints, run.commands):
+            make_folder(folder)
+        create_file(run.config_file, msgspec.json.format(msgspec.json.encode(config), indent=1) + b"\n")
+        return run
+
+    @property
+    def config(self) -> RunConfig:
+        """What the run was asked to do. Raises UsageError where it can't be read."""
+        return read_json(self.config_file, RunConfig)
+
+    @property
+    def info(self) -> RunInfo | None:
+        """run.json, or None as long as the engine has not written it. Raises UsageError where it is damaged."""
+        return read_json(self.run_file, RunInfo) if self.run_file.exists() else None
+
+    def write_info(self, info: RunInfo) -> None:
+        """Write run.json, once. Raises WriteError."""
+        create_file(self.run_file, msgspec.json.format(msgspec.json.encode(info), indent=1) + b"\n")
+
+
+def read_json(path: Path, kind: type[T]) -> T:
+    """Decode a file of the run, not following a symbolic link. Raises UsageError where it can't be read."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        with open(fd, "rb") as file:
+            data = file.read(MAX_JSON + 1)
+        if len(data) > MAX_JSON:
+            raise ValueError("too large")
+        return msgspec.json.decode(data, type=kind)
+    except (OSError, ValueError, msgspec.MsgspecError) as error:
+        raise UsageError(f"{path}: can't be read ({error}).", hint="Is this the folder of a run?") from None
+
+
+def is_run_dir(path: Path) -> bool:
+    """Whether `path` is the folder of a run."""
+    return path.is_dir() and (path / "config.json").is_file()
+
+
+def list_runs(runs_dir: Path) -> list[Path]:
+    """Folders of all runs in `runs_dir`, newest first; [] where there are none."""
+    try:
+        found = [entry for entry in runs_dir.iterdir() if not entry.is_symlink() and is_run_dir(entry)]
+    except OSError:
+        return []
+    return sorted(found, key=lambda path: (_made_at(path), path.name), reverse=True)
+
+
+def _made_at(path: Path) -> float:
+    try:
+        return (path / "config.json").stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def next_run_path(config: RunConfig) -> Path:
+    """Where a new run goes: `run_dir`, or `<runs folder>/<dataset>-<UTC time>-<4 hex>`."""
+    if config.run_dir:
+        return Path(config.run_dir)
+    folder = Path(config.runs_dir or os.environ.get("BERTQA_RUNS_DIR") or "runs")
+    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(config.dataset).stem).strip(".-")[:40] or "data"
+    return folder / f"{stem}-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{secrets.token_hex(2)}"
+
+
+def data_identity(path: Path) -> DataIdentity:
+    """Size and SHA-256 of a data file. Raises OSError."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return DataIdentity(str(path), path.stat().st_size, digest)
+
+
+def versions() -> dict[str, str]:
+    """Version of Python and of every package that shapes a run's numbers."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found

@@ -1,0 +1,131 @@
+"""The scores of every eval example at one moment: written once, read lazily."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from engine.errors import DataError
+from engine.events import Metrics, SnapshotTaken
+from engine.tensors import Tensors, write_tensors
+
+FloatArray = NDArray[np.float32]
+
+COLUMNS: Mapping[str, str] = {
+    "pred_feature": "<i4",
+    "pred_start": "<i4",
+    "pred_end": "<i4",
+    "pred_char_start": "<i4",
+    "pred_char_end": "<i4",
+    "score": "<f4",
+    "null_score": "<f4",
+    "gold_start_prob": "<f4",
+    "gold_end_prob": "<f4",
+    "start_correct": "u1",
+    "end_correct": "u1",
+    "iou": "<f4",
+    "exact_match": "<f4",
+    "f1": "<f4",
+}
+"""Per-example arrays `[N]` of a snapshot and their dtypes. Predicted tokens count from the window's first
+token, characters are code points of the passage; -1 is the null answer. `iou` is the overlap of predicted and
+first gold answer over their union, in characters (0 to 1); `exact_match` and `f1` are 0 to 1, best of all golds."""
+
+
+class SnapshotInfo(Struct, frozen=True, kw_only=True):
+    """What a snapshot is of: `index` counts from 0 (untrained), `epoch` may be a fraction, `time` is Unix seconds."""
+
+    index: int
+    label: str
+    step: int
+    epoch: float
+    time: float
+    metrics: Metrics
+    seen: Metrics | None = None
+    unseen: Metrics | None = None
+
+
+def snapshot_name(index: int) -> str:
+    """File name of snapshot `index`, relative to the run."""
+    return f"snapshots/{index:04}.safetensors"
+
+
+def write_snapshot(
+    run: Path,
+    info: SnapshotInfo,
+    start_logits: FloatArray,
+    end_logits: FloatArray,
+    columns: Mapping[str, NDArray[Any]],
+) -> str:
+    """Write a snapshot into the run folder `run`; returns its name relative to it.
+
+    `start_logits` and `end_logits` are float32[T], flat over all eval windows; `columns` has every name of
+    COLUMNS. Raises WriteError.
+    """
+    arrays = {name: np.asarray(columns[name], dtype=dtype) for name, dtype in COLUMNS.items()}
+    arrays["start_logits"] = np.asarray(start_logits, dtype="<f4")
+    arrays["end_logits"] = np.asarray(end_logits, dtype="<f4")
+    name = snapshot_name(info.index)
+    write_tensors(run / name, arrays, {"snapshot": msgspec.json.encode(info).decode()})
+    return name
+
+
+def snapshot_event(info: SnapshotInfo) -> SnapshotTaken:
+    """The event that tells of the snapshot; the file comes first, the event is only a hint."""
+    return SnapshotTaken(
+        index=info.index,
+        label=info.label,
+        step=info.step,
+        epoch=info.epoch,
+        file=snapshot_name(info.index),
+        metrics=info.metrics,
+        seen=info.seen,
+        unseen=info.unseen,
+        time=info.time,
+    )
+
+
+class Snapshot:
+    """An open snapshot file."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the file; raises FileNotFoundError, and DataError where it is damaged."""
+        self._tensors = Tensors(path)
+        try:
+            self.info = msgspec.json.decode(self._tensors.metadata["snapshot"], type=SnapshotInfo)
+            if missing := {*COLUMNS, "start_logits", "end_logits"} - set(self._tensors.names):
+                raise ValueError(f"no {', '.join(sorted(missing))}")
+        except (KeyError, ValueError, msgspec.MsgspecError) as error:
+            self._tensors.close()
+            raise DataError(f"{path}: not a snapshot ({error}).") from None
+
+    @classmethod
+    def open(cls, path: Path) -> Snapshot:
+        return cls(path)
+
+    @property
+    def n_examples(self) -> int:
+        return self._tensors.length("score")
+
+    def column(self, name: str) -> NDArray[Any]:
+        """One value for each example, `[N]`; names and dtypes in COLUMNS."""
+        return self._tensors.read(name)
+
+    def logits(self, lo: int = 0, hi: int | None = None) -> tuple[FloatArray, FloatArray]:
+        """Start and end scores float32[hi - lo] of tokens `lo` to `hi`, counted over all windows."""
+        return self._tensors.read("start_logits", lo, hi), self._tensors.read("end_logits", lo, hi)
+
+    def close(self) -> None:
+        self._tensors.close()
+
+    def __enter__(self) -> Snapshot:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,118 @@
+"""Named NumPy arrays in one file: the safetensors format, written durably and read in slices.
+
+Reading takes `pread` and never maps the file: a mapped file that a network file system replaces ends the
+reader with SIGBUS. Format: https://github.com/huggingface/safetensors (8 bytes header size, JSON, data).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import save
+
+from engine.durable import replace_file
+from engine.errors import DataError
+
+MAX_HEADER = 16 << 20
+DTYPES: dict[str, np.dtype[Any]] = {
+    "F32": np.dtype("<f4"),
+    "F64": np.dtype("<f8"),
+    "F16": np.dtype("<f2"),
+    "I8": np.dtype("i1"),
+    "U8": np.dtype("u1"),
+    "I16": np.dtype("<i2"),
+    "I32": np.dtype("<i4"),
+    "I64": np.dtype("<i8"),
+}
+
+
+class _Entry(msgspec.Struct, frozen=True):
+    dtype: str
+    shape: tuple[int, ...]
+    data_offsets: tuple[int, int]
+
+
+def write_tensors(path: Path, tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> None:
+    """Write `tensors` with `metadata` to `path`, whole or not at all. Raises WriteError."""
+    replace_file(path, save({k: np.ascontiguousarray(v) for k, v in tensors.items()}, dict(metadata)))
+
+
+class Tensors:
+    """The arrays of one file; the header is read at once, data when it is asked for."""
+
+    def __init__(self, path: Path) -> None:
+        """Open `path`. Raises FileNotFoundError, and DataError where the file is damaged."""
+        self.path = path
+        self._fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            file_size = os.fstat(self._fd).st_size
+            size = int.from_bytes(os.pread(self._fd, 8, 0), "little")
+            if not 2 <= size <= min(MAX_HEADER, file_size - 8):
+                raise ValueError("bad header size")
+            header: dict[str, msgspec.Raw] = msgspec.json.decode(
+                os.pread(self._fd, size, 8), type=dict[str, msgspec.Raw]
+            )
+            raw = header.pop("__metadata__", None)
+            self.metadata = msgspec.json.decode(raw, type=dict[str, str]) if raw is not None else {}
+            self._entries = {name: msgspec.json.decode(entry, type=_Entry) for name, entry in header.items()}
+            self._start = 8 + size
+            for name, entry in self._entries.items():
+                self._check(name, entry, file_size - self._start)
+        except (ValueError, msgspec.MsgspecError) as error:
+            os.close(self._fd)
+            raise DataError(f"{path}: damaged file ({error}).") from None
+
+    @staticmethod
+    def _check(name: str, entry: _Entry, available: int) -> None:
+        lo, hi = entry.data_offsets
+        count = 1
+        for side in entry.shape:
+            count *= side
+        if entry.dtype not in DTYPES or count < 0 or not 0 <= lo <= hi <= available:
+            raise ValueError(f"bad entry {name!r}")
+        if hi - lo != count * DTYPES[entry.dtype].itemsize:
+            raise ValueError(f"bad size of {name!r}")
+
+    @property
+    def names(self) -> list[str]:
+        return list(self._entries)
+
+    def length(self, name: str) -> int:
+        """First dimension of the array `name`."""
+        shape = self._entries[name].shape
+        return shape[0] if shape else 1
+
+    def read(self, name: str, lo: int = 0, hi: int | None = None) -> NDArray[Any]:
+        """Rows `lo` to `hi` of the array `name`. Raises KeyError, and DataError where the file ends early."""
+        entry = self._entries[name]
+        dtype, shape = DTYPES[entry.dtype], entry.shape
+        rows = shape[0] if shape else 1
+        lo, hi, _ = slice(lo, hi).indices(rows)
+        width = dtype.itemsize
+        for side in shape[1:]:
+            width *= side
+        wanted = max(0, hi - lo) * width
+        data = os.pread(self._fd, wanted, self._start + entry.data_offsets[0] + lo * width)
+        if len(data) != wanted:
+            raise DataError(f"{self.path}: the file ends early.")
+        return np.frombuffer(data, dtype).reshape((max(0, hi - lo), *shape[1:]) if shape else ())
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def __enter__(self) -> Tensors:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
