@@ -51,9 +51,7 @@ class Dataset(Struct, frozen=True):
     overlap: bool = False
 
 
-def make_dataset(
-    train: Sequence[Example], evaluation: Sequence[Example], faults: Sequence[Fault] = ()
-) -> Dataset:
+def make_dataset(train: Sequence[Example], evaluation: Sequence[Example], faults: Sequence[Fault] = ()) -> Dataset:
     """A Dataset with `has_impossible` and `overlap` worked out from the examples."""
     return Dataset(
         train=tuple(train),
@@ -142,10 +140,7 @@ def _half(examples: Sequence[Example], version: str) -> _Half:
     articles = [
         _Article(
             title,
-            [
-                _Paragraph(context, [_question(examples[n]) for n in numbers])
-                for (_, context), numbers in group
-            ],
+            [_Paragraph(context, [_question(examples[n]) for n in numbers]) for (_, context), numbers in group],
         )
         for title, group in groupby(places.items(), key=lambda item: item[0][0])
     ]

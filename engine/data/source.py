@@ -14,7 +14,13 @@ import msgspec
 
 from engine.errors import DataError
 
-COMPRESSED = {b"\x1f\x8b": "gzip", b"PK\x03\x04": "zip", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
+COMPRESSED = {
+    b"\x1f\x8b": "gzip",
+    b"PK\x03\x04": "zip",
+    b"BZh": "bzip2",
+    b"\xfd7zXZ": "xz",
+    b"\x28\xb5\x2f\xfd": "zstd",
+}
 CHECK_HINT = "Expected SQuAD JSON, or rows with the columns context, question and answers (JSON, CSV, Parquet)."
 
 
@@ -73,9 +79,7 @@ def _decode(path: Path, data: bytes) -> str:
         column = len(before[before.rfind(b"\n") + 1 :].decode("utf-8")) + 1
         wide = data[:2] in (b"\xff\xfe", b"\xfe\xff")
         kind = "looks like UTF-16, not UTF-8" if wide else f"byte 0x{data[error.start]:02x} is not UTF-8"
-        raise DataError(
-            f"{path.name}, line {line}, column {column}: {kind}.", hint="Save the file as UTF-8."
-        ) from None
+        raise DataError(f"{path.name}, line {line}, column {column}: {kind}.", hint="Save the file as UTF-8.") from None
 
 
 def _json(path: Path, data: bytes, text: str) -> Any:

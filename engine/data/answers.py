@@ -1,0 +1,179 @@
+"""Reads the gold answers of one question, in all the shapes that people store them in."""
+
+from __future__ import annotations
+
+import ast
+import json
+import math
+import warnings
+from typing import Any
+
+from msgspec import Struct
+
+ANSWERS = ("answers", "answer", "answer_text")
+LABELS = ("label", "labels")  # Label Studio's flat export names the answers after the labelling control
+STARTS = ("answer_start", "answer_starts", "start", "start_char", "char_start", "start_position")
+ENDS = ("answer_end", "end", "end_char", "char_end")
+IMPOSSIBLE = ("is_impossible", "impossible", "unanswerable")
+MISSING = frozenset({"", "nan", "null", "none", "na", "n/a", "<na>"})
+MAX_LITERAL = 1_000_000
+"""Longest answers cell that is parsed as a Python literal, in characters: its syntax tree is far bigger."""
+
+
+class RawAnswer(Struct, gc=False):
+    """One gold as it stands in the file, unchecked; `end` (past the last character) only where text is absent."""
+
+    text: Any
+    start: Any
+    end: Any = None
+
+
+class RawAnswers(Struct, gc=False):
+    """All golds of a question. `impossible`: what the file says (None: nothing); `problem`: why unreadable."""
+
+    golds: tuple[RawAnswer, ...] = ()
+    impossible: bool | None = None
+    problem: str = ""
+    column: bool = False  # a table's rows say "no answer" by an empty answer, without a flag
+
+
+def is_missing(value: object) -> bool:
+    """None and NaN, and in tables the words for them."""
+    if isinstance(value, float):
+        return math.isnan(value)
+    return value is None or (isinstance(value, str) and value.strip().lower() in MISSING)
+
+
+def read_answers(item: dict[str, Any], *, row: bool) -> RawAnswers:
+    """The golds of a question's object; of a flat row (`row`), cells may hold JSON or Python literals."""
+    flag, problem = _flag(item)
+    if problem:
+        return RawAnswers(problem=problem)
+    names = ANSWERS
+    if row and any(name in item for name in ("context", "passage", "paragraph")):
+        names = (*ANSWERS, "text")
+    if isinstance(item.get("detected_answers"), list):
+        names = ("detected_answers",)  # MRQA: `answers` holds the bare texts
+    value = next((item[name] for name in names if not is_missing(item.get(name))), None)
+    if value is None:
+        value = next((item[name] for name in LABELS if _is_spans(item.get(name))), None)
+    start = next((item[name] for name in STARTS if not is_missing(item.get(name))), None)
+    end = next((item[name] for name in ENDS if not is_missing(item.get(name))), None)
+    if row and isinstance(value, str):
+        value = _cell(value)
+    if row and isinstance(start, str) and start.lstrip().startswith(("[", "{")):
+        start = _cell(start)
+    try:
+        golds = _golds(value, start, end)
+    except TypeError as error:
+        return RawAnswers(impossible=flag, problem=str(error))
+    if item.get("answer_category") == "NOT_GIVEN" or (
+        isinstance(value, list)
+        and value
+        and all(isinstance(v, dict) and v.get("answer_category") == "NOT_GIVEN" for v in value)
+    ):
+        flag, golds = True, []  # Haystack exports an unanswerable question with the span the annotator had open
+    return RawAnswers(tuple(golds), flag, column=row)
+
+
+def _is_spans(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(v, dict) and "start" in v for v in value)
+
+
+def _flag(item: dict[str, Any]) -> tuple[bool | None, str]:
+    name = next((name for name in IMPOSSIBLE if not is_missing(item.get(name))), None)
+    if name is None:
+        return None, ""
+    value = item[name]
+    if isinstance(value, str):
+        value = {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False}.get(
+            value.strip().lower(), value
+        )
+    if isinstance(value, (int, float)) and value in (0, 1):
+        return bool(value), ""
+    return None, f'"{name}" is neither true nor false'
+
+
+def _golds(value: Any, start: Any, end: Any) -> list[RawAnswer]:
+    match value:
+        case None:
+            return [] if start is None or end is None else [RawAnswer(None, start, end)]
+        case str():
+            if isinstance(start, list):
+                start = start[0] if len(start) == 1 else start
+            return [RawAnswer(value, start, end)]
+        case dict():
+            return _columns(value)
+        case list():
+            starts = start if isinstance(start, list) else [start] * len(value)
+            if len(starts) != len(value):
+                raise TypeError(f"has {len(value)} answer texts but {len(starts)} offsets")
+            golds = []
+            for gold, place in zip(value, starts, strict=True):
+                golds.extend(_gold(gold, place))
+            return golds
+        case _:
+            return [RawAnswer(value, start, end)]
+
+
+def _columns(value: dict[str, Any]) -> list[RawAnswer]:
+    """{"text": […], "answer_start": […]}, or the same with one plain value each."""
+    texts = value.get("text")
+    starts = next((value[name] for name in STARTS if value.get(name) is not None), None)
+    if isinstance(texts, (list, tuple)):
+        if starts is None:
+            starts = [None] * len(texts)
+        if not isinstance(starts, (list, tuple)):
+            raise TypeError('"answer_start" is not a list, but "text" is')
+        if len(texts) != len(starts):
+            raise TypeError(f"has {len(texts)} answer texts but {len(starts)} offsets")
+        return [RawAnswer(text, start) for text, start in zip(texts, starts, strict=True)]
+    if not value:
+        return []
+    return _gold(value, None)
+
+
+def _gold(gold: Any, start: Any) -> list[RawAnswer]:
+    if not isinstance(gold, dict):
+        return [RawAnswer(gold, start)]
+    text = gold.get("text", gold.get("answer"))
+    spans = gold.get("char_spans")
+    if isinstance(spans, list):  # MRQA: ends are inclusive; one text may stand in several places
+        pairs = [span for span in spans if isinstance(span, list) and len(span) == 2]
+        return [RawAnswer(text, span[0]) for span in pairs]
+    start = next((gold[name] for name in STARTS if gold.get(name) is not None), start)
+    end = next((gold[name] for name in ENDS if gold.get(name) is not None), None)
+    return [RawAnswer(text, start, end)]
+
+
+def _cell(cell: str) -> Any:
+    """A table's cell: JSON, the Python literal that pandas leaves of a structure, or plain text."""
+    stripped = cell.strip()
+    if not stripped.startswith(("{", "[")):
+        return cell
+    try:
+        return json.loads(stripped)
+    except (ValueError, RecursionError):
+        pass
+    if len(stripped) > MAX_LITERAL:
+        return cell
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a stray backslash in the data is no concern of ours
+            tree = _PlainLiteral().visit(ast.parse(stripped, mode="eval"))
+            value = ast.literal_eval(tree)
+    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
+        return cell
+    return value if isinstance(value, (dict, list)) else cell
+
+
+class _PlainLiteral(ast.NodeTransformer):
+    """`array(['x'], dtype=object)`, NumPy's way to write a list, becomes the list; `nan` becomes None."""
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        if isinstance(node.func, ast.Name) and node.func.id == "array" and node.args:
+            return self.generic_visit(node.args[0])
+        return node
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        return ast.copy_location(ast.Constant(None), node) if node.id == "nan" else node

@@ -1,0 +1,59 @@
+"""Collects what is wrong in a data set, and names the places."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from engine.data.examples import Fault
+
+MAX_FAULTS = 10_000
+"""A file that is wrong in every line must not fill the memory with faults."""
+
+
+def excerpt(text: object, limit: int = 60) -> str:
+    """Text for a message, in quotes, on one line, cut to `limit` characters."""
+    line = " ".join(str(text)[: limit + 200].split())
+    return f'"{line[: limit - 1]}…"' if len(line) > limit else f'"{line}"'
+
+
+def kind_of(value: object) -> str:
+    """What a JSON value is, in plain words."""
+    match value:
+        case None:
+            return "nothing"
+        case bool():
+            return "true or false"
+        case int() | float():
+            return "a number"
+        case str():
+            return "text"
+        case list() | tuple():
+            return "a list"
+        case dict():
+            return "an object"
+        case _:
+            return f"a {type(value).__name__}"
+
+
+class Faults:
+    """Faults in the order they were found; `left_out` counts those beyond MAX_FAULTS."""
+
+    def __init__(self) -> None:
+        self.found: list[Fault] = []
+        self.left_out = 0
+        self.errors = 0
+
+    def add(self, level: Literal["error", "repaired", "warning"], place: str, message: str) -> None:
+        if level == "error":
+            self.errors += 1
+        if len(self.found) < MAX_FAULTS:
+            self.found.append(Fault(level, place, message))
+        else:
+            self.left_out += 1
+
+    def all(self) -> list[Fault]:
+        """The faults found, and last a word about those that were not kept."""
+        if not self.left_out:
+            return self.found
+        level: Literal["error", "warning"] = "error" if self.errors else "warning"
+        return [*self.found, Fault(level, "the file", f"{self.left_out:,} more faults are not listed")]

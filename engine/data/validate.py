@@ -1,0 +1,194 @@
+"""Checks raw questions one by one and makes examples of them; every fault is told with its place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from msgspec.structs import replace
+
+from engine.data.answers import RawAnswer, is_missing
+from engine.data.examples import Answer, Example
+from engine.data.faults import Faults, excerpt, kind_of
+from engine.data.repair import align
+from engine.data.shapes import RawQuestion
+
+
+class _Unusable(Exception):
+    """The question can't be used; the message says why."""
+
+
+def validate(questions: Iterable[RawQuestion], faults: Faults) -> list[Example]:
+    """The questions that can be used, in order, with unique ids; passages with equal text are one object."""
+    texts: dict[str, str] = {}
+    by_id: dict[str, int] = {}
+    examples: list[Example] = []
+    for raw in questions:
+        try:
+            example = _example(raw, texts, len(examples) + 1, faults)
+        except _Unusable as error:
+            faults.add("error", raw.place, str(error))
+            continue
+        number = by_id.get(example.id)
+        if number is not None:
+            if _merged(examples, number, example, raw, faults):
+                continue
+            example = replace(example, id=_free_id(example.id, by_id))
+            faults.add("repaired", raw.place, f"the id is taken; it is now {excerpt(example.id)}")
+        by_id[example.id] = len(examples)
+        examples.append(example)
+    return examples
+
+
+def _example(raw: RawQuestion, texts: dict[str, str], number: int, faults: Faults) -> Example:
+    context = raw.context
+    if not isinstance(context, str):
+        raise _Unusable("has no passage" if context is None else f"the passage is {kind_of(context)}, not text")
+    known = texts.get(context)
+    if known is None:
+        _check_text(context, "the passage")
+        if not context.strip():
+            raise _Unusable("the passage is empty")
+        known = texts[context] = context
+    question = raw.question
+    if question is None:
+        raise _Unusable("has no question text")
+    if not isinstance(question, str):
+        raise _Unusable(f"the question is {kind_of(question)}, not text")
+    _check_text(question, "the question")
+    if not question.strip():
+        faults.add("warning", raw.place, "the question is empty")
+    identity = _id(raw.id, number)
+    answers = _answers(raw, known, faults)
+    return Example(identity, _title(raw, texts), question, known, answers, not answers)
+
+
+def _check_text(text: str, what: str) -> None:
+    if text.isascii():
+        return
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise _Unusable(f"{what} holds half a surrogate pair at character {error.start}, which is no text") from None
+
+
+def _id(value: Any, number: int) -> str:
+    if value is None or (isinstance(value, float) and value != value):
+        return f"question-{number}"
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, (str, int)):
+        raise _Unusable(f"the id is {kind_of(value)}, not text")
+    text = str(value)
+    _check_text(text, "the id")
+    return text
+
+
+def _title(raw: RawQuestion, texts: dict[str, str]) -> str:
+    title = raw.title
+    if not isinstance(title, str):
+        return ""
+    if title not in texts:
+        _check_text(title, "the title")
+    return texts.setdefault(title, title)
+
+
+def _answers(raw: RawQuestion, context: str, faults: Faults) -> tuple[Answer, ...]:
+    found = raw.answers
+    if found.problem:
+        raise _Unusable(found.problem)
+    golds = [gold for gold in found.golds if not _is_blank(gold)]
+    if found.impossible:
+        if golds:
+            faults.add("repaired", raw.place, "is marked as having no answer, yet has one; it is left out")
+        return ()
+    if not golds:
+        if found.golds and found.impossible is False:
+            raise _Unusable("the answer is empty")
+        if found.impossible is False:
+            faults.add("repaired", raw.place, "has no answer; it is now marked so")
+        elif not found.column:
+            faults.add("warning", raw.place, "has no answer; taken as one that the passage can't answer")
+        return ()
+    return tuple(_answer(gold, raw, context, faults) for gold in golds)
+
+
+def _is_blank(gold: RawAnswer) -> bool:
+    if isinstance(gold.text, str):
+        return not gold.text.strip()
+    return is_missing(gold.text) and (is_missing(gold.start) or is_missing(gold.end))
+
+
+def _answer(gold: RawAnswer, raw: RawQuestion, context: str, faults: Faults) -> Answer:
+    start = _offset(gold.start, "answer_start")
+    text = gold.text
+    if is_missing(text) and not isinstance(text, str):
+        end = _offset(gold.end, "answer_end")
+        if start is None or end is None or not 0 <= start < end <= len(context):
+            raise _Unusable("has an answer without text, and its offsets do not lie in the passage")
+        text = context[start:end]
+        if not text.strip():
+            raise _Unusable("has an answer of nothing but white space")
+    if not isinstance(text, str):
+        raise _Unusable(f"the answer is {kind_of(text)}, not text")
+    if start is not None and context.startswith(text, start) and start >= 0 and text == text.strip():
+        return Answer(text, start)  # as nearly all are
+    _check_text(text, "the answer")
+    found = align(context, text, start)
+    if found is None:
+        raise _Unusable(f"the answer {excerpt(text)} is not in the passage")
+    beyond = f" (past the passage's end, {len(context):,})" if start is not None and start >= len(context) else ""
+    message = f"the answer {excerpt(found.text)} stands at {found.start:,}"
+    if start is not None:
+        message += f", not at {start:,}{beyond}" if abs(start) < 10**12 else f"; its offset is absurd{beyond}"
+    if found.start == start:
+        message = f"the answer {excerpt(text)} is cut to {excerpt(found.text)}"
+    message += f": {found.cause}"
+    if found.places > 1:
+        message += (
+            f"; the text stands in {found.places} places, the {'first' if start is None else 'nearest'} was taken"
+        )
+    faults.add("repaired", raw.place, message)
+    return Answer(found.text, found.start)
+
+
+def _offset(value: Any, name: str) -> int | None:
+    if is_missing(value):
+        return None
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, str) and value.strip().removeprefix("-").isdecimal() and len(value) < 20:
+        return int(value)
+    if isinstance(value, str):
+        try:
+            number = float(value)
+        except ValueError:
+            number = 0.5
+        if number.is_integer() and abs(number) < 2**53:
+            return int(number)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise _Unusable(f"{name} is {kind_of(value)}, not a whole number")
+    return value
+
+
+def _merged(examples: list[Example], number: int, example: Example, raw: RawQuestion, faults: Faults) -> bool:
+    """Take a question told twice, as tables with a row for each gold do, into the first one."""
+    first = examples[number]
+    if (first.question, first.context) != (example.question, example.context):
+        return False
+    if first.is_impossible != example.is_impossible:
+        return False
+    more = tuple(answer for answer in example.answers if answer not in first.answers)
+    if more:
+        examples[number] = replace(first, answers=first.answers + more)
+        faults.add("repaired", raw.place, "the same question again; its answers went to the first one")
+    else:
+        faults.add("repaired", raw.place, "the same question again; left out")
+    return True
+
+
+def _free_id(identity: str, taken: dict[str, int]) -> str:
+    number = 2
+    while f"{identity}#{number}" in taken:
+        number += 1
+    return f"{identity}#{number}"
