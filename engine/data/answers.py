@@ -49,7 +49,7 @@ def read_answers(item: dict[str, Any], *, row: bool) -> RawAnswers:
     flag, problem = _flag(item)
     if problem:
         return RawAnswers(problem=problem)
-    names = ANSWERS
+    names: tuple[str, ...] = ANSWERS
     if row and any(name in item for name in ("context", "passage", "paragraph")):
         names = (*ANSWERS, "text")
     if isinstance(item.get("detected_answers"), list):

@@ -50,13 +50,13 @@ def align(context: str, text: str, start: int | None) -> Alignment | None:
                 if context.startswith(variant, place):
                     return _moved(context, variant, place, cause)
     for variant, cause in _variants(text, bare):
-        place = _nearest(context, variant, start or 0)
-        if place is not None:
+        nearest = _nearest(context, variant, start or 0)
+        if nearest is not None:
             if start is None:
                 cause = NO_OFFSET
-            elif cause == MISPLACED and _only_space_between(context, place, start):
+            elif cause == MISPLACED and _only_space_between(context, nearest, start):
                 cause = EDGE_SPACE
-            return _moved(context, variant, place, cause)
+            return _moved(context, variant, nearest, cause)
     return None
 
 
