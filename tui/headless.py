@@ -33,6 +33,7 @@ from tui.text import plain
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
+    from engine.config import RunConfig
     from engine.launch import Run
 
 SECONDS_BETWEEN_STEP_LINES = 10.0
@@ -297,3 +298,54 @@ def send_and_wait(path: Path, command: str, *, seconds: float = 30.0) -> int:
         ) from None
     print(plain(f"{command}: {outcome or 'the run ended first'}"))
     return int(ExitCode.OK)
+
+
+def print_runs(runs_dir: Path, *, as_json: bool = False) -> None:
+    """Print a table of all runs in `runs_dir`, or one JSON object for each."""
+    from tui.run_list import run_rows
+
+    rows = run_rows(runs_dir)
+    if as_json:
+        for row in rows:
+            print(msgspec.json.encode(row).decode())
+        return
+    if not rows:
+        print(f"no runs in {plain(str(runs_dir))}; start one: bertqa-tui DATASET (sample data: bertqa-tui remedies)")
+        return
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("run", "state", "data", "model", "epoch", "best", box=SIMPLE_HEAD)
+    for row in rows:
+        best = f"{row.best:.3f}" if row.best is not None else "-"
+        cells = (row.name, row.state, row.dataset, row.model, f"{row.epoch:.1f}/{row.epochs}", best)
+        table.add_row(*(Text(plain(str(cell))) for cell in cells))
+    console = Console()
+    console.print(table)
+    for row in rows:
+        if row.reason and row.state in ("dead", "failed", "silent"):
+            console.print(f"{plain(row.name)}: {plain(row.reason)}", markup=False, highlight=False, soft_wrap=True)
+
+
+def print_check(config: RunConfig, *, repair: Path | None) -> int:
+    """Print what there is to say of a data set; BAD_DATA where errors are left."""
+    from engine.data.check import check_dataset, repair_dataset, report_lines
+    from engine.data.samples import find_dataset
+    from engine.errors import ModelError
+    from engine.models import locate_model
+
+    path = find_dataset(config.dataset)
+    try:
+        tokenizer = locate_model(config).tokenizer_file
+    except ModelError as error:
+        print(f"windows are not counted: {plain(str(error))}", file=sys.stderr)
+        tokenizer = None
+    report = check_dataset(path, config, tokenizer)
+    for line in report_lines(report):
+        print(plain(line))
+    if repair is not None:
+        repair_dataset(path, repair)
+        print(plain(f"wrote {repair}"))
+    return int(ExitCode.BAD_DATA if report.errors and repair is None else ExitCode.OK)
