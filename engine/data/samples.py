@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-FOLDERS = (HERE / "samples", HERE.parents[1] / "datasets")
-"""Where samples lie: inside an installed package, or in a checkout."""
+FOLDERS = (HERE.parents[1] / "bertqa_tui_datasets", HERE.parents[1] / "datasets")
+"""Where samples lie: beside the installed packages, or in a checkout."""
 
 
 def sample_names() -> list[str]:
