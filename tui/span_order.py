@@ -1,0 +1,148 @@
+"""Which examples a list shows, in what order, and where its cursor stands; shared by chart and table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ints = NDArray[np.int32]
+Bools = NDArray[np.bool_]
+Floats = NDArray[np.float32]
+
+Sort = Literal["data order", "true start", "IoU", "confidence"]
+Filter = Literal["all", "wrong", "right", "learned", "forgotten", "impossible"]
+SORTS: tuple[Sort, ...] = get_args(Sort)
+FILTERS: tuple[Filter, ...] = get_args(Filter)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What order and filter look at, one value for each example.
+
+    `right`, `was_right`: exact match at the snapshot and at the one before (None: there is none); `iou` 0 to 1;
+    `confidence` the geometric mean of the gold start's and end's probability; `true_start` in tokens.
+    """
+
+    right: Bools
+    was_right: Bools | None
+    iou: Floats
+    confidence: Floats
+    true_start: Ints
+    impossible: Bools
+
+    @property
+    def learned(self) -> Bools:
+        return self.right & ~self.was_right if self.was_right is not None else np.zeros_like(self.right)
+
+    @property
+    def forgotten(self) -> Bools:
+        return ~self.right & self.was_right if self.was_right is not None else np.zeros_like(self.right)
+
+
+@dataclass
+class SpanOrder:
+    """Rows of a list: `rows` int32[M] holds example numbers in display order, `example` the one under the cursor.
+
+    Order and filter are worked out by `apply` from one snapshot and then stay while the reader flips through
+    others, so that a row (and a chart's column) goes on being the same example.
+    """
+
+    total: int
+    sort: Sort = "data order"
+    show: Filter = "all"
+    text: str = ""
+    example: int = 0
+    taken_at: str = ""
+    rows: Ints = field(init=False)
+    _place: Ints = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._set_rows(np.arange(self.total, dtype=np.int32))
+
+    @property
+    def depends_on_snapshot(self) -> bool:
+        """Whether another snapshot could give other rows."""
+        return self.sort in ("IoU", "confidence") or self.show in ("wrong", "right", "learned", "forgotten")
+
+    @property
+    def place(self) -> int:
+        """Where the cursor stands in `rows`; 0 where nothing is shown."""
+        return max(0, self.place_of(self.example))
+
+    def place_of(self, example: int) -> int:
+        """The row of an example, -1 where the filter hides it."""
+        return int(self._place[example]) if 0 <= example < self.total else -1
+
+    def apply(self, judged: Judged, matches: Bools | None = None, taken_at: str = "") -> None:
+        """Work the rows out anew. `matches` tells which examples the text search found (None: no search).
+
+        The cursor keeps its example where it is still shown, else it goes to the nearest row.
+        """
+        mask = {
+            "all": np.ones(self.total, dtype=np.bool_),
+            "wrong": ~judged.right,
+            "right": judged.right,
+            "learned": judged.learned,
+            "forgotten": judged.forgotten,
+            "impossible": judged.impossible,
+        }[self.show]
+        if matches is not None:
+            mask = mask & matches
+        rows = np.flatnonzero(mask)
+        if self.sort != "data order":
+            key = {"true start": judged.true_start, "IoU": judged.iou, "confidence": judged.confidence}[self.sort]
+            rows = rows[np.argsort(key[rows], kind="stable")]
+        place = self.place
+        self.taken_at = taken_at
+        self._set_rows(rows.astype(np.int32))
+        if self.place_of(self.example) < 0 and len(self.rows):
+            self.example = int(self.rows[min(place, len(self.rows) - 1)])
+
+    def move_to(self, place: int) -> bool:
+        """Put the cursor on a row, or the nearest one there is. Returns whether it moved."""
+        if not len(self.rows):
+            return False
+        example = int(self.rows[max(0, min(place, len(self.rows) - 1))])
+        moved = example != self.example
+        self.example = example
+        return moved
+
+    def next_sort(self) -> Sort:
+        self.sort = SORTS[(SORTS.index(self.sort) + 1) % len(SORTS)]
+        return self.sort
+
+    def next_filter(self) -> Filter:
+        self.show = FILTERS[(FILTERS.index(self.show) + 1) % len(FILTERS)]
+        return self.show
+
+    def describe(self) -> str:
+        """The order and filter in words. Holds the reader's own search text: show() it."""
+        parts = [f"{len(self.rows)} of {self.total}" if len(self.rows) != self.total else f"{self.total} examples"]
+        if self.show != "all":
+            parts.append(self.show)
+        if self.text:
+            parts.append(f"with “{self.text}”")
+        parts.append("in data order" if self.sort == "data order" else f"by {self.sort}")
+        if self.depends_on_snapshot and self.taken_at:
+            parts.append(f"as at {self.taken_at}")
+        return ", ".join(parts)
+
+    def _set_rows(self, rows: Ints) -> None:
+        self.rows = rows
+        self._place = np.full(self.total, -1, dtype=np.int32)
+        self._place[rows] = np.arange(len(rows), dtype=np.int32)
+
+
+def find_text(needle: str, haystacks: Sequence[Sequence[str]]) -> Bools:
+    """bool[N]: examples of which one of the texts (all lower case, one sequence for each kind of text) holds
+    every word of `needle`."""
+    words = needle.casefold().split()
+    count = len(haystacks[0]) if haystacks else 0
+    found = np.zeros(count, dtype=np.bool_)
+    for texts in haystacks:
+        found |= np.fromiter((all(word in text for word in words) for text in texts), dtype=np.bool_, count=count)
+    return found
