@@ -11,25 +11,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.data.squad import Example, read_examples
-from engine.insight.spans import Window
 from engine.run import RunDir
 from engine.snapshot import Snapshot
 from engine.tensors import Tensors, write_tensors
 
 if TYPE_CHECKING:
     from engine.data.features import Features
+    from engine.insight.spans import Window
 
 SPECIAL, QUESTION, CONTEXT = 0, 1, 2
-STORED = (
-    "feature_example",
-    "token_offset",
-    "char_start",
-    "char_end",
-    "segment",
-    "null_token",
-    "gold_start",
-    "gold_end",
-)
+STORED = {
+    "feature_example": np.int32,
+    "token_offset": np.int64,
+    "char_start": np.int32,
+    "char_end": np.int32,
+    "segment": np.int8,
+    "null_token": np.int32,
+    "gold_start": np.int32,
+    "gold_end": np.int32,
+}
 
 
 def write_features(
@@ -39,7 +39,7 @@ def write_features(
     tokens, for display. Raises WriteError."""
     write_tensors(
         run.features_file,
-        {name: getattr(features, name) for name in STORED},
+        {name: getattr(features, name).astype(dtype, copy=False) for name, dtype in STORED.items()},
         {
             "first_special": specials[0],
             "other_special": specials[1],
@@ -149,6 +149,8 @@ class EvalSet:
 
     def window(self, tokens: Tokens, snapshot: Snapshot) -> Window:
         """The scores of a window with what n-best decoding needs."""
+        from engine.insight.spans import Window  # only this one needs the decoder's room
+
         start_logits, end_logits = snapshot.logits(tokens.lo, tokens.hi)
         return Window(
             feature=tokens.feature,

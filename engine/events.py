@@ -29,6 +29,11 @@ class Event(Struct, frozen=True, kw_only=True, tag_field="type"):
     seq: int = 0
     time: float = 0.0
 
+    @property
+    def type(self) -> str:
+        """The kind of event, as in the log: `step`, `snapshot`, …"""
+        return str(self.__struct_config__.tag)
+
 
 class RunStarted(Event, frozen=True, kw_only=True, tag="run_started"):
     """An engine took the run over, for the first time or (`resumed_from_step` set) again."""
