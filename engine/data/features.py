@@ -88,6 +88,15 @@ def build_features(
     return _assemble(windows, tokenizer, question_table, context_table, gold_first, gold_last, warn, examples)
 
 
+def advance(room: NDArray[np.int64], doc_stride: int) -> NDArray[np.int64]:
+    """How many tokens of the context lie between the starts of neighbouring windows with `room` for it.
+
+    `room` - `doc_stride`, but at least a sixteenth of the room: where a question leaves hardly more room than
+    the overlap, windows would else advance token by token.
+    """
+    return np.maximum(room - doc_stride, -(-room // 16))
+
+
 def default_max_answer_length(features: Features) -> int:
     """How many tokens a predicted answer may have: enough for 99.5 % of the gold answers and a tenth more, at
     least 30."""
@@ -145,8 +154,7 @@ def _cut(
             f"(first: {excerpt(examples[long[0]].id)}); cut to {int(asked[long[0]])} tokens"
         )
     room = available - asked
-    # Where a question leaves hardly more room than the overlap, windows would advance token by token.
-    step = np.maximum(room - doc_stride, -(-room // 16))
+    step = advance(room, doc_stride)
     tokens = np.diff(context_table.offset)[context_of]
     count = 1 + np.maximum(0, -(-(tokens - room) // step))
     example = np.repeat(np.arange(len(examples)), count)

@@ -21,7 +21,11 @@ def find_dataset(name: str | Path) -> Path:
     nothing comes back unchanged, so that reading it says what is missing.
     """
     path = Path(name)
-    if path.exists() or path.is_absolute() or len(path.parts) > 2:
+    try:
+        there = path.exists()
+    except (OSError, ValueError):  # a name that no file can have
+        return path
+    if there or path.is_absolute() or len(path.parts) > 2:
         return path
     if len(path.parts) == 2 and path.parts[0] != "datasets":
         return path

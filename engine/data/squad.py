@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from engine.data.examples import (
     Answer,
@@ -62,16 +61,22 @@ def load_dataset(
             f"{path.name}: {bad[0].place}: {bad[0].message}.{more}",
             hint=f"{fixed}, or run: bertqa-tui check {path} --repair fixed.json",
         )
-    if not any(example.answers for example in dataset.train):
-        if not dataset.train:
-            raise DataError(f"{path.name}: there are no training questions.", hint=CHECK_HINT)
-        raise DataError(f"{path.name}: no training question has an answer.", hint="Answers are needed to learn from.")
-    if not dataset.eval:
-        raise DataError(
-            f"{Path(eval_path or path).name}: there are no questions to evaluate on.",
-            hint="Add questions, or name a second file with --eval FILE.",
-        )
+    lack = what_lacks(dataset)
+    if lack:
+        name = Path(eval_path).name if eval_path and not dataset.eval else path.name
+        raise DataError(f"{name}: {lack[0]}.", hint=lack[1])
     return dataset
+
+
+def what_lacks(dataset: Dataset) -> tuple[str, str] | None:
+    """Why nothing can be learned from the data set, with a hint; None where all is well."""
+    if not dataset.train:
+        return "there are no training questions", CHECK_HINT
+    if not any(example.answers for example in dataset.train):
+        return "no training question has an answer", "Answers are needed to learn from."
+    if not dataset.eval:
+        return "there are no questions to evaluate on", "Add questions, or name a second file with --eval FILE."
+    return None
 
 
 def read_dataset(
@@ -83,30 +88,40 @@ def read_dataset(
     """
     path = find_dataset(path)
     faults = Faults()
-    parts, warning = split_values(read_values(path))
-    if warning:
-        faults.add("warning", "the file", warning)
     if eval_path is not None:
         second = find_dataset(eval_path)
-        if "eval" in parts and "train" in parts:
-            faults.add("warning", "the file", f"its own evaluation half gives way to {second.name}")
-        train = _examples(parts.get("train", parts.get("all", parts.get("eval"))), "", faults)
-        del parts
-        others, warning = split_values(read_values(second))
-        if warning:
-            faults.add("warning", second.name, warning)
-        evaluation = _examples(others.get("eval", others.get("all", others.get("train"))), second.name, faults)
-    elif "train" in parts and "eval" in parts:
-        train = _examples(parts.pop("train"), "train", faults)
-        evaluation = _examples(parts.pop("eval"), "validation", faults)
+        halves = read_halves(path, faults, use=("train", "all", "eval"))
+        others = read_halves(second, faults, use=("eval", "all", "train"), part=second.name)
+        (train,), (evaluation,) = halves.values(), others.values()
     else:
-        (values,) = parts.values()
-        train, evaluation = _held_out(_examples(values, "", faults), eval_fraction, seed, faults)
+        halves = read_halves(path, faults)
+        if len(halves) == 2:
+            train, evaluation = halves["train"], halves["eval"]
+        else:
+            (examples,) = halves.values()
+            train, evaluation = _held_out(examples, eval_fraction, seed, faults)
     return make_dataset(train, evaluation, faults.all())
 
 
-def _examples(values: Any, part: str, faults: Faults) -> list[Example]:
-    return validate(raw_questions(values, part, faults), faults)
+def read_halves(path: Path, faults: Faults, *, use: tuple[str, ...] = (), part: str = "") -> dict[str, list[Example]]:
+    """The usable examples of a file: {"train": …, "eval": …}, one of them, or {"all": …} without a split.
+
+    `use` names, best first, which single one is wanted; `part` tells the file's places from another's.
+    """
+    parts, warning = split_values(read_values(path))
+    if use and len(parts) == 2:
+        parts = {use[0]: parts[use[0]]}
+        warning = f"only its {SPLIT_NAMES[use[0]]} half is used"
+    if warning:
+        faults.add("warning", part or "the file", warning)
+    several = len(parts) > 1
+    return {
+        role: validate(raw_questions(values, part or (SPLIT_NAMES[role] if several else ""), faults), faults)
+        for role, values in parts.items()
+    }
+
+
+SPLIT_NAMES = {"train": "train", "eval": "validation", "all": ""}
 
 
 def _held_out(
