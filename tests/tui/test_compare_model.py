@@ -1,0 +1,61 @@
+"""Comparing two snapshots: counts, lists, better and worse."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from engine.events import Metrics
+from tui.compare_model import Comparison, Side, metric_rows, shared_examples
+
+
+def metrics(em: float, loss: float | None = 1.0) -> Metrics:
+    return Metrics(examples=5, start_accuracy=em / 100, end_accuracy=0.5, exact_match=em, f1=em, loss=loss)
+
+
+def side(name: str, right: list[int], starts: list[int], confidence: list[float]) -> Side:
+    flags = np.array(right, np.bool_)
+    start = np.array(starts, np.int32)
+    return Side(
+        name, metrics(20.0), flags, flags.astype(np.float32), np.array(confidence, np.float32), start, start + 3
+    )
+
+
+def comparison() -> Comparison:
+    return Comparison(
+        side("a", [1, 0, 1, 0, 0], [1, 2, 3, 4, 5], [0.5, 0.5, 0.5, 0.5, 0.5]),
+        side("b", [1, 1, 0, 0, 0], [1, 7, 8, 9, 5], [0.6, 1.0, 0.1, 0.4, 0.2]),
+    )
+
+
+def test_counts_and_lists() -> None:
+    found = comparison()
+    assert found.counts() == {"changed": 3, "learned": 1, "forgotten": 1, "both wrong": 2, "all": 5}
+    assert found.rows("learned").tolist() == [1]
+    assert found.rows("forgotten").tolist() == [2]
+    assert found.rows("both wrong").tolist() == [4, 3]
+    assert found.rows("changed").tolist() == [1, 2, 3]
+    assert found.rows("all").tolist() == [1, 2, 4, 0, 3]
+
+
+def test_a_side_over_some_examples() -> None:
+    taken = comparison().right.take(np.array([1, 4], np.int32))
+    assert taken.right.tolist() == [True, False]
+    assert taken.char_end.tolist() == [10, 8]
+
+
+def test_less_loss_is_better() -> None:
+    rows = {row.name: row for row in metric_rows(metrics(20, loss=2.0), metrics(30, loss=1.0))}
+    assert rows["EM"].better == 1
+    assert rows["EM"].difference == 10
+    assert rows["loss"].better == 1
+    assert rows["end accuracy"].better == 0
+    assert metric_rows(metrics(20), metrics(20, loss=None))[-1].difference is None
+
+
+def test_runs_are_matched_by_id() -> None:
+    left, right = shared_examples(["a", "b", "c"], ["c", "x", "a"])
+    assert left.tolist() == [0, 2]
+    assert right.tolist() == [2, 0]
+    assert shared_examples(["a"], ["b"])[0].tolist() == []
+    same, also = shared_examples(["a", "b"], ["a", "b"])
+    assert same.tolist() == also.tolist() == [0, 1]

@@ -1,0 +1,139 @@
+"""Two snapshots of the same examples, of one run or of two: what changed, example by example."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.events import Metrics
+
+Ints = NDArray[np.int32]
+Bools = NDArray[np.bool_]
+Floats = NDArray[np.float32]
+
+Change = Literal["changed", "learned", "forgotten", "both wrong", "all"]
+CHANGES: tuple[Change, ...] = get_args(Change)
+
+METRICS: tuple[tuple[str, str, float], ...] = (
+    ("start_accuracy", "start accuracy", 1.0),
+    ("end_accuracy", "end accuracy", 1.0),
+    ("exact_match", "EM", 100.0),
+    ("f1", "F1", 100.0),
+    ("loss", "loss", -1.0),
+)
+"""Field, name, and what the best value is (below zero: the less the better)."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """One snapshot as the comparison needs it: a name, its metrics, and a value for each example."""
+
+    name: str
+    metrics: Metrics
+    right: Bools
+    f1: Floats
+    confidence: Floats
+    char_start: Ints
+    char_end: Ints
+
+    def take(self, rows: Ints) -> Side:
+        """The same snapshot over some of its examples."""
+        return Side(
+            self.name,
+            self.metrics,
+            self.right[rows],
+            self.f1[rows],
+            self.confidence[rows],
+            self.char_start[rows],
+            self.char_end[rows],
+        )
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """`left` and `right` over the same examples, in the same order."""
+
+    left: Side
+    right: Side
+
+    @property
+    def changed(self) -> Bools:
+        """Examples that are answered with other characters of the passage."""
+        moved: Bools = (self.left.char_start != self.right.char_start) | (self.left.char_end != self.right.char_end)
+        return moved
+
+    @property
+    def learned(self) -> Bools:
+        return ~self.left.right & self.right.right
+
+    @property
+    def forgotten(self) -> Bools:
+        return self.left.right & ~self.right.right
+
+    @property
+    def gain(self) -> Floats:
+        """F1 on the right less F1 on the left, -1 to 1."""
+        difference: Floats = self.right.f1 - self.left.f1
+        return difference
+
+    def rows(self, show: Change) -> Ints:
+        """Numbers of the examples of one kind: the greatest change of F1 first, then that of confidence."""
+        mask = {
+            "changed": self.changed,
+            "learned": self.learned,
+            "forgotten": self.forgotten,
+            "both wrong": ~self.left.right & ~self.right.right,
+            "all": np.ones(len(self.left.right), dtype=np.bool_),
+        }[show]
+        found = np.flatnonzero(mask)
+        surer = np.abs(self.right.confidence - self.left.confidence)
+        return found[np.lexsort((-surer[found], -np.abs(self.gain[found])))].astype(np.int32)
+
+    def counts(self) -> dict[Change, int]:
+        """How many examples there are of each kind."""
+        return {
+            "changed": int(self.changed.sum()),
+            "learned": int(self.learned.sum()),
+            "forgotten": int(self.forgotten.sum()),
+            "both wrong": int((~self.left.right & ~self.right.right).sum()),
+            "all": len(self.left.right),
+        }
+
+
+@dataclass(frozen=True)
+class MetricRow:
+    """One metric of both sides; `better` is -1 (left), 0 (the same) or 1 (right)."""
+
+    name: str
+    left: float | None
+    right: float | None
+    better: int
+
+    @property
+    def difference(self) -> float | None:
+        return None if self.left is None or self.right is None else self.right - self.left
+
+
+def metric_rows(left: Metrics, right: Metrics) -> list[MetricRow]:
+    """Every metric of both sides."""
+    rows = []
+    for field, name, best in METRICS:
+        a, b = getattr(left, field), getattr(right, field)
+        better = 0 if a is None or b is None or a == b else (1 if (b > a) == (best > 0) else -1)
+        rows.append(MetricRow(name, a, b, better))
+    return rows
+
+
+def shared_examples(left: Sequence[str], right: Sequence[str]) -> tuple[Ints, Ints]:
+    """Numbers on either side of the examples whose ids both have, in the left side's order."""
+    if list(left) == list(right):
+        every = np.arange(len(left), dtype=np.int32)
+        return every, every
+    places = {ident: number for number, ident in enumerate(right)}
+    pairs = [(number, places[ident]) for number, ident in enumerate(left) if ident in places]
+    both = np.array(pairs, dtype=np.int32).reshape(-1, 2)
+    return both[:, 0], both[:, 1]
