@@ -84,7 +84,7 @@ def _recounted(context: str, start: int) -> Iterator[tuple[str, int]]:
             place = start - bisect_left([b + k + 1 for k, b in enumerate(breaks)], start)
         else:  # counted with one character a line end, which now has two
             ends = [b for b in breaks if b and context[b - 1] == "\r"]
-            place = start + bisect_left([b - k for k, b in enumerate(ends)], start)
+            place = start + bisect_left([b - k - 1 for k, b in enumerate(ends)], start)
         if place != start:
             yield LINE_ENDS, place
 
