@@ -48,7 +48,7 @@ class Template:
 class TokenTable:
     """Tokens of many texts: those of text k lie from offset[k] to offset[k + 1].
 
-    `start` and `end` int32 are code points of the text, white space at a token's edges left out; `base` int64
+    `start` and `end` int32 are code points of the text, fitted as `_fit_spans` says; `base` int64
     is where each text begins if all are laid one after the other with a gap of one.
     """
 
@@ -251,7 +251,7 @@ def _table(
     spans = np.concatenate([np.empty((0, 2), dtype=np.int32), *(offsets for _, offsets in pieces)])
     spans += np.repeat(np.array(leads, dtype=np.int32), lengths)[:, None]
     places = np.repeat(base, lengths)
-    start, end = _without_edge_space("\n".join(texts), places + spans[:, 0], places + spans[:, 1])
+    start, end = _fit_spans("\n".join(texts), places + spans[:, 0], places + spans[:, 1])
     return TokenTable(
         ids=ids,
         start=(start - places).astype(np.int32),
@@ -261,28 +261,43 @@ def _table(
     )
 
 
-def _without_edge_space(
+def _fit_spans(
     text: str, start: NDArray[np.int64], end: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Spans without white space at their edges, as byte-level and SentencePiece tokens have it.
+    """Spans without white space at their edges, and with the characters that no token covers.
 
-    A span of nothing but white space becomes empty, at its own end.
+    Byte-level and SentencePiece tokens have white space at their edges; a span of nothing else becomes empty,
+    at its own end. Characters that a normalizer drops (accents, joiners) go to the token that they follow, or
+    else to the one that they stand before, so that the text of a span of tokens lacks nothing.
     """
     if not len(start):
         return start, end
     codes = np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32)
     space = SPACES[np.minimum(codes, len(SPACES) - 1)]
     size = len(space)
-    filled = end > start
-    if not (space[start[filled]].any() or space[end[filled] - 1].any()):
-        return start, end
     at = np.arange(size, dtype=np.int64)
-    following = np.minimum.accumulate(np.where(space, size, at)[::-1])[::-1]
-    preceding = np.maximum.accumulate(np.where(space, -1, at))
+    filled = end > start
     start, end = start.copy(), end.copy()
-    start[filled] = np.minimum(following[start[filled]], end[filled])
-    end[filled] = np.maximum(preceding[end[filled] - 1] + 1, start[filled])
+    if space[start[filled]].any() or space[end[filled] - 1].any():
+        following = np.minimum.accumulate(np.where(space, size, at)[::-1])[::-1]
+        preceding = np.maximum.accumulate(np.where(space, -1, at))
+        start[filled] = np.minimum(following[start[filled]], end[filled])
+        end[filled] = np.maximum(preceding[end[filled] - 1] + 1, start[filled])
+        filled = end > start
+    taken = space | _covered(start, end, size)
+    if not taken.all():
+        stop = np.append(np.minimum.accumulate(np.where(taken, at, size)[::-1])[::-1], size)
+        end[filled] = stop[end[filled]]
+        taken = space | _covered(start, end, size)
+        stop = np.append(0, np.maximum.accumulate(np.where(taken, at + 1, 0)))
+        start[filled] = stop[start[filled]]
     return start, end
+
+
+def _covered(start: NDArray[np.int64], end: NDArray[np.int64], size: int) -> NDArray[np.bool_]:
+    """bool[size]: some span holds the character."""
+    depth = np.bincount(start, minlength=size + 1) - np.bincount(end, minlength=size + 1)
+    return np.asarray(np.cumsum(depth)[:size] > 0)
 
 
 SPACES = np.array([chr(code).isspace() for code in range(0x3002)])
