@@ -1,0 +1,125 @@
+"""Attention within each window of a concatenated batch; no padding, and no token sees another window."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from engine.learning.batches import Batch
+from engine.learning.dropout import Masks, scale
+
+
+def attend(qkv: Tensor, batch: Batch, heads: int, masks: Masks | None, p: float, *, training: bool) -> Tensor:
+    """Self-attention; `qkv` [T, 3·H] holds queries, keys and values of all tokens, the result is [T, H].
+
+    `p` is the dropout of attention probabilities, used when training; its masks come from `masks` on a CPU.
+    """
+    width = qkv.shape[1] // 3
+    if qkv.device.type == "cpu":
+        if torch.is_grad_enabled():
+            result: Tensor = _CpuAttention.apply(qkv, batch.lengths, heads, masks if p > 0 else None, p)
+            return result
+        out = qkv.new_empty(qkv.shape[0], width)
+        low = 0
+        for length in batch.lengths:
+            q, k, v = _parts(qkv, low, length, heads)
+            o = F.scaled_dot_product_attention(q[None], k[None], v[None])[0]
+            out[low : low + length].view(length, heads, -1).copy_(o.transpose(0, 1))
+            low += length
+        return out
+    dropout = p if training else 0.0
+    q, k, v = qkv.view(-1, 3, heads, width // heads).unbind(1)
+    if qkv.device.type == "cuda" and qkv.dtype in (torch.bfloat16, torch.float16):
+        return _varlen_flash(q, k, v, batch, dropout)
+    return _padded(q, k, v, batch, dropout)
+
+
+def _parts(qkv: Tensor, low: int, length: int, heads: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Queries, keys and values [heads, L, D] of one window, as views."""
+    part = qkv[low : low + length].view(length, 3, heads, -1).permute(1, 2, 0, 3)
+    return part[0], part[1], part[2]
+
+
+class _CpuAttention(torch.autograd.Function):
+    """With dropout, torch's own kernel for a CPU keeps several [heads, L, L] arrays for the backward pass; this
+    keeps one. A probability is never negative, so its sign tells whether it was dropped."""
+
+    @staticmethod
+    def forward(ctx: Any, qkv: Tensor, lengths: list[int], heads: int, masks: Masks | None, p: float) -> Tensor:
+        factor = 1.0 if masks is None else scale(p)
+        out = qkv.new_empty(qkv.shape[0], qkv.shape[1] // 3)
+        kept_for_backward = []
+        low = 0
+        for window, length in enumerate(lengths):
+            q, k, v = _parts(qkv, low, length, heads)
+            weights = torch.softmax(_scores(q, k), dim=-1)
+            if masks is not None:
+                _flag_dropped(weights, masks.dropped_signs(window, tuple(weights.shape), p))
+            o = torch.matmul(torch.relu(weights), v)
+            torch.mul(o.transpose(0, 1), factor, out=out[low : low + length].view(length, heads, -1))
+            kept_for_backward.append(weights)
+            low += length
+        ctx.save_for_backward(qkv, out, *kept_for_backward)
+        ctx.lengths, ctx.heads, ctx.factor = lengths, heads, factor
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> tuple[Tensor, None, None, None, None]:
+        qkv, out, *all_weights = ctx.saved_tensors
+        heads: int = ctx.heads
+        grad_out = grads[0].to(qkv.dtype)
+        grad_qkv = torch.empty_like(qkv)
+        # The row sums of weights times their gradients, by way of the output.
+        inner = (grad_out * out).view(len(out), heads, -1).sum(-1)
+        grad_out = grad_out * ctx.factor
+        low = 0
+        for length, weights in zip(ctx.lengths, all_weights, strict=True):
+            q, k, v = _parts(qkv, low, length, heads)
+            grad_q, grad_k, grad_v = _parts(grad_qkv, low, length, heads)
+            grad_o = grad_out[low : low + length].view(length, heads, -1).transpose(0, 1)
+            kept = torch.relu(weights)
+            grad_v.copy_(torch.matmul(kept.transpose(1, 2), grad_o))
+            grad_scores = torch.matmul(grad_o, v.transpose(1, 2)).mul_(kept)
+            grad_scores -= weights.abs().mul_(inner[low : low + length].t().unsqueeze(-1))
+            grad_scores *= q.shape[-1] ** -0.5
+            grad_q.copy_(torch.matmul(grad_scores, k))
+            grad_k.copy_(torch.matmul(grad_scores.transpose(1, 2), q))
+            low += length
+        return grad_qkv, None, None, None, None
+
+
+def _scores(q: Tensor, k: Tensor) -> Tensor:
+    out = q.new_empty(q.shape[0], q.shape[1], k.shape[1])
+    return torch.baddbmm(out, q, k.transpose(1, 2), beta=0.0, alpha=q.shape[-1] ** -0.5)
+
+
+def _flag_dropped(weights: Tensor, signs: Tensor) -> None:
+    """Make the weights negative where `signs` has its highest bit set."""
+    if weights.element_size() == 2:
+        weights.view(torch.int16).bitwise_or_(signs)
+    else:
+        weights.view(torch.int32).bitwise_or_(signs.to(torch.int32).bitwise_and_(-(2**31)))
+
+
+def _varlen_flash(q: Tensor, k: Tensor, v: Tensor, batch: Batch, dropout: float) -> Tensor:
+    """Flash attention over windows of different lengths: q, k, v [T, heads, D] -> [T, H]."""
+    longest = max(batch.lengths)
+    out: Tensor = torch.ops.aten._flash_attention_forward(
+        q, k, v, batch.bounds, batch.bounds, longest, longest, dropout, False, False
+    )[0]
+    return out.reshape(len(q), -1)
+
+
+def _padded(q: Tensor, k: Tensor, v: Tensor, batch: Batch, dropout: float) -> Tensor:
+    """Where no kernel takes windows of different lengths: pad for the attention alone."""
+    size = (len(batch.lengths), max(batch.lengths), *q.shape[1:])
+    where = (batch.row, batch.position)
+    q, k, v = (x.new_zeros(size).index_put(where, x).transpose(1, 2) for x in (q, k, v))
+    real = torch.zeros(size[:2], dtype=torch.bool, device=q.device).index_put(
+        where, torch.ones_like(batch.row, dtype=torch.bool)
+    )
+    out = F.scaled_dot_product_attention(q, k, v, attn_mask=real[:, None, None, :], dropout_p=dropout)
+    return out.transpose(1, 2)[where].flatten(1)
