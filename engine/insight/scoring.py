@@ -1,0 +1,158 @@
+"""From the scores of all tokens to a snapshot's columns and metrics. A pure function, NumPy only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.events import Metrics
+from engine.insight.metrics import Golds, percentage, prepare_golds
+from engine.insight.spans import CONTEXT, FloatArray, Predictions, decode
+
+if TYPE_CHECKING:
+    from engine.data.features import Features
+    from engine.data.squad import Example
+
+
+def prepared(examples: Sequence[Example], *, allow_null: bool) -> Golds:
+    """The examples' golds, normalised; SQuAD v2.0's rules where there are unanswerable questions."""
+    return prepare_golds([[answer.text for answer in example.answers] for example in examples], v2=allow_null)
+
+
+def score_snapshot(
+    examples: Sequence[Example],
+    features: Features,
+    start_logits: FloatArray,
+    end_logits: FloatArray,
+    *,
+    max_answer_length: int,
+    allow_null: bool,
+    seen: NDArray[np.bool_] | None = None,
+    golds: Golds | None = None,
+) -> tuple[dict[str, NDArray[Any]], Metrics, Metrics | None, Metrics | None]:
+    """Per-example columns (see engine.snapshot.COLUMNS) and metrics over all, seen and unseen examples.
+
+    `start_logits`, `end_logits` are float32[T], flat as `features`; `seen` bool[N] says whose passage stands in
+    the training set too (None: the two are not told apart). Seen and unseen are None unless both occur.
+    """
+    golds = golds or prepared(examples, allow_null=allow_null)
+    predicted = decode(
+        features, start_logits, end_logits, len(examples), max_answer_length=max_answer_length, allow_null=allow_null
+    )
+    texts = [
+        example.context[start:end] if start >= 0 else ""
+        for example, start, end in zip(
+            examples, predicted.char_start.tolist(), predicted.char_end.tolist(), strict=True
+        )
+    ]
+    exact, f1 = golds.score(texts)
+    window = _gold_windows(features, len(examples))
+    start_correct, end_correct = _correct(examples, features, predicted, window)
+    start_log, end_log = (
+        _gold_log_probability(features, logits, gold, window, examples, allow_null)
+        for logits, gold in ((start_logits, features.gold_start), (end_logits, features.gold_end))
+    )
+    columns: dict[str, NDArray[Any]] = {
+        "pred_feature": predicted.feature,
+        "pred_start": predicted.start,
+        "pred_end": predicted.end,
+        "pred_char_start": predicted.char_start,
+        "pred_char_end": predicted.char_end,
+        "score": predicted.score,
+        "null_score": predicted.null_score,
+        "gold_start_prob": np.exp(start_log),
+        "gold_end_prob": np.exp(end_log),
+        "start_correct": start_correct,
+        "end_correct": end_correct,
+        "iou": _overlap(examples, predicted),
+        "exact_match": 100.0 * exact,
+        "f1": 100.0 * f1,
+    }
+    loss = -(start_log + end_log) / 2
+
+    def metrics(rows: NDArray[np.bool_]) -> Metrics:
+        told = loss[rows][np.isfinite(loss[rows])]
+        return Metrics(
+            examples=int(rows.sum()),
+            start_accuracy=float(start_correct[rows].mean()) if rows.any() else 0.0,
+            end_accuracy=float(end_correct[rows].mean()) if rows.any() else 0.0,
+            exact_match=percentage(exact[rows]),
+            f1=percentage(f1[rows]),
+            loss=float(told.mean()) if len(told) else None,
+        )
+
+    everything = metrics(np.ones(len(examples), np.bool_))
+    if seen is None or seen.all() or not seen.any():
+        return columns, everything, None, None
+    return columns, everything, metrics(seen), metrics(~seen)
+
+
+def _gold_windows(features: Features, n_examples: int) -> NDArray[np.int64]:
+    """For each example the first window that holds its gold answer whole, else -1."""
+    window = np.full(n_examples, -1, np.int64)
+    holding = np.flatnonzero(features.gold_start >= 0)[::-1]
+    window[features.feature_example[holding]] = holding
+    return window
+
+
+def _correct(
+    examples: Sequence[Example], features: Features, predicted: Predictions, window: NDArray[np.int64]
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    # Windows overlap: the same token of the passage has one place in it, but several token numbers.
+    held = window >= 0
+    first = features.token_offset[window[held]]
+    impossible = np.fromiter((e.is_impossible for e in examples), np.bool_, len(examples))
+    null = predicted.feature < 0
+    results = []
+    for gold, place, found in (
+        (features.gold_start, features.char_start, predicted.char_start),
+        (features.gold_end, features.char_end, predicted.char_end),
+    ):
+        correct = impossible & null
+        correct[held] = ~null[held] & (place[first + gold[window[held]]] == found[held])
+        results.append(correct)
+    return results[0], results[1]
+
+
+def _gold_log_probability(
+    features: Features,
+    logits: FloatArray,
+    gold: NDArray[np.int32],
+    window: NDArray[np.int64],
+    examples: Sequence[Example],
+    allow_null: bool,
+) -> NDArray[np.float64]:
+    """Log of the gold token's share among the tokens of its window that may be chosen; -inf where none is."""
+    choosable = features.segment == CONTEXT
+    if allow_null:
+        choosable[features.token_offset[:-1] + features.null_token] = True
+    masked = np.where(choosable, logits, -np.inf).astype(np.float32)
+    starts = features.token_offset[:-1]
+    highest = np.maximum.reduceat(masked, starts)
+    highest = np.where(np.isfinite(highest), highest, 0.0).astype(np.float32)
+    masked -= np.repeat(highest, np.diff(features.token_offset))
+    total = np.add.reduceat(np.exp(masked, out=masked), starts, dtype=np.float64)
+    with np.errstate(divide="ignore"):
+        log_total = np.log(total) + highest
+    result = np.full(len(examples), -np.inf)
+    held = window >= 0
+    result[held] = logits[starts[window[held]] + gold[window[held]]] - log_total[window[held]]
+    if allow_null:
+        impossible = np.flatnonzero(np.fromiter((e.is_impossible for e in examples), np.bool_, len(examples)))
+        first = np.searchsorted(features.feature_example, impossible)
+        result[impossible] = logits[starts[first] + features.null_token[first]] - log_total[first]
+    return result
+
+
+def _overlap(examples: Sequence[Example], predicted: Predictions) -> NDArray[np.float64]:
+    """Characters that prediction and first gold answer share, over those that either has; 1 for null on null."""
+    gold_start = np.array([e.answers[0].start if e.answers else -1 for e in examples])
+    gold_end = np.array([e.answers[0].start + len(e.answers[0].text) if e.answers else -1 for e in examples])
+    shared = np.minimum(gold_end, predicted.char_end) - np.maximum(gold_start, predicted.char_start)
+    union = np.maximum(gold_end, predicted.char_end) - np.minimum(gold_start, predicted.char_start)
+    both = (gold_start >= 0) & (predicted.char_start >= 0)
+    neither = (gold_start < 0) & (predicted.char_start < 0)
+    return np.where(both, np.clip(shared, 0, None) / np.maximum(union, 1), neither.astype(float))
