@@ -18,6 +18,7 @@ from engine.errors import UsageError
 
 ENV_PREFIX = "BERTQA_"
 NOT_AN_OPTION = frozenset({"dataset"})
+OPTION_NAMES = frozenset(RunConfig.__struct_fields__) - NOT_AN_OPTION
 
 
 def user_config_file() -> Path:
@@ -84,7 +85,7 @@ def training_config(
             )
     values |= _checked(_from_environment(environ), "the environment")
     values |= _checked(
-        {k: v for k, v in flags.items() if k in RunConfig.__struct_fields__}, "the command line"
+        {k: v for k, v in flags.items() if k in OPTION_NAMES}, "the command line"
     )
     return config_from(values | {"dataset": dataset})
 
