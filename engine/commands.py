@@ -5,17 +5,21 @@ from __future__ import annotations
 import os
 import secrets
 import time
+from contextlib import suppress
+from pathlib import Path
 from typing import Literal, get_args
 
 import msgspec
 from msgspec import Struct
 
-from engine.durable import replace_file
-from engine.errors import UsageError
+from engine.durable import remove_file, replace_file
+from engine.errors import UsageError, WriteError
+from engine.reading import read_small
 from engine.run import RunDir
 
 CommandName = Literal["pause", "resume", "stop", "checkpoint"]
 MAX_COMMAND = 4096
+MAX_AT_ONCE = 100
 
 
 class Command(Struct, frozen=True):
@@ -36,25 +40,37 @@ def send_command(run: RunDir, command: CommandName) -> str:
 
 
 def take_commands(run: RunDir) -> list[Command]:
-    """Commands that wait, oldest first; what is no command is removed and left out. The engine's side."""
+    """Commands that wait, oldest first, at most MAX_AT_ONCE; each is told once. The engine's side.
+
+    What is no command is removed and left out.
+    """
+    commands = []
+    for path in _waiting(run)[:MAX_AT_ONCE]:
+        try:
+            data = read_small(path, MAX_COMMAND)
+        except OSError:
+            data = b""
+        try:
+            remove_file(path)
+        except WriteError:
+            continue  # it would be told again and again; its sender hears no answer and tells so
+        with suppress(ValueError, RecursionError):
+            command = msgspec.json.decode(data, type=Command)
+            commands.append(msgspec.structs.replace(command, id=path.stem))
+    return commands
+
+
+def clear_commands(run: RunDir) -> None:
+    """Forget what was asked of an engine that is no more, so that the next one does not obey it."""
+    for path in _waiting(run):
+        with suppress(WriteError):
+            remove_file(path)
+
+
+def _waiting(run: RunDir) -> list[Path]:
     try:
-        names = sorted(entry.name for entry in os.scandir(run.commands) if entry.name.endswith(".json"))
+        with os.scandir(run.commands) as entries:
+            names = sorted(e.name for e in entries if e.name.endswith(".json") and not e.name.startswith("."))
     except OSError:
         return []
-    commands = []
-    for name in names:
-        if name.startswith("."):
-            continue  # still being written
-        path = run.commands / name
-        try:
-            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
-            with open(fd, "rb") as file:
-                command = msgspec.json.decode(file.read(MAX_COMMAND), type=Command)
-            commands.append(msgspec.structs.replace(command, id=name.removesuffix(".json")))
-        except (OSError, msgspec.MsgspecError):
-            pass
-        try:
-            os.unlink(path)
-        except OSError:
-            continue
-    return commands
+    return [run.commands / name for name in names]

@@ -60,11 +60,18 @@ def told_as_write_error(path: Path) -> Iterator[None]:
             errno.EROFS: "The file system is read-only.",
             errno.EACCES: "You may not write there.",
             errno.ENOENT: "The folder is gone.",
+            errno.EPERM: "The folder is not yours.",
+            errno.ENOTDIR: "There is a file where a folder belongs.",
             errno.ELOOP: "There is a symbolic link where a file of the run belongs; it is not followed.",
         }
-        raise WriteError(
-            f"{path}: cannot write: {os.strerror(error.errno or 0)}.", hint=hints.get(error.errno or 0, "")
-        ) from error
+        number = error.errno or 0
+        raise WriteError(f"{path}: cannot write: {os.strerror(number)}.", hint=hints.get(number, "")) from error
+
+
+def is_full(error: WriteError) -> bool:
+    """Whether the write failed for want of room (disk or quota)."""
+    cause = error.__cause__
+    return isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def write_all(fd: int, data: bytes | memoryview) -> None:
@@ -87,10 +94,11 @@ def sync_folder(folder: Path) -> None:
         os.close(fd)
 
 
-def replace_file(path: Path, chunks: bytes | Iterable[bytes | memoryview]) -> None:
+def replace_file(path: Path, chunks: bytes | Iterable[bytes | memoryview], *, sync: bool = True) -> None:
     """Put `chunks` under `path`, whole or not at all, and make it last. Raises WriteError.
 
-    Written to a temporary name in the same folder, synced, renamed; then the folder is synced.
+    Written to a temporary name in the same folder, synced, renamed; then the folder is synced. Without `sync` a
+    reader still sees the old or the new content, but a power cut may leave neither.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with told_as_write_error(path):
@@ -99,11 +107,13 @@ def replace_file(path: Path, chunks: bytes | Iterable[bytes | memoryview]) -> No
             try:
                 for chunk in [chunks] if isinstance(chunks, bytes) else chunks:
                     write_all(fd, chunk)
-                operations.fsync(fd)
+                if sync:
+                    operations.fsync(fd)
             finally:
                 os.close(fd)
             operations.rename(temporary, path)
-            sync_folder(path.parent)
+            if sync:
+                sync_folder(path.parent)
         except OSError:
             with suppress(OSError):
                 operations.unlink(temporary)
@@ -118,13 +128,34 @@ def create_file(path: Path, data: bytes) -> None:
 
 
 def make_folder(path: Path) -> None:
-    """Create `path` (0700) with its parents, and make its name last. Raises WriteError; FileExistsError is kept."""
+    """Create `path` (0700) with its parents, and make its name last. Raises WriteError.
+
+    A folder that is there already is kept as it is; a file or a symbolic link in its place is refused.
+    """
     with told_as_write_error(path):
         missing = [folder for folder in (path, *path.parents) if not folder.exists()]
         for folder in reversed(missing):
             with suppress(FileExistsError):
                 operations.mkdir(folder)
                 sync_folder(folder.parent)
+        check_own_folder(path)
+
+
+def check_own_folder(path: Path) -> None:
+    """Raise OSError unless `path` itself is a folder (no symbolic link) of this user."""
+    status = os.lstat(path)
+    if stat.S_ISLNK(status.st_mode):
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
+    if not stat.S_ISDIR(status.st_mode):
+        raise OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
+    if status.st_uid != os.geteuid():
+        raise OSError(errno.EPERM, "the folder belongs to someone else", str(path))
+
+
+def remove_file(path: Path) -> None:
+    """Remove a file if it is there. Raises WriteError."""
+    with told_as_write_error(path), suppress(FileNotFoundError):
+        operations.unlink(path)
 
 
 def remove_folder(path: Path) -> None:
@@ -147,7 +178,8 @@ class AppendFile:
     """A file that only grows, one whole record at a time.
 
     `append` writes a record with a single `write`; where that falls short (full disk, signal) the file is cut
-    back to the last whole record, so that a reader never sees half a record followed by another.
+    back to the last whole record and the record is tried once more, so that a reader never sees half a record
+    followed by another.
     """
 
     def __init__(self, path: Path) -> None:
@@ -155,13 +187,19 @@ class AppendFile:
         self.path = path
         with told_as_write_error(path):
             self._fd = operations.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
-            status = os.fstat(self._fd)
-            if not stat.S_ISREG(status.st_mode):
+            try:
+                status = os.fstat(self._fd)
+                if not stat.S_ISREG(status.st_mode):
+                    raise OSError(errno.EINVAL, "not a regular file")
+                self._size = status.st_size
+                self._torn = False
+                if self._size and os.pread(self._fd, 1, self._size - 1) != b"\n":
+                    self._add(b"\n")
+                # The file's name must last before a record in it is told as saved.
+                sync_folder(path.parent)
+            except OSError:
                 os.close(self._fd)
-                raise OSError(errno.EINVAL, "not a regular file")
-            self._size = status.st_size
-            if self._size and os.pread(self._fd, 1, self._size - 1) != b"\n":
-                self.append(b"\n")
+                raise
 
     def append(self, record: bytes, *, sync: bool = False) -> None:
         """Add one record, ending in a newline; with `sync` it is on the disk when this returns.
@@ -169,16 +207,38 @@ class AppendFile:
         Raises WriteError, and then nothing of the record is in the file.
         """
         with told_as_write_error(self.path):
-            try:
-                if operations.write(self._fd, record) != len(record):
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-                if sync:
+            self._add(record)
+            if sync:
+                try:
                     operations.fsync(self._fd)
+                except OSError:
+                    self._cut_back(self._size - len(record))
+                    raise
+
+    def _add(self, record: bytes) -> None:
+        """Write `record` and count it, or raise OSError and leave the file as it was."""
+        for last_try in (False, True):
+            if self._torn:  # what could not be cut back earlier must go before anything follows it
+                operations.truncate(self._fd, self._size)
+                self._torn = False
+            try:
+                written = operations.write(self._fd, record)
             except OSError:
-                with suppress(OSError):
-                    operations.truncate(self._fd, self._size)
+                self._cut_back(self._size)
                 raise
-            self._size += len(record)
+            if written == len(record):
+                self._size += written
+                return
+            self._cut_back(self._size)
+            if last_try:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def _cut_back(self, size: int) -> None:
+        self._size = size
+        try:
+            operations.truncate(self._fd, size)
+        except OSError:
+            self._torn = True
 
     def sync(self) -> None:
         """Make all records last. Raises WriteError."""

@@ -6,6 +6,7 @@ import asyncio
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -14,15 +15,16 @@ from pathlib import Path
 import msgspec
 import psutil
 
-from engine.commands import CommandName, send_command
+from engine.commands import CommandName, clear_commands, send_command
 from engine.config import RunConfig
-from engine.durable import NO_FOLLOW, PRIVATE_FILE, replace_file, told_as_write_error
+from engine.durable import check_own_folder, operations, replace_file, told_as_write_error
 from engine.errors import UsageError
 from engine.eval_set import EvalSet, Scores
-from engine.events import AnyEvent
-from engine.log import EventTail
+from engine.events import AnyEvent, Finished
+from engine.liveness import State, Watch, is_live
+from engine.log import EventTail, read_events
 from engine.models import locate_model
-from engine.ownership import Owner, State, Watch, is_live
+from engine.process import Owner
 from engine.run import RunDir, data_identity, is_run_dir, next_run_path, versions
 from engine.snapshot import Snapshot, snapshot_name
 
@@ -33,10 +35,10 @@ ENDED = frozenset({State.FINISHED, State.STOPPED, State.FAILED, State.DEAD})
 class RunSnapshot:
     """One snapshot of a run, with its examples."""
 
-    def __init__(self, run: RunDir, index: int) -> None:
+    def __init__(self, run: RunDir, index: int, eval_set: EvalSet) -> None:
         """Raises FileNotFoundError where there is no such snapshot (yet)."""
         self._snapshot = Snapshot(run.path / snapshot_name(index))
-        self._set = EvalSet(run)
+        self._set = eval_set
         self.info = self._snapshot.info
 
     def scores(self, example_id: str, window: int | None = None) -> Scores:
@@ -48,52 +50,64 @@ class RunSnapshot:
 
 
 class Run:
-    """A run, live or finished. Nothing here blocks, and nothing here ends the engine but `stop`."""
+    """A run, live or finished. Only `wait` blocks, and nothing here ends the engine but `stop`."""
 
-    def __init__(self, path: Path, process: subprocess.Popen[bytes] | None = None) -> None:
+    def __init__(self, path: Path) -> None:
         self.directory = RunDir(path)
         self.path = self.directory.path
-        self._process = process
+        self._set: EvalSet | None = None
 
     async def events(self) -> AsyncIterator[AnyEvent]:
         """Every event from the run's first on, live; ends when the run has ended or its engine died."""
         tail, watch = EventTail(self.directory.events_file), Watch(self.directory)
         while True:
-            # The state is asked first: an engine that dies after the poll is noticed in the next round.
-            state, _ = watch.state()
+            # The state is asked first: what an engine said before it died is read after that.
+            ended = watch.state()[0] in ENDED
             events = tail.poll()
             watch.update(events)
             for event in events:
                 yield event
-            if state in ENDED and not events and watch.state()[0] in ENDED:
+            if ended and not events and not tail.waiting:
                 return
             await asyncio.sleep(POLL_SECONDS)
 
+    def state(self) -> tuple[State, str]:
+        """How the run stands now, and why."""
+        watch = Watch(self.directory)
+        watch.update(read_events(self.directory.events_file))
+        return watch.state()
+
     def snapshot(self, index: int) -> RunSnapshot:
         """Snapshot number `index`. Raises FileNotFoundError where there is none."""
-        return RunSnapshot(self.directory, index)
+        if self._set is None:
+            self._set = EvalSet(self.directory)
+        return RunSnapshot(self.directory, index, self._set)
 
     def command(self, name: CommandName) -> str:
         """Ask the engine; returns the id that its answering event carries. Raises WriteError."""
         return send_command(self.directory, name)
 
     def pause(self) -> str:
+        """Ask the engine to pause after the step at hand; returns the id of the answer."""
         return self.command("pause")
 
     def resume(self) -> str:
+        """Ask a paused engine to go on; returns the id of the answer."""
         return self.command("resume")
 
     def stop(self) -> str:
+        """Ask the engine to save a checkpoint and end; returns the id of the answer."""
         return self.command("stop")
 
     def wait(self) -> State:
         """Block until the run has ended; returns how."""
         tail, watch = EventTail(self.directory.events_file), Watch(self.directory)
         while True:
-            watch.update(tail.poll())
-            if watch.state()[0] in ENDED:
-                watch.update(tail.poll())
-                return watch.state()[0]
+            state, _ = watch.state()
+            events = tail.poll()
+            watch.update(events)
+            if state in ENDED and not events and not tail.waiting:
+                return state
             time.sleep(POLL_SECONDS)
 
 
@@ -126,9 +140,7 @@ def resume(path: Path | str, *, force: bool = False) -> Run:
     run = attach(path).directory
     if is_live(run):
         raise UsageError(f"{path}: an engine is at work on this run.", hint="Watch it: bertqa-tui attach.")
-    watch = Watch(run)
-    watch.update(EventTail(run.events_file, patience=0.0).poll())
-    if watch.state()[0] is State.FINISHED:
+    if any(isinstance(event, Finished) for event in read_events(run.events_file)[-1:]):
         raise UsageError(f"{path}: this run is finished; there is nothing to resume.")
     if not force and (changes := what_changed(run)):
         raise UsageError(
@@ -170,9 +182,11 @@ def _launch(run: RunDir) -> Run:
         # torchrun would pass a hang-up on to its ranks; only these two signals are for them.
         launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={config.devices}"]
         worker = [*launcher, "--signals-to-handle=SIGTERM,SIGINT", *worker]
-    environment = os.environ | {"TOKENIZERS_PARALLELISM": "true", "PYTHONUNBUFFERED": "1"}
+    # What was asked of an engine that is no more is not for the next one.
+    clear_commands(run)
     with told_as_write_error(run.engine_log):
-        log = os.open(run.engine_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | NO_FOLLOW, PRIVATE_FILE)
+        check_own_folder(run.path)
+        log = operations.open(run.engine_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     try:
         process = subprocess.Popen(
             [sys.executable, "-P", *worker],
@@ -180,13 +194,22 @@ def _launch(run: RunDir) -> Run:
             stdout=log,
             stderr=log,
             cwd=run.path,  # a folder named datasets/ beside the user must not be importable
-            env=environment,
+            env=_environment(),
             start_new_session=True,
-            close_fds=True,
         )
     finally:
         os.close(log)
     # So that watchers know whom to look for while torch is being imported; the engine then writes it itself.
     with suppress(psutil.NoSuchProcess):
         replace_file(run.owner_file, msgspec.json.encode(Owner.of(process.pid)))
-    return Run(run.path, process)
+    # Reaped when it ends, so that it is not left as a zombie for as long as this process lives.
+    threading.Thread(target=process.wait, name="engine-reaper", daemon=True).start()
+    return Run(run.path)
+
+
+def _environment() -> dict[str, str]:
+    """This process's environment for an engine, which runs in another folder."""
+    changes = {"TOKENIZERS_PARALLELISM": "true", "PYTHONUNBUFFERED": "1"}
+    if paths := os.environ.get("PYTHONPATH"):
+        changes["PYTHONPATH"] = os.pathsep.join(os.path.abspath(path) for path in paths.split(os.pathsep) if path)
+    return os.environ | changes

@@ -7,6 +7,7 @@ import os
 import platform
 import re
 import secrets
+import stat
 import time
 from importlib import metadata
 from pathlib import Path
@@ -16,12 +17,13 @@ import msgspec
 from msgspec import Struct
 
 from engine.config import RunConfig
-from engine.durable import create_file, make_folder
+from engine.durable import PRIVATE_FOLDER, create_file, make_folder, told_as_write_error
 from engine.errors import UsageError, WriteError
+from engine.reading import read_small
 
 T = TypeVar("T")
 SCHEMA = 1
-MAX_JSON = 256 << 20
+MAX_JSON = 16 << 20
 PACKAGES = ("bertqa-tui", "torch", "transformers", "tokenizers", "numpy", "safetensors")
 
 
@@ -60,6 +62,10 @@ class RunInfo(Struct, frozen=True, kw_only=True):
     created: float
 
 
+class _Versioned(Struct):
+    schema: int
+
+
 class RunDir:
     """The folder of one run. Making one of these touches nothing."""
 
@@ -81,14 +87,22 @@ class RunDir:
 
     @classmethod
     def create(cls, path: Path, config: RunConfig) -> RunDir:
-        """Make the folder of a new run (0700) and write config.json. Raises WriteError where one exists."""
+        """Make the folder of a new run (0700) and write config.json.
+
+        Raises WriteError where one exists, or where the folder holds anything else.
+        """
         run = cls(path)
-        if run.config_file.exists():
+        if os.path.lexists(run.config_file):
             raise WriteError(
                 f"{path}: there is a run already.",
                 hint="Resume it, or choose another --run-dir; nothing is overwritten.",
             )
-        for folder in (run.path, run.snapshots, run.checkpoints, run.commands):
+        with told_as_write_error(run.path):
+            if run.path.is_dir() and any(run.path.iterdir()):
+                raise WriteError(f"{path}: the folder is not empty.", hint="Choose another --run-dir.")
+            make_folder(run.path)
+            os.chmod(run.path, PRIVATE_FOLDER)
+        for folder in (run.snapshots, run.checkpoints, run.commands):
             make_folder(folder)
         create_file(run.config_file, msgspec.json.format(msgspec.json.encode(config), indent=1) + b"\n")
         return run
@@ -100,8 +114,25 @@ class RunDir:
 
     @property
     def info(self) -> RunInfo | None:
-        """run.json, or None as long as the engine has not written it. Raises UsageError where it is damaged."""
-        return read_json(self.run_file, RunInfo) if self.run_file.exists() else None
+        """run.json; None as long as the engine has not written it, or where a newer version wrote what we can't read.
+
+        Raises UsageError where it is damaged.
+        """
+        if not self.run_file.exists():
+            return None
+        try:
+            return read_json(self.run_file, RunInfo)
+        except UsageError:
+            if read_json(self.run_file, _Versioned).schema > SCHEMA:
+                return None
+            raise
+
+    def inside(self, relative: str) -> Path:
+        """The file or folder of the run that an event names. Raises UsageError for a name that leads out of it."""
+        parts = Path(relative).parts
+        if not parts or os.path.isabs(relative) or ".." in parts or "\0" in relative:
+            raise UsageError(f"{relative!r} is not inside the run {self.path}.")
+        return self.path.joinpath(*parts)
 
     def write_info(self, info: RunInfo) -> None:
         """Write run.json, once. Raises WriteError."""
@@ -111,19 +142,17 @@ class RunDir:
 def read_json(path: Path, kind: type[T]) -> T:
     """Decode a file of the run, not following a symbolic link. Raises UsageError where it can't be read."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        with open(fd, "rb") as file:
-            data = file.read(MAX_JSON + 1)
-        if len(data) > MAX_JSON:
-            raise ValueError("too large")
-        return msgspec.json.decode(data, type=kind)
-    except (OSError, ValueError, msgspec.MsgspecError) as error:
+        return msgspec.json.decode(read_small(path, MAX_JSON), type=kind)
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"{path}: can't be read ({error}).", hint="Is this the folder of a run?") from None
 
 
 def is_run_dir(path: Path) -> bool:
     """Whether `path` is the folder of a run."""
-    return path.is_dir() and (path / "config.json").is_file()
+    try:
+        return stat.S_ISREG(os.lstat(path / "config.json").st_mode)
+    except (OSError, ValueError):
+        return False
 
 
 def list_runs(runs_dir: Path) -> list[Path]:

@@ -19,6 +19,7 @@ from safetensors.numpy import save
 
 from engine.durable import replace_file
 from engine.errors import DataError
+from engine.reading import open_regular, read_at
 
 MAX_HEADER = 16 << 20
 DTYPES: dict[str, np.dtype[Any]] = {
@@ -48,16 +49,17 @@ class Tensors:
     """The arrays of one file; the header is read at once, data when it is asked for."""
 
     def __init__(self, path: Path) -> None:
-        """Open `path`. Raises FileNotFoundError, and DataError where the file is damaged."""
+        """Open `path`. Raises OSError where it can't be opened, and DataError where the file is damaged."""
         self.path = path
-        self._fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        self._fd = -1
+        self._fd = open_regular(path)
         try:
             file_size = os.fstat(self._fd).st_size
-            size = int.from_bytes(os.pread(self._fd, 8, 0), "little")
+            size = int.from_bytes(read_at(self._fd, 8, 0), "little")
             if not 2 <= size <= min(MAX_HEADER, file_size - 8):
                 raise ValueError("bad header size")
             header: dict[str, msgspec.Raw] = msgspec.json.decode(
-                os.pread(self._fd, size, 8), type=dict[str, msgspec.Raw]
+                read_at(self._fd, size, 8), type=dict[str, msgspec.Raw]
             )
             raw = header.pop("__metadata__", None)
             self.metadata = msgspec.json.decode(raw, type=dict[str, str]) if raw is not None else {}
@@ -65,8 +67,8 @@ class Tensors:
             self._start = 8 + size
             for name, entry in self._entries.items():
                 self._check(name, entry, file_size - self._start)
-        except (ValueError, msgspec.MsgspecError) as error:
-            os.close(self._fd)
+        except (OSError, ValueError, RecursionError) as error:
+            self.close()
             raise DataError(f"{path}: damaged file ({error}).") from None
 
     @staticmethod
@@ -75,7 +77,7 @@ class Tensors:
         count = 1
         for side in entry.shape:
             count *= side
-        if entry.dtype not in DTYPES or count < 0 or not 0 <= lo <= hi <= available:
+        if entry.dtype not in DTYPES or min(entry.shape, default=0) < 0 or not 0 <= lo <= hi <= available:
             raise ValueError(f"bad entry {name!r}")
         if hi - lo != count * DTYPES[entry.dtype].itemsize:
             raise ValueError(f"bad size of {name!r}")
@@ -99,7 +101,7 @@ class Tensors:
         for side in shape[1:]:
             width *= side
         wanted = max(0, hi - lo) * width
-        data = os.pread(self._fd, wanted, self._start + entry.data_offsets[0] + lo * width)
+        data = read_at(self._fd, wanted, self._start + entry.data_offsets[0] + lo * width)
         if len(data) != wanted:
             raise DataError(f"{self.path}: the file ends early.")
         return np.frombuffer(data, dtype).reshape((max(0, hi - lo), *shape[1:]) if shape else ())
@@ -108,6 +110,9 @@ class Tensors:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+    def __del__(self) -> None:
+        self.close()
 
     def __enter__(self) -> Tensors:
         return self

@@ -136,7 +136,6 @@ def make_run(
     for event in extra_events:
         log.append(event)
     if not live:
-        ended_at = (snapshots - 1) * steps_per_epoch
         log.append(
             Finished(
                 step=(snapshots - 1) * steps_per_epoch,

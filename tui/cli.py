@@ -121,7 +121,8 @@ def resume(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     path = _find_run(options.run, options.runs_dir)
     from engine.launch import resume as resume_run
-    from engine.run import RunDir, is_live
+    from engine.liveness import is_live
+    from engine.run import RunDir
 
     if is_live(RunDir(path)):
         return _send(path, "resume")

@@ -272,8 +272,10 @@ def send_and_wait(path: Path, command: str, *, seconds: float = 30.0) -> int:
 
     Raises UsageError when no engine is alive there, or none answers in time.
     """
+    from engine.commands import send_command
     from engine.launch import attach
-    from engine.run import RunDir, is_live, send_command
+    from engine.liveness import is_live
+    from engine.run import RunDir
 
     run = attach(path)
     if not is_live(RunDir(path)):
