@@ -348,6 +348,6 @@ def print_check(config: RunConfig, *, repair: Path | None) -> int:
     for line in report_lines(report):
         print(plain(line))
     if repair is not None:
-        repair_dataset(path, repair)
-        print(plain(f"wrote {repair}"))
+        written, left_out = repair_dataset(path, repair)
+        print(plain(f"wrote {written} questions to {repair}; {left_out} could not be mended and are left out"))
     return int(ExitCode.BAD_DATA if report.errors and repair is None else ExitCode.OK)

@@ -37,7 +37,7 @@ def squad(answers: list[dict[str, object]]) -> str:
     ("name", "content", "code", "words"),
     [
         ("missing.json", None, 65, ["missing.json"]),
-        ("folder", "", 65, ["folder", "directory"]),
+        ("somewhere", "", 65, ["somewhere", "folder"]),
         ("empty.json", b"", 65, ["empty.json", "empty"]),
         ("broken.json", b'{"data": [\n  {"title": "x",\n  oops}]}', 65, ["broken.json", "line 3", "column"]),
         ("latin.json", b'{"data": "\xe9"}', 65, ["latin.json", "UTF-8"]),
