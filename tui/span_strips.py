@@ -1,0 +1,170 @@
+"""Span charts as lines of text: one column pair for each example, the passage's tokens upwards. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.segment import Segment
+from rich.style import Style
+from textual.strip import Strip
+
+from tui.span_grid import Cell, Spans, only, span_cells, tokens_per_row
+
+GUTTER = 6
+"""Cells left of the chart: four digits of a token's number, a blank, the axis."""
+
+View = Literal["overlaid", "predicted", "true"]
+
+
+@dataclass(frozen=True)
+class Glyphs:
+    """How the cells look. Shapes alone tell them apart."""
+
+    cells: str
+    axis: str
+    tick: str
+    corner: str
+    floor: str
+    here: str
+    guide: str
+
+
+UNICODE = Glyphs(cells=" ▀▄█▚", axis="│", tick="┤", corner="└", floor="─", here="▲", guide="┊")
+ASCII = Glyphs(cells=" '.#%", axis="|", tick="+", corner="+", floor="-", here="^", guide=":")
+ROLES = {
+    Cell.EMPTY: "dim",
+    Cell.TRUE: "true",
+    Cell.PREDICTED: "predicted",
+    Cell.BOTH: "both",
+    Cell.APART: "apart",
+}
+TITLES: dict[View, str] = {"overlaid": "both overlaid", "predicted": "predicted", "true": "expected"}
+
+
+@dataclass(frozen=True)
+class SpanChart:
+    """What one chart shows: the spans of a page of examples, in columns `each` cells wide.
+
+    `longest` is the token count of the longest passage on the page, so that the scale stays while snapshots
+    change; `cursor` the column under the cursor, -1 for none; `none_row` adds a row for "no answer".
+    """
+
+    truth: Spans
+    predicted: Spans
+    longest: int
+    each: int = 2
+    cursor: int = -1
+    none_row: bool = False
+
+    @property
+    def count(self) -> int:
+        return len(self.truth.start)
+
+    def column(self, example: int) -> tuple[int, int]:
+        """First cell and width of the column pair of example number `example` on the page."""
+        return GUTTER + example * self.each, self.each
+
+
+def chart_strips(
+    chart: SpanChart,
+    views: Sequence[View],
+    width: int,
+    height: int,
+    style: Callable[[str], Style],
+    glyphs: Glyphs = UNICODE,
+) -> list[Strip]:
+    """`height` lines of `width` cells: the charts named by `views` one below the other, on the same columns,
+    each with a title line, and under the last the axis with the cursor."""
+    share = (height - 1) // len(views)  # all panels alike, so that they share their scale
+    strips = [strip for view in views for strip in _panel(chart, view, width, share, style, glyphs)]
+    strips.append(_floor(chart, width, style, glyphs))
+    return strips[:height] + [Strip.blank(width)] * (height - len(strips))
+
+
+def _panel(
+    chart: SpanChart, view: View, width: int, height: int, style: Callable[[str], Style], glyphs: Glyphs
+) -> list[Strip]:
+    if height < 1:
+        return []
+    rows = height - 1 - chart.none_row
+    strips = [_title(view, width, style, glyphs, per_row=tokens_per_row(chart.longest, rows) if rows > 0 else 0)]
+    if rows < 1:
+        return strips
+    per_row = tokens_per_row(chart.longest, rows)
+    cells = span_cells(chart.truth, chart.predicted, height=rows, per_row=per_row, none_row=chart.none_row)
+    if view != "overlaid":
+        cells = only(cells, Cell.TRUE if view == "true" else Cell.PREDICTED)
+    for row, codes in enumerate(cells):
+        if row == rows:
+            label = "none"
+        else:
+            token = (rows - 1 - row) * per_row
+            label = str(token) if row % 4 == (rows - 1) % 4 else ""
+        strips.append(_cells_line(chart, codes, label, width, style, glyphs))
+    return strips
+
+
+def _title(view: View, width: int, style: Callable[[str], Style], glyphs: Glyphs, *, per_row: int) -> Strip:
+    legend = {
+        "true": [(Cell.TRUE, "expected")],
+        "predicted": [(Cell.PREDICTED, "predicted")],
+        "overlaid": [
+            (Cell.TRUE, "expected"),
+            (Cell.PREDICTED, "predicted"),
+            (Cell.BOTH, "both"),
+            (Cell.APART, "both, apart"),
+        ],
+    }[view]
+    segments = [Segment(" " * (GUTTER - 1), Style.null())]
+    for cell, word in legend:
+        segments += [Segment(f" {glyphs.cells[cell]}", style(ROLES[cell])), Segment(f" {word} ", style("text"))]
+    if per_row > 1:
+        segments.append(Segment(f"  one row: {per_row} tokens", style("dim")))
+    elif per_row:
+        segments.append(Segment("  one row: one token", style("dim")))
+    return Strip(segments).adjust_cell_length(width)
+
+
+def _cells_line(
+    chart: SpanChart,
+    codes: NDArray[np.uint8],
+    label: str,
+    width: int,
+    style: Callable[[str], Style],
+    glyphs: Glyphs,
+) -> Strip:
+    axis = glyphs.tick if label else glyphs.axis
+    segments = [Segment(f"{label:>{GUTTER - 2}} {axis}", style("axis"))]
+    fill = max(1, chart.each - 1)
+    gap = " " * (chart.each - fill)
+    edges = np.flatnonzero(np.diff(codes, prepend=255))
+    for first, last in zip(edges.tolist(), [*edges.tolist()[1:], len(codes)], strict=True):
+        code = Cell(int(codes[first]))
+        if code is Cell.EMPTY and first <= chart.cursor < last:
+            before, after = chart.cursor - first, last - chart.cursor - 1
+            guide = glyphs.guide * 1 + " " * (chart.each - 1)
+            segments.append(Segment(" " * (chart.each * before)))
+            segments.append(Segment(guide, style("dim")))
+            segments.append(Segment(" " * (chart.each * after)))
+        else:
+            segments.append(Segment((glyphs.cells[code] * fill + gap) * (last - first), style(ROLES[code])))
+    return Strip([segment for segment in segments if segment.text]).adjust_cell_length(width)
+
+
+def _floor(chart: SpanChart, width: int, style: Callable[[str], Style], glyphs: Glyphs) -> Strip:
+    floor = glyphs.floor * max(0, width - GUTTER)
+    if 0 <= chart.cursor < chart.count:
+        at = chart.cursor * chart.each
+        before, after = floor[:at], floor[at + 1 :]
+        segments = [
+            Segment(" " * (GUTTER - 1) + glyphs.corner + before, style("axis")),
+            Segment(glyphs.here, style("cursor")),
+            Segment(after, style("axis")),
+        ]
+    else:
+        segments = [Segment(" " * (GUTTER - 1) + glyphs.corner + floor, style("axis"))]
+    return Strip(segments).adjust_cell_length(width)
