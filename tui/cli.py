@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 from engine.errors import ExitCode, UsageError, UserError
 
 if TYPE_CHECKING:
+    from engine.commands import CommandName
     from engine.config import RunConfig
     from engine.launch import Run
 
@@ -302,7 +303,7 @@ def _find_run(name: str | None, runs_dir: str | None) -> Path:
     raise UsageError(f"{name}: not a run.", hint="`bertqa-tui runs` lists them.")
 
 
-def _command(name: str, description: str, arguments: Sequence[str]) -> int:
+def _command(name: CommandName, description: str, arguments: Sequence[str]) -> int:
     parser = _parser(f"bertqa-tui {name}", description)
     parser.add_argument("run", metavar="RUN", help="folder or name of the run")
     _runs_dir_option(parser)
@@ -310,7 +311,7 @@ def _command(name: str, description: str, arguments: Sequence[str]) -> int:
     return _send(_find_run(options.run, options.runs_dir), name)
 
 
-def _send(path: Path, command: str) -> int:
+def _send(path: Path, command: CommandName) -> int:
     from tui.headless import send_and_wait
 
     return send_and_wait(path, command)

@@ -33,6 +33,7 @@ from tui.text import plain
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
+    from engine.commands import CommandName
     from engine.config import RunConfig
     from engine.launch import Run
 
@@ -181,7 +182,7 @@ class _Lines:
 
     def __init__(self) -> None:
         self._told_at = 0.0
-        self._phase = ""
+        self._phase = ("", "")
         self._total_steps = 0
 
     def __enter__(self) -> _Lines:
@@ -194,8 +195,8 @@ class _Lines:
         line = event_line(event)
         if isinstance(event, RunStarted):
             self._total_steps = event.total_steps
-        if isinstance(event, Phase) and (event.name, event.detail) != self._phase:
-            self._phase = (event.name, event.detail)
+        if isinstance(event, Phase) and (str(event.name), event.detail) != self._phase:
+            self._phase = (str(event.name), event.detail)
             line = f"{event.name} {event.detail}".rstrip()
         elif isinstance(event, Step) and time.monotonic() - self._told_at > SECONDS_BETWEEN_STEP_LINES:
             self._told_at = time.monotonic()
@@ -267,7 +268,7 @@ class _Bars:
             self._phase = None
 
 
-def send_and_wait(path: Path, command: str, *, seconds: float = 30.0) -> int:
+def send_and_wait(path: Path, command: CommandName, *, seconds: float = 30.0) -> int:
     """Send a command to the live run at `path` and print what became of it.
 
     Raises UsageError when no engine is alive there, or none answers in time.
