@@ -94,6 +94,15 @@ def sync_folder(folder: Path) -> None:
         os.close(fd)
 
 
+def sync_file(path: Path) -> None:
+    """Make the content of a file that another library wrote last; raises OSError."""
+    fd = os.open(path, os.O_RDONLY | NO_FOLLOW)
+    try:
+        operations.fsync(fd)
+    finally:
+        os.close(fd)
+
+
 def replace_file(path: Path, chunks: bytes | Iterable[bytes | memoryview], *, sync: bool = True) -> None:
     """Put `chunks` under `path`, whole or not at all, and make it last. Raises WriteError.
 

@@ -7,7 +7,7 @@ reader with SIGBUS. Format: https://github.com/huggingface/safetensors (8 bytes 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -15,7 +15,6 @@ from typing import Any
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import save
 
 from engine.durable import replace_file
 from engine.errors import DataError
@@ -41,8 +40,29 @@ class _Entry(msgspec.Struct, frozen=True):
 
 
 def write_tensors(path: Path, tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> None:
-    """Write `tensors` with `metadata` to `path`, whole or not at all. Raises WriteError."""
-    replace_file(path, save({k: np.ascontiguousarray(v) for k, v in tensors.items()}, dict(metadata)))
+    """Write `tensors` with `metadata` to `path`, whole or not at all. Raises WriteError.
+
+    Array after array goes straight to the file: saving a model takes no second copy of it.
+    """
+    names = {dtype: name for name, dtype in DTYPES.items()}
+    arrays = {name: np.asarray(value, order="C") for name, value in tensors.items()}
+    header: dict[str, Any] = {"__metadata__": dict(metadata)}
+    end = 0
+    # Elements of 8 bytes first, so that every array begins at a multiple of its element's size.
+    for name in sorted(arrays, key=lambda n: (-arrays[n].itemsize, n)):
+        array = arrays[name] = arrays[name].astype(arrays[name].dtype.newbyteorder("<"), copy=False)
+        header[name] = _Entry(names[array.dtype], array.shape, (end, end + array.nbytes))
+        end += array.nbytes
+    text = msgspec.json.encode(header)
+    text += b" " * (-len(text) % 8)
+
+    def chunks() -> Iterator[bytes | memoryview]:
+        yield len(text).to_bytes(8, "little") + text
+        for name in header:
+            if name in arrays and arrays[name].size:
+                yield memoryview(arrays[name]).cast("B")
+
+    replace_file(path, chunks())
 
 
 class Tensors:
