@@ -8,8 +8,8 @@ is start_logits[i] + end_logits[j]. The search is exhaustive: Hugging Face's exa
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,13 +83,15 @@ def decode(
     `start_logits`, `end_logits` are float32[T], flat as `features`. With `allow_null` the null answer wins where
     its score exceeds the best span's by more than `null_threshold`. Equal scores: the earlier span.
     """
-    n_features = len(features.feature_example)
     is_context = features.segment == CONTEXT
     tokens = np.flatnonzero(is_context)
     offset = np.concatenate([[0], np.cumsum(is_context)])[features.token_offset]
-    last = np.repeat(offset[1:], np.diff(offset))  # where each context token's window ends
-    best_end_score, best_end = _best_ends(end_logits[tokens], last, max_answer_length)
-    total = start_logits[tokens] + best_end_score
+    width = max(1, min(max_answer_length, int(np.diff(offset).max(initial=1))))
+    # Laid out with room between windows, no run of `width` tokens reaches into the next window.
+    place = np.arange(len(tokens)) + np.repeat(np.arange(len(offset) - 1) * (width - 1), np.diff(offset))
+    ends = np.full(len(tokens) + (len(offset) - 1) * (width - 1), -np.inf, np.float32)
+    ends[place] = _numbers(end_logits[tokens])
+    total = _numbers(start_logits[tokens] + _highest_ahead(ends, width)[place])
 
     first_feature = np.searchsorted(features.feature_example, np.arange(n_examples + 1))
     example_offset = offset[first_feature]
@@ -100,10 +102,10 @@ def decode(
     if has_span.any():
         segments = example_offset[:-1][has_span]
         score[has_span] = np.maximum.reduceat(total, segments)
-        is_best = total == np.repeat(score[has_span], np.diff(example_offset)[has_span])
-        best = np.flatnonzero(is_best)
+        best = np.flatnonzero(total == np.repeat(score, np.diff(example_offset)))
         best = best[np.searchsorted(best, segments)]
-        start_token, end_token = tokens[best], tokens[best_end[best]]
+        ahead = ends[np.minimum(place[best][:, None] + np.arange(width), len(ends) - 1)]
+        start_token, end_token = tokens[best], tokens[best + np.argmax(ahead, axis=1)]
         window = np.searchsorted(features.token_offset, start_token, side="right") - 1
         feature[has_span] = window
         start[has_span] = start_token - features.token_offset[window]
@@ -112,83 +114,91 @@ def decode(
         char_end[has_span] = features.char_end[end_token]
 
     null_score = np.full(n_examples, np.inf, np.float32)
-    if n_features:
+    if len(features.feature_example):
         null_token = features.token_offset[:-1] + features.null_token
         np.minimum.at(null_score, features.feature_example, start_logits[null_token] + end_logits[null_token])
     if allow_null:
-        null_wins = null_score - score > null_threshold
+        with np.errstate(invalid="ignore"):  # both infinite
+            null_wins = null_score - score > null_threshold
         for column in (feature, start, end, char_start, char_end):
             column[null_wins] = -1
     return Predictions(feature, start, end, char_start, char_end, score, null_score)
 
 
-def _best_ends(end: FloatArray, last: NDArray[Any], longest: int) -> tuple[FloatArray, NDArray[np.int64]]:
-    """For each token i the largest of end[i : min(i + longest, last[i])] and where it stands (the first of equals).
+def _numbers(logits: FloatArray) -> FloatArray:
+    """The logits with -inf for what is not a number: a model that diverged still has an answer to show."""
+    return np.where(np.isnan(logits), np.float32(-np.inf), logits) if np.isnan(logits).any() else logits
 
-    Maxima over runs of 1, 2, 4 … tokens are built by doubling; two overlapping runs cover any length.
+
+def _highest_ahead(values: FloatArray, width: int) -> FloatArray:
+    """For each i the largest of values[i : i + width].
+
+    Maxima over runs of 1, 2, 4 … values are built by doubling; two overlapping runs cover any width.
     """
-    count = len(end)
-    here = np.arange(count)
-    reach = np.minimum(here + longest, last)
-    level = np.frexp((reach - here).astype(np.float64))[1] - 1  # floor(log2(length))
-    value, place = end.copy(), here.copy()
-    best, best_place = end.copy(), here.copy()
-    top = int(level.max(initial=0))
-    for k in range(top + 1):
-        rows = np.flatnonzero(level == k)
-        other = reach[rows] - (1 << k)
-        take = value[other] > value[rows]
-        best[rows] = np.where(take, value[other], value[rows])
-        best_place[rows] = np.where(take, place[other], place[rows])
-        if k < top:
-            step = 1 << k
-            ahead, ahead_place = value[step:], place[step:]
-            wins = ahead > value[:-step]
-            value = np.concatenate([np.where(wins, ahead, value[:-step]), value[-step:]])
-            place = np.concatenate([np.where(wins, ahead_place, place[:-step]), place[-step:]])
-    return best, best_place
+    highest, run = values.copy(), 1
+    while run < width:
+        step = min(run, width - run)
+        np.maximum(highest[:-step], highest[step:], out=highest[:-step])
+        run += step
+    return highest
 
 
-def n_best(windows: Sequence[Window], *, k: int = 20, max_answer_length: int, allow_null: bool) -> list[Candidate]:
+def n_best(
+    windows: Sequence[Window], *, k: int = 20, max_answer_length: int, allow_null: bool, distinct: bool = True
+) -> list[Candidate]:
     """The `k` best answers of one example over its windows, best first.
 
-    Each stretch of the passage comes once, with its best window. Probabilities are a softmax over the list, as
-    in Hugging Face's example; with `allow_null` the null answer (of the window that rates it lowest) is in it.
+    With `distinct` each stretch of the passage comes once, with its best window; without, once for each window
+    that holds it, as in Hugging Face's example. Probabilities are a softmax over the list, as there. With
+    `allow_null` the null answer, of the window that rates it lowest, is always in the list, even as one more.
     """
-    found: dict[tuple[int, int], Candidate] = {}
+    found: list[Candidate] = []
     for window in windows:
-        tokens = np.flatnonzero(window.segment == CONTEXT)
-        if not len(tokens):
-            continue
-        starts, ends = window.start_logits[tokens], window.end_logits[tokens]
-        width = min(max_answer_length, len(tokens))
-        at = np.arange(len(tokens))[:, None] + np.arange(width)
-        total = np.where(at < len(tokens), starts[:, None] + ends[np.minimum(at, len(tokens) - 1)], -np.inf).ravel()
-        order = np.argsort(-total, kind="stable")[:k]
-        for i, j in zip((order // width).tolist(), (order // width + order % width).tolist(), strict=True):
-            if j >= len(tokens):
-                continue
-            span = (int(window.char_start[tokens[i]]), int(window.char_end[tokens[j]]))
-            score = float(starts[i] + ends[j])
-            if span not in found or found[span].score < score:
-                found[span] = Candidate(
-                    window.feature, int(tokens[i]), int(tokens[j]), *span, float(starts[i]), float(ends[j]), score, 0.0
-                )
-    candidates = list(found.values())
-    if allow_null and windows:
-        nulls = [
-            Candidate(w.feature, -1, -1, -1, -1, float(s), float(e), float(s + e), 0.0)
-            for w in windows
-            for s, e in [(w.start_logits[w.null_token], w.end_logits[w.null_token])]
-        ]
-        candidates.append(min(nulls, key=lambda candidate: candidate.score))
-    candidates.sort(key=lambda candidate: -candidate.score)
-    candidates = candidates[:k]
-    if not candidates:
+        found += _best_of_window(window, k, max_answer_length)
+    nulls = []
+    for window in windows if allow_null else ():
+        start, end = window.start_logits[window.null_token], window.end_logits[window.null_token]
+        nulls.append(Candidate(window.feature, -1, -1, -1, -1, float(start), float(end), float(start + end), 0.0))
+    if nulls:
+        found.append(min(nulls, key=lambda candidate: candidate.score))
+    found.sort(key=lambda candidate: -candidate.score)
+    if distinct:
+        best: dict[tuple[int, int], Candidate] = {}
+        for candidate in found:
+            best.setdefault((candidate.char_start, candidate.char_end), candidate)
+        found = list(best.values())
+    kept = found[:k] + [candidate for candidate in found[k:] if candidate.start < 0]
+    if not kept:
         return []
-    weights = np.exp(np.array([c.score for c in candidates]) - candidates[0].score)
-    shares = weights / weights.sum()
+    scores = np.array([candidate.score for candidate in kept])
+    with np.errstate(invalid="ignore"):  # infinite scores
+        weights = np.where(scores == scores[0], 1.0, np.exp(scores - scores[0]))
+    shares = (weights / weights.sum()).tolist()
+    return [replace(candidate, probability=share) for candidate, share in zip(kept, shares, strict=True)]
+
+
+def _best_of_window(window: Window, k: int, max_answer_length: int) -> list[Candidate]:
+    tokens = np.flatnonzero(window.segment == CONTEXT)
+    starts, ends = _numbers(window.start_logits[tokens]), _numbers(window.end_logits[tokens])
+    width = min(max_answer_length, len(tokens))
+    if not width:
+        return []
+    room = np.concatenate([ends, np.full(width - 1, -np.inf, np.float32)])
+    total = (starts[:, None] + np.lib.stride_tricks.sliding_window_view(room, width)).ravel()
+    order = np.argsort(-total, kind="stable")[:k]
+    firsts, lasts = order // width, order // width + order % width
     return [
-        Candidate(c.feature, c.start, c.end, c.char_start, c.char_end, c.start_logit, c.end_logit, c.score, float(p))
-        for c, p in zip(candidates, shares, strict=True)
+        Candidate(
+            feature=window.feature,
+            start=int(tokens[i]),
+            end=int(tokens[j]),
+            char_start=int(window.char_start[tokens[i]]),
+            char_end=int(window.char_end[tokens[j]]),
+            start_logit=float(starts[i]),
+            end_logit=float(ends[j]),
+            score=float(starts[i] + ends[j]),
+            probability=0.0,
+        )
+        for i, j in zip(firsts.tolist(), lasts.tolist(), strict=True)
+        if j < len(tokens)
     ]
