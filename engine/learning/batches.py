@@ -25,6 +25,7 @@ class Batch:
     the window of each token; `lengths` tokens of each window, `bounds` int32[B+1] where they begin
     and end; `target` int64[2, B] start and end to learn,
     counted from the window's first token; `windows` their numbers, `places` where they stand in the global batch.
+    `counted` is B, or 0 where this process has no share of the batch and a window stands in, to be ignored.
     """
 
     input_ids: torch.Tensor
@@ -36,6 +37,7 @@ class Batch:
     lengths: list[int]
     windows: NDArray[np.int64]
     places: list[int]
+    counted: int
 
     @property
     def device(self) -> torch.device:
@@ -64,6 +66,9 @@ def make_batch(
 ) -> Batch:
     """The windows `windows[rank::world]` as tensors on `device`; copies to a GPU don't wait."""
     chosen = windows[rank::world]
+    counted = len(chosen)
+    if not counted:
+        chosen = windows[:1]
     low = features.token_offset[chosen]
     lengths = features.token_offset[chosen + 1] - low
     total, starts = int(lengths.sum()), np.cumsum(lengths) - lengths
@@ -93,7 +98,8 @@ def make_batch(
         target=targets,
         lengths=lengths.tolist(),
         windows=chosen,
-        places=list(range(rank, len(windows), world)),
+        places=list(range(rank, len(windows), world)) or [0],
+        counted=counted,
     )
 
 

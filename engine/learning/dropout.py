@@ -82,12 +82,11 @@ class _AddDropped(torch.autograd.Function):
 
 
 def add_dropped(residual: Tensor | None, x: Tensor, masks: Masks | None, p: float) -> Tensor:
-    """residual + dropout(x) for x [T, H]; dropout(x) where `residual` is None. Without `masks` nothing is dropped."""
-    if masks is None or p == 0.0:
+    """residual + dropout(x) for x [T, H]; dropout(x) where `residual` is None. On a CPU nothing is dropped without `masks`."""
+    if p == 0.0 or (masks is None and x.device.type == "cpu"):
         return x if residual is None else residual + x
-    if x.device.type != "cpu":
+    if masks is None:
         dropped = torch.nn.functional.dropout(x, p)
         return dropped if residual is None else residual + dropped
     result: Tensor = _AddDropped.apply(residual, x, masks.kept(x.shape[-1], p), scale(p))
     return result
-

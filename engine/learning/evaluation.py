@@ -1,0 +1,55 @@
+"""Scores every eval window. Draws no random number and changes nothing: looking leaves training as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from engine.data.features import Features
+from engine.learning.batches import EVAL_TOKENS, EVAL_TOKENS_GPU, evaluation_batches, make_batch
+from engine.learning.distributed import Group
+from engine.learning.model import Model
+
+FloatArray = NDArray[np.float32]
+
+
+def score_windows(
+    model: Model,
+    features: Features,
+    *,
+    group: Group | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[FloatArray, FloatArray]:
+    """Start and end scores float32[T] of all tokens, flat as `features`; the same in every process of `group`.
+
+    Windows are taken longest first, so that those computed together are alike; `progress(done, total)` counts
+    this process's windows and may raise to break off.
+    """
+    group = group or Group()
+    start = np.zeros(int(features.token_offset[-1]), dtype=np.float32)
+    end = np.zeros_like(start)
+    limit = EVAL_TOKENS if model.device.type == "cpu" else EVAL_TOKENS_GPU
+    total, done = len(range(group.rank, len(features), group.world)), 0
+    network = model.network
+    network.eval()
+    try:
+        with torch.inference_mode():
+            for windows in evaluation_batches(features, max_tokens=limit, rank=group.rank, world=group.world):
+                batch = make_batch(features, windows, device=model.device)
+                scores = network(batch, None, model.dtype).cpu().numpy()
+                low = 0
+                for window, length in zip(windows.tolist(), batch.lengths, strict=True):
+                    place = int(features.token_offset[window])
+                    start[place : place + length] = scores[low : low + length, 0]
+                    end[place : place + length] = scores[low : low + length, 1]
+                    low += length
+                done += len(windows)
+                if progress is not None:
+                    progress(done, total)
+    finally:
+        network.train()
+    group.gather((start, end))
+    return start, end

@@ -1,0 +1,256 @@
+"""Loads a model for question answering from its files, and saves it so that transformers can load it."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from engine.config import RunConfig
+from engine.data.tokenizer import PairTokenizer
+from engine.durable import replace_file, sync_file, told_as_write_error
+from engine.errors import ModelError, UsageError
+from engine.learning.batches import Batch
+from engine.learning.dropout import Masks
+from engine.learning.unpadded import CLASSES, HEAD, PREFIXES, Shape, Unpadded, hub_names
+from engine.models import ModelFiles
+from engine.tensors import write_tensors
+
+TOKENIZER_FILES = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+    "spiece.model",
+    "spm.model",
+    "sentencepiece.bpe.model",
+)
+OLD_NORM_NAMES = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
+
+
+class Network(Protocol):
+    """Scores float32[T, 2] (start, end) of every token of a batch."""
+
+    def __call__(self, batch: Batch, masks: Masks | None, dtype: torch.dtype) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network with what is needed to save it. `unpadded` tells which of the two ways of computing it uses."""
+
+    network: nn.Module
+    files: ModelFiles
+    device: torch.device
+    dtype: torch.dtype
+    unpadded: bool
+
+    @property
+    def parameters(self) -> int:
+        return sum(p.numel() for p in self.network.parameters())
+
+    def save(self, folder: Path) -> None:
+        """Write config.json, weights and tokenizer into `folder`, which `from_pretrained` then loads.
+
+        Raises WriteError.
+        """
+        for name in TOKENIZER_FILES:
+            if (self.files.path / name).is_file():
+                with told_as_write_error(folder / name):
+                    shutil.copyfile(self.files.path / name, folder / name)
+                    sync_file(folder / name)
+        if isinstance(self.network, Unpadded):
+            _save_unpadded(self.network, self.files, folder)
+        else:
+            with told_as_write_error(folder):
+                hub_model: Any = self.network.model
+                hub_model.save_pretrained(folder)
+                for path in folder.iterdir():
+                    sync_file(path)
+
+
+def load_tokenizer(files: ModelFiles, *, trust_remote_code: bool = False) -> PairTokenizer:
+    """The model's tokenizer. Raises ModelError."""
+    if files.tokenizer_file is not None:
+        return PairTokenizer.from_file(files.tokenizer_file)
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(files.path, trust_remote_code=trust_remote_code)
+    except (OSError, ValueError, ImportError) as error:
+        raise ModelError(f"{files.name}: its tokenizer can't be loaded: {_first_line(error)}.") from None
+    if not getattr(tokenizer, "is_fast", False):
+        raise ModelError(
+            f"{files.name}: its tokenizer can't tell characters of tokens.", hint="A model with tokenizer.json works."
+        )
+    return PairTokenizer(
+        tokenizer.backend_tokenizer,
+        cls_id=tokenizer.cls_token_id,
+        sep_id=tokenizer.sep_token_id,
+        padding_side=tokenizer.padding_side,
+    )
+
+
+def window_length(config: RunConfig, files: ModelFiles) -> int:
+    """Tokens of a window: `max_length`, or fewer where the model has no positions for so many."""
+    described = files.config()
+    shape = Shape.of(described)
+    longest = shape.longest if shape is not None else described.get("max_position_embeddings")
+    if not isinstance(longest, int) or longest <= 0:
+        return config.max_length
+    if longest <= config.doc_stride and longest < config.max_length:
+        raise UsageError(
+            f"{files.name} takes windows of {longest} tokens at most, no more than doc_stride ({config.doc_stride}).",
+            hint="Lower --doc-stride.",
+        )
+    return min(config.max_length, longest)
+
+
+def default_learning_rate(parameters: int) -> float:
+    """Peak rate that suits a model's size; as published for SQuAD, and measured for the small default model."""
+    return 3e-4 if parameters < 40_000_000 else 5e-5 if parameters < 200_000_000 else 3e-5
+
+
+def choose_device(config: RunConfig, local_rank: int = 0) -> torch.device:
+    """The device of this process. Raises UsageError where the one that was asked for is not there."""
+    cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
+    kind = config.device
+    if kind == "auto":
+        kind = "cuda" if cuda else "mps" if mps else "cpu"
+    if (kind == "cuda" and not cuda) or (kind == "mps" and not mps):
+        raise UsageError(f"there is no {kind} device here.", hint="Leave --device out, or choose --device cpu.")
+    if kind == "cuda":
+        if local_rank >= torch.cuda.device_count():
+            raise UsageError(
+                f"{config.devices} devices were asked for, and there are {torch.cuda.device_count()}.",
+                hint="Lower --devices.",
+            )
+        torch.cuda.set_device(local_rank)
+        return torch.device("cuda", local_rank)
+    return torch.device(kind)
+
+
+def choose_precision(config: RunConfig, device: torch.device) -> tuple[torch.dtype, str]:
+    """The dtype of matrix products, and why, in words. `auto` takes bfloat16 where the hardware multiplies it."""
+    if config.precision != "auto":
+        return (torch.bfloat16 if config.precision == "bf16" else torch.float32), "as asked for"
+    if device.type == "cuda":
+        fast = torch.cuda.is_bf16_supported(including_emulation=False)
+        return (torch.bfloat16, "this GPU multiplies bfloat16") if fast else (torch.float32, "no fast bfloat16 here")
+    if device.type == "cpu" and _cpu_multiplies_bf16():
+        return torch.bfloat16, "this CPU multiplies bfloat16"
+    return torch.float32, "no fast bfloat16 here"
+
+
+def _cpu_multiplies_bf16() -> bool:
+    try:
+        info = Path("/proc/cpuinfo").read_text("ascii", errors="replace")
+    except OSError:
+        return False
+    return re.search(r"^(flags|Features)\s*:.*\b(avx512_bf16|amx_bf16|bf16)\b", info, re.MULTILINE) is not None
+
+
+def load_model(
+    files: ModelFiles,
+    *,
+    seed: int,
+    device: torch.device | None = None,
+    dtype: torch.dtype = torch.float32,
+    trust_remote_code: bool = False,
+    unpadded: bool = True,
+) -> Model:
+    """The model's weights in float32 on `device`; `dtype` is that of matrix products.
+
+    The family that engine.learning.unpadded builds is computed without padding, unless `unpadded` is False. A
+    question-answering head that the files lack is drawn from `seed`. Raises ModelError.
+    """
+    device = device or torch.device("cpu")
+    described = files.config()
+    shape = Shape.of(described) if unpadded and not trust_remote_code else None
+    if shape is not None:
+        network: nn.Module = _load_unpadded(shape, files, seed)
+    else:
+        from engine.learning.padded import load_padded
+
+        network = load_padded(files, seed=seed, trust_remote_code=trust_remote_code)
+    network.to(device)
+    network.train()
+    return Model(network, files, device, dtype, shape is not None)
+
+
+def _load_unpadded(shape: Shape, files: ModelFiles, seed: int) -> Unpadded:
+    network = Unpadded(shape)
+    ours = dict(network.named_parameters())
+    wanted = {
+        theirs: (ours[name], part, len(parts))
+        for name, parts in hub_names(shape).items()
+        for part, theirs in enumerate(parts)
+    }
+    prefix = PREFIXES[shape.model_type]
+    found: set[str] = set()
+    try:
+        for file in files.weights:
+            with safe_open(file, framework="pt") as stored:
+                for key in sorted(stored.keys()):
+                    name = _plain_name(key)
+                    if name.startswith(f"{HEAD}."):
+                        target: Tensor = ours[name.replace(HEAD, "head")]
+                    elif (bare := name.removeprefix(prefix)) in wanted:
+                        parameter, part, parts = wanted[bare]
+                        target = parameter.chunk(parts)[part]
+                        name = bare
+                    else:
+                        continue
+                    value = stored.get_tensor(key)
+                    if value.shape != target.shape:
+                        raise ModelError(
+                            f"{files.name}: {key} is {tuple(value.shape)}, config.json says {tuple(target.shape)}."
+                        )
+                    with torch.no_grad():
+                        target.copy_(value)
+                    found.add(name)
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"{files.name}: its weights can't be read: {_first_line(error)}.") from None
+    if missing := sorted(set(wanted) - found):
+        raise ModelError(f"{files.name}: its weights lack {missing[0]} ({len(missing)} are missing).")
+    if f"{HEAD}.weight" not in found or f"{HEAD}.bias" not in found:
+        generator = torch.Generator().manual_seed(seed)
+        nn.init.normal_(network.head.weight, std=shape.initializer_range, generator=generator)
+        nn.init.zeros_(network.head.bias)
+    return network
+
+
+def _plain_name(key: str) -> str:
+    for old, new in OLD_NORM_NAMES.items():
+        key = key.replace(old, new)
+    return key
+
+
+def _save_unpadded(network: Unpadded, files: ModelFiles, folder: Path) -> None:
+    shape = network.shape
+    prefix = PREFIXES[shape.model_type]
+    ours = dict(network.named_parameters())
+    arrays = {
+        f"{prefix}{theirs}": ours[name].detach().chunk(len(parts))[part].cpu().numpy()
+        for name, parts in hub_names(shape).items()
+        for part, theirs in enumerate(parts)
+    }
+    for kind in ("weight", "bias"):
+        arrays[f"{HEAD}.{kind}"] = ours[f"head.{kind}"].detach().cpu().numpy()
+    write_tensors(folder / "model.safetensors", arrays, {"format": "pt"})
+    described = {k: v for k, v in files.config().items() if k not in ("_name_or_path", "torch_dtype")}
+    described |= {"architectures": [CLASSES[shape.model_type]], "dtype": "float32"}
+    replace_file(folder / "config.json", msgspec.json.format(msgspec.json.encode(described), indent=2) + b"\n")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

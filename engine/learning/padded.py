@@ -1,0 +1,83 @@
+"""Any other architecture: Hugging Face's own model, over batches padded as little as can be."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from engine.errors import ModelError
+from engine.learning.batches import Batch
+from engine.learning.dropout import Masks
+from engine.models import ModelFiles
+
+GROUP_TOKENS = {"cpu": 1024, "cuda": 8192}
+"""A batch is cut into groups of windows of similar length, of at least so many tokens: less padding, the same batch."""
+
+
+class Padded(nn.Module):
+    """Wraps a Hugging Face question-answering model; takes and returns tokens without padding."""
+
+    def __init__(self, model: nn.Module, pad_id: int) -> None:
+        super().__init__()
+        self.model = model
+        self.pad_id = pad_id
+        self.takes_types = "token_type_ids" in inspect.signature(model.forward).parameters
+
+    def forward(self, batch: Batch, masks: Masks | None = None, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Scores float32[T, 2]. Dropout is torch's own; `masks` are not used."""
+        device = batch.device
+        bounds = [0]
+        for length in batch.lengths:
+            bounds.append(bounds[-1] + length)
+        scores: list[Tensor] = [batch.input_ids.new_empty(0)] * len(batch.lengths)
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):
+            for group in _groups(batch.lengths, GROUP_TOKENS.get(device.type, 4096)):
+                size = (len(group), batch.lengths[group[0]])
+                ids = torch.full(size, self.pad_id, device=device)
+                types, real = torch.zeros_like(ids), torch.zeros_like(ids)
+                for row, window in enumerate(group):
+                    low, high = bounds[window], bounds[window + 1]
+                    ids[row, : high - low] = batch.input_ids[low:high]
+                    types[row, : high - low] = batch.type_ids[low:high]
+                    real[row, : high - low] = 1
+                more = {"token_type_ids": types} if self.takes_types else {}
+                out: Any = self.model(input_ids=ids, attention_mask=real, **more)
+                both = torch.stack((out.start_logits, out.end_logits), dim=-1).float()
+                for row, window in enumerate(group):
+                    scores[window] = both[row, : batch.lengths[window]]
+        return torch.cat(scores)
+
+
+def _groups(lengths: list[int], tokens: int) -> list[list[int]]:
+    """Windows sorted by length, longest first, in groups of about `tokens` tokens."""
+    groups: list[list[int]] = []
+    held = tokens
+    for window in sorted(range(len(lengths)), key=lambda w: -lengths[w]):
+        if held >= tokens:
+            groups.append([])
+            held = 0
+        groups[-1].append(window)
+        held += lengths[window]
+    return groups
+
+
+def load_padded(files: ModelFiles, *, seed: int, trust_remote_code: bool) -> Padded:
+    """The model in float32, a missing head drawn from `seed`. Raises ModelError."""
+    from transformers import AutoModelForQuestionAnswering
+
+    torch.manual_seed(seed)
+    try:
+        model = AutoModelForQuestionAnswering.from_pretrained(
+            files.path, dtype=torch.float32, use_safetensors=True, trust_remote_code=trust_remote_code
+        )
+    except (OSError, ValueError, ImportError, RuntimeError, KeyError) as error:
+        line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ModelError(
+            f"{files.name}: can't be loaded for question answering: {line[:300]}",
+            hint="Choose an encoder such as BERT, RoBERTa, DeBERTa or ModernBERT.",
+        ) from None
+    pad = getattr(model.config, "pad_token_id", None)
+    return Padded(model, pad if isinstance(pad, int) else 0)
