@@ -29,6 +29,7 @@ from engine.run import RunDir, data_identity, is_run_dir, next_run_path, version
 from engine.snapshot import Snapshot, snapshot_name
 
 POLL_SECONDS = 0.25
+WORKER = "engine.learning.worker"
 ENDED = frozenset({State.FINISHED, State.STOPPED, State.FAILED, State.DEAD})
 
 
@@ -177,7 +178,7 @@ def what_changed(run: RunDir) -> list[str]:
 
 def _launch(run: RunDir) -> Run:
     config = run.config
-    worker = ["-m", "engine.learning.worker", str(run.path)]
+    worker = ["-m", WORKER, str(run.path)]
     if config.devices > 1:
         # torchrun would pass a hang-up on to its ranks; only these two signals are for them.
         launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={config.devices}"]

@@ -28,6 +28,7 @@ READ_AT_ONCE = 1 << 20
 READ_IN_A_POLL = 64 << 20
 FULL_DISK_TRIES, FULL_DISK_SECONDS = 3, 0.5
 RESERVE_BYTES = 1 << 16
+MARK_BYTES = 32
 MAX_GAP = 1 << 16
 """No log of ours leaves out more record numbers than this."""
 
@@ -177,6 +178,7 @@ class EventTail:
         self._patience = patience
         self._offset = 0
         self._inode = -1
+        self._mark = b""  # what stood before the offset: another log, or one cut back, has something else there
         self._size = 0
         self._bad_since: float | None = None
         self._bad_size = 0  # what the file held when a line was first found bad
@@ -194,8 +196,11 @@ class EventTail:
             return events
         try:
             status = os.fstat(fd)
-            if status.st_ino != self._inode or status.st_size < self._offset:
-                self._inode, self._offset, self._bad_since = status.st_ino, 0, None
+            if (
+                status.st_ino != self._inode
+                or read_at(fd, len(self._mark), self._offset - len(self._mark)) != self._mark
+            ):
+                self._inode, self._offset, self._mark, self._bad_since = status.st_ino, 0, b"", None
             self._size = status.st_size
             until = self._offset + READ_IN_A_POLL
             while self._offset < until and (data := read_at(fd, READ_AT_ONCE, self._offset)):
@@ -204,6 +209,7 @@ class EventTail:
                     if len(data) < MAX_LINE:
                         break
                     self._offset += len(data)  # no record is this long: not a log of ours
+                    self._mark = data[-MARK_BYTES:]
                     self.skipped += 1
                 elif not self._take(data[:end], events):
                     break
@@ -238,6 +244,7 @@ class EventTail:
                 for record in whole_records(line):
                     self._tell(checked_seq(record), record, events)
             self._offset += len(line) + 1
+            self._mark = line[-MARK_BYTES:] + b"\n"
             if self._offset >= self._bad_size:
                 self._bad_since = None
         return True
