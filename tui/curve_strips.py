@@ -1,0 +1,235 @@
+"""Curves as lines of text: panels with a title, the values at the cursor, an axis, and levels to compare with. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from rich.segment import Segment
+from rich.style import Style
+from textual.strip import Strip
+
+from tui.curve_model import Curves, Line, Panel, thin, value_text
+from tui.line_canvas import BRAILLE, Stroke, draw
+from tui.row_layout import fit_text
+
+GUTTER = 8
+MARGIN = 2
+LEAST_WIDTH, LEAST_HEIGHT = 34, 5
+MOST_WIDTH = 100
+
+
+@dataclass(frozen=True)
+class CurveGlyphs:
+    line: str
+    """Marker of joined values; BRAILLE, or one character."""
+    points: tuple[str, str, str]
+    axis: str
+    tick: str
+    corner: str
+    floor: str
+    guide: str
+    level: str
+    here: str
+
+
+UNICODE = CurveGlyphs(BRAILLE, ("o", "x", "+"), "│", "┤", "└", "─", "┊", "╌", "▲")
+ASCII = CurveGlyphs(".", ("o", "x", "+"), "|", "+", "+", "-", ":", "=", "^")
+ROLES = ("first", "second", "third")
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Panels `first` to `last - 1`, in `across` columns of panels, each `width` × `height` cells."""
+
+    first: int
+    last: int
+    across: int
+    width: int
+    height: int
+
+
+def share_grid(panels: int, chosen: int, width: int, height: int, *, zoomed: bool) -> Grid:
+    """Room for as many panels as are readable; the page that holds panel `chosen`, or that panel alone."""
+    if zoomed or panels <= 1:
+        return Grid(chosen, min(panels, chosen + 1), 1, width, height)
+    across = max(1, min(3, width // LEAST_WIDTH, panels))
+    while across < 3 and width // across > MOST_WIDTH:
+        across += 1
+    down = max(1, min(height // LEAST_HEIGHT, -(-panels // across)))
+    room = across * down
+    first = chosen // room * room
+    return Grid(first, min(panels, first + room), across, width // across, height // down)
+
+
+def grid_strips(
+    curves: Curves,
+    chosen: int,
+    step: float | None,
+    width: int,
+    height: int,
+    style: Callable[[str], Style],
+    glyphs: CurveGlyphs = UNICODE,
+    *,
+    zoomed: bool = False,
+) -> list[Strip]:
+    """`height` lines with the panels that fit. `step` is the snapshot in view: a guide stands on it, and the
+    titles tell its values."""
+    grid = share_grid(len(curves.panels), chosen, width, height, zoomed=zoomed)
+    strips: list[Strip] = []
+    for first in range(grid.first, grid.last, grid.across):
+        row = [
+            panel_strips(
+                curves,
+                curves.panels[number],
+                step,
+                grid.width,
+                grid.height,
+                style,
+                glyphs,
+                chosen=number == chosen and grid.last - grid.first > 1,
+            )
+            for number in range(first, min(first + grid.across, grid.last))
+        ]
+        strips += [Strip.join(parts).adjust_cell_length(width) for parts in zip(*row, strict=True)]
+    return strips[:height] + [Strip.blank(width)] * (height - len(strips))
+
+
+def panel_strips(
+    curves: Curves,
+    panel: Panel,
+    step: float | None,
+    width: int,
+    height: int,
+    style: Callable[[str], Style],
+    glyphs: CurveGlyphs = UNICODE,
+    *,
+    chosen: bool = False,
+) -> list[Strip]:
+    """One panel, `height` lines of `width` cells: title, canvas, axis."""
+    columns, rows = max(1, width - GUTTER - MARGIN), max(1, height - 2)
+    x_limits, (low, high) = curves.x_limits, panel.y_limits
+    strokes, roles = _strokes(panel, x_limits, columns, glyphs)
+    cells = draw(strokes, columns, rows, x_limits, (low, high))
+    guide = _column(step, x_limits, columns) if step is not None else -1
+    levels = {_row(level.y, low, high, rows): level.name for level in panel.levels if low <= level.y <= high}
+    strips = [_title(panel, step, width, style, glyphs, chosen=chosen)]
+    for number, row in enumerate(cells):
+        label = _label(number, rows, low, high, panel.style)
+        segments = [
+            Segment(f"{label:>{GUTTER - 1}}", style("axis")),
+            Segment(glyphs.tick if label else glyphs.axis, style("axis")),
+        ]
+        name = levels.get(number)
+        tail = f" {name}" if name else ""
+        if any(cell.char != " " for cell in row[columns - len(tail) :]):
+            tail = ""
+        for column, cell in enumerate(row):
+            if cell.stroke >= 0 and cell.char != " ":
+                segments.append(Segment(cell.char, style(roles[cell.stroke])))
+            elif name and column >= columns - len(tail):
+                segments.append(Segment(tail[column - columns + len(tail)], style("level")))
+            elif name and column % 2 == 0:
+                segments.append(Segment(glyphs.level, style("level")))
+            elif column == guide:
+                segments.append(Segment(glyphs.guide, style("dim")))
+            else:
+                segments.append(Segment(" "))
+        strips.append(Strip(segments).simplify().adjust_cell_length(width))
+    if panel.empty and rows:
+        words = fit_text("no values yet", columns)
+        middle = Strip([Segment(" " * (GUTTER - 1) + glyphs.axis, style("axis")), Segment(words, style("dim"))])
+        strips[1 + rows // 2] = middle.adjust_cell_length(width)
+    strips.append(_floor(x_limits, guide, columns, width, style, glyphs))
+    return strips[:height] + [Strip.blank(width)] * (height - len(strips))
+
+
+def _strokes(
+    panel: Panel, x_limits: tuple[float, float], columns: int, glyphs: CurveGlyphs
+) -> tuple[list[Stroke], list[str]]:
+    """Lines first, their points over them; and the role of each stroke."""
+    strokes: list[Stroke] = []
+    roles: list[str] = []
+    for line in panel.lines:
+        few = thin(line, x_limits, columns)
+        strokes.append(Stroke(few.x.tolist(), few.y.tolist(), glyphs.line, joined=True))
+        roles.append(line.role)
+    for line in panel.lines:
+        if line.points:
+            marker = glyphs.points[ROLES.index(line.role)]
+            strokes.append(Stroke(line.x.tolist(), line.y.tolist(), marker, joined=False))
+            roles.append(line.role)
+    return strokes, roles
+
+
+def _title(
+    panel: Panel, step: float | None, width: int, style: Callable[[str], Style], glyphs: CurveGlyphs, *, chosen: bool
+) -> Strip:
+    mark = "› " if glyphs is UNICODE else "> "
+    segments = [Segment(mark if chosen else "  ", style("cursor")), Segment(panel.name, style("heading"))]
+    for line in panel.lines:
+        sign = glyphs.points[ROLES.index(line.role)] if line.points else ("⣀⣀" if glyphs is UNICODE else "..")
+        segments.append(Segment(f"  {sign} ", style(line.role)))
+        segments.append(Segment(f"{line.name} {value_text(value_at(line, step), panel.style)}", style("text")))
+    used = sum(segment.cell_length for segment in segments)
+    for level in panel.levels:
+        words = f" {level.name} {value_text(level.y, panel.style)}"
+        if used + 3 + len(words) <= width:
+            segments += [Segment(f"  {glyphs.level}", style("level")), Segment(words, style("text"))]
+            used += 3 + len(words)
+    if panel.unit and used + 2 + len(panel.unit) <= width:
+        segments.append(Segment(f"  {panel.unit}", style("dim")))
+    return Strip(segments).adjust_cell_length(width)
+
+
+def value_at(line: Line, step: float | None) -> float | None:
+    """The line's last value not after `step` (None: its very last)."""
+    if step is None:
+        return line.last
+    before = int((line.x <= step).sum())
+    return float(line.y[before - 1]) if before else None
+
+
+def _label(row: int, rows: int, low: float, high: float, style: str) -> str:
+    """The axis is labelled at its ends, and in the middle where there is room."""
+    if row not in ({0, rows - 1} | ({rows // 2} if rows % 2 and rows >= 5 else set())):
+        return ""
+    value = high - (high - low) * row / max(1, rows - 1) if rows > 1 else high
+    return value_text(value, style)
+
+
+def _row(value: float, low: float, high: float, rows: int) -> int:
+    return rows - 1 - int(0.5 + (rows - 1) * (value - low) / (high - low))
+
+
+def _column(value: float, limits: tuple[float, float], columns: int) -> int:
+    low, high = limits
+    return int(0.5 + (columns - 1) * (value - low) / (high - low))
+
+
+def _floor(
+    x_limits: tuple[float, float],
+    guide: int,
+    columns: int,
+    width: int,
+    style: Callable[[str], Style],
+    glyphs: CurveGlyphs,
+) -> Strip:
+    """The axis, with the range of steps written into it."""
+    line = glyphs.floor * columns
+    words = f"{x_limits[1]:.0f} steps"
+    end = guide if guide >= columns - len(words) else columns
+    if end > len(words):
+        line = line[: end - len(words)] + words + line[end:]
+    if guide != 0:
+        line = f"{x_limits[0]:.0f}" + line[1:]
+    at = GUTTER + guide
+    text = (" " * (GUTTER - 1) + glyphs.corner + line).ljust(width)
+    if guide < 0:
+        return Strip([Segment(text, style("axis"))]).adjust_cell_length(width)
+    segments = [
+        Segment(text[:at], style("axis")),
+        Segment(glyphs.here, style("cursor")),
+        Segment(text[at + 1 :], style("axis")),
+    ]
+    return Strip(segments).adjust_cell_length(width)

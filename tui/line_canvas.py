@@ -1,0 +1,61 @@
+"""Lines on a plotext canvas that is exactly as large as asked for: no frame, no labels, our own limits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from plotext._figure import _figure_class
+
+BRAILLE = "braille"
+
+
+@dataclass(frozen=True)
+class Stroke:
+    """Points to draw: joined where `joined`, with `marker` (one character, or BRAILLE)."""
+
+    x: Sequence[float]
+    y: Sequence[float]
+    marker: str
+    joined: bool
+
+
+@dataclass(frozen=True)
+class CanvasCell:
+    """A character of the canvas and the number of the stroke it belongs to, -1 for none."""
+
+    char: str
+    stroke: int
+
+
+NONE = CanvasCell(" ", -1)
+
+
+def draw(
+    strokes: Sequence[Stroke], width: int, height: int, x_limits: tuple[float, float], y_limits: tuple[float, float]
+) -> list[list[CanvasCell]]:
+    """`height` rows of `width` cells, top row first. Later strokes are drawn over earlier ones."""
+    filled = [(number, stroke) for number, stroke in enumerate(strokes) if len(stroke.x)]
+    if not filled or width < 1 or height < 1:
+        return [[NONE] * width for _ in range(height)]
+    # A new figure every time: build() writes its limits back into the figure, and would clip what comes later.
+    figure: Any = _figure_class()
+    figure._limit_size(False, False)  # else it is cut to the terminal plotext sees
+    figure.plot_size(width, height)
+    figure.frame(False)
+    figure.xaxes(False, False)
+    figure.yaxes(False, False)
+    figure.xfrequency(0)
+    figure.yfrequency(0)
+    for number, stroke in filled:
+        put = figure.plot if stroke.joined and len(stroke.x) > 1 else figure.scatter
+        put(list(stroke.x), list(stroke.y), marker=stroke.marker, color=number)
+    figure.xlim(*x_limits)
+    figure.ylim(*y_limits)
+    figure.build()
+    matrix = figure.monitor.matrix  # its first row is the lowest
+    return [
+        [CanvasCell(char, color if isinstance(color, int) else -1) for char, color in zip(chars, colors, strict=True)]
+        for chars, colors in zip(reversed(matrix.marker), reversed(matrix.fullground), strict=True)
+    ]
