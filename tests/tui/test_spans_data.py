@@ -1,0 +1,78 @@
+"""What the Spans screen shows equals what the run's files hold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engine.eval_set import EvalSet
+from engine.run import RunDir
+from engine.snapshot import Snapshot, snapshot_name
+from engine.tensors import Tensors
+from tests.fake_run import make_run
+from tui.span_data import KEPT, NO_ANSWER, SpanData, span_text
+
+
+def data_of(run: RunDir) -> SpanData:
+    return SpanData(EvalSet(run), Tensors(run.features_file), lambda i: Snapshot.open(run.path / snapshot_name(i)))
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunDir:
+    return make_run(tmp_path, examples=24, snapshots=5, tokens=40, windows=2, has_impossible=True)
+
+
+def test_spans_are_the_words_of_the_passage(run: RunDir) -> None:
+    data = data_of(run)
+    columns = data.at(4)
+    for number, example in enumerate(EvalSet(run).examples):
+        words = example.context.split(" ")
+        lo, hi = int(columns.predicted.start[number]), int(columns.predicted.end[number])
+        text = " ".join(words[lo : hi + 1]) if lo >= 0 else NO_ANSWER
+        assert data.answered(number, columns) == text
+        lo, hi = int(data.truth.start[number]), int(data.truth.end[number])
+        assert data.expected(number) == (" ".join(words[lo : hi + 1]) if lo >= 0 else NO_ANSWER)
+        assert data.grid.length[number] == len(words)
+    assert data.impossible.tolist() == [number % 4 == 3 for number in range(24)]
+
+
+def test_right_is_exact_match_and_learned_is_against_the_snapshot_before(run: RunDir) -> None:
+    data = data_of(run)
+    now = Snapshot.open(run.path / snapshot_name(2)).column("exact_match") == 1
+    before = Snapshot.open(run.path / snapshot_name(1)).column("exact_match") == 1
+    judged = data.judged(2, 1)
+    assert (judged.right == now).all()
+    assert (judged.learned == (now & ~before)).all()
+    assert (judged.forgotten == (before & ~now)).all()
+    assert data.judged(0, None).was_right is None
+
+
+def test_only_a_few_snapshots_stay_in_memory(run: RunDir) -> None:
+    data = data_of(run)
+    opened: list[int] = []
+    data._snapshot = lambda i: (opened.append(i), Snapshot.open(run.path / snapshot_name(i)))[1]
+    for _ in range(3):
+        data.at(1)
+        data.at(2)
+    assert opened == [1, 2]
+    assert KEPT >= 3
+
+
+def test_search_looks_at_questions_answers_and_ids(run: RunDir) -> None:
+    data = data_of(run)
+    found = data.find("fake-7")
+    assert found is not None
+    assert np.flatnonzero(found).tolist() == [7]
+    assert data.find("  ") is None
+    by_answer = data.find(data.expected(0).upper())
+    assert by_answer is not None
+    assert by_answer[0]
+
+
+def test_a_span_as_text(run: RunDir) -> None:
+    data = data_of(run)
+    assert span_text(data.truth, 3) == "-"
+    start, end = data.truth.start[0], data.truth.end[0]
+    assert span_text(data.truth, 0) == (f"{start}-{end}" if start != end else f"{start}")

@@ -1,0 +1,171 @@
+"""What a run's snapshots say of every example: expected and predicted answers, and how they compare."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.eval_set import EvalSet
+from engine.snapshot import Snapshot
+from engine.tensors import Tensors
+from tui.span_grid import NOTHING, Spans, TokenGrid
+from tui.span_order import Bools, Judged, find_text
+
+Ints = NDArray[np.int32]
+Floats = NDArray[np.float32]
+
+KEPT = 6
+"""Snapshots whose columns stay in memory: what flipping to and fro asks for."""
+NO_ANSWER = "no answer"
+
+
+@dataclass(frozen=True)
+class SpanColumns:
+    """One snapshot, one value for each example. `predicted` counts tokens from the passage's first one;
+    `exact_match`, `f1`, `iou` and `confidence` (√ of the gold start's times the gold end's probability) are 0 to 1.
+    """
+
+    predicted: Spans
+    char_start: Ints
+    char_end: Ints
+    start_correct: Bools
+    end_correct: Bools
+    iou: Floats
+    exact_match: Floats
+    f1: Floats
+    confidence: Floats
+
+    @property
+    def right(self) -> Bools:
+        return self.exact_match >= 1.0
+
+
+class SpanData:
+    """The examples of a run with their expected answers; `at` adds what a snapshot predicted."""
+
+    def __init__(self, examples: EvalSet, features: Tensors, snapshot: Callable[[int], Snapshot]) -> None:
+        """`features` is the run's features.safetensors, `snapshot(index)` an open snapshot of the run."""
+        self._set = examples
+        self._features = features
+        self._snapshot = snapshot
+        self._columns: OrderedDict[int, SpanColumns] = OrderedDict()
+
+    @property
+    def count(self) -> int:
+        return len(self._set.examples)
+
+    @cached_property
+    def grid(self) -> TokenGrid:
+        """Token boundaries of all passages."""
+        read = self._features.read
+        return TokenGrid(
+            [example.context for example in self._set.examples],
+            self._set.feature_example,
+            self._set.token_offset,
+            read("char_start"),
+            read("segment"),
+        )
+
+    @cached_property
+    def gold_char_start(self) -> Ints:
+        """Where the first expected answer begins, in code points; -1 for none."""
+        return self._gold(lambda start, length: start)
+
+    @cached_property
+    def gold_char_end(self) -> Ints:
+        return self._gold(lambda start, length: start + length)
+
+    def _gold(self, of: Callable[[int, int], int]) -> Ints:
+        return np.fromiter(
+            (of(e.answers[0].start, len(e.answers[0].text)) if e.answers else NOTHING for e in self._set.examples),
+            dtype=np.int32,
+            count=self.count,
+        )
+
+    @cached_property
+    def truth(self) -> Spans:
+        """The first expected answer of every example, in tokens."""
+        return self.grid.spans(self.gold_char_start, self.gold_char_end)
+
+    @cached_property
+    def impossible(self) -> Bools:
+        return self.gold_char_start < 0
+
+    @cached_property
+    def _searched(self) -> list[list[str]]:
+        examples = self._set.examples
+        return [
+            [example.question.casefold() for example in examples],
+            [example.answers[0].text.casefold() if example.answers else "" for example in examples],
+            [f"{example.id} {example.title}".casefold() for example in examples],
+        ]
+
+    def find(self, text: str) -> Bools | None:
+        """Examples whose question, answer, id or title holds every word of `text`; None where there is none."""
+        return find_text(text, self._searched) if text.strip() else None
+
+    def at(self, index: int) -> SpanColumns:
+        """The columns of snapshot `index`. Raises FileNotFoundError, DataError."""
+        columns = self._columns.get(index)
+        if columns is None:
+            columns = self._columns[index] = self._read(index)
+            if len(self._columns) > KEPT:
+                self._columns.popitem(last=False)
+        self._columns.move_to_end(index)
+        return columns
+
+    def _read(self, index: int) -> SpanColumns:
+        column = self._snapshot(index).column
+        char_start, char_end = column("pred_char_start"), column("pred_char_end")
+        return SpanColumns(
+            predicted=self.grid.spans(char_start, char_end),
+            char_start=char_start,
+            char_end=char_end,
+            start_correct=column("start_correct") > 0,
+            end_correct=column("end_correct") > 0,
+            iou=column("iou"),
+            exact_match=column("exact_match"),
+            f1=column("f1"),
+            confidence=np.sqrt(column("gold_start_prob") * column("gold_end_prob")),
+        )
+
+    def judged(self, index: int, before: int | None) -> Judged:
+        """What order and filter look at, for snapshot `index` and the one `before` it."""
+        now = self.at(index)
+        return Judged(
+            right=now.right,
+            was_right=None if before is None else self.at(before).right,
+            iou=now.iou,
+            confidence=now.confidence,
+            true_start=self.truth.start,
+            impossible=self.impossible,
+        )
+
+    def question(self, example: int) -> str:
+        """Text from outside: show() it."""
+        return self._set.examples[example].question
+
+    def ident(self, example: int) -> str:
+        """Text from outside: show() it."""
+        return self._set.examples[example].id
+
+    def expected(self, example: int) -> str:
+        """The first expected answer. Text from outside: show() it."""
+        answers = self._set.examples[example].answers
+        return answers[0].text if answers else NO_ANSWER
+
+    def answered(self, example: int, columns: SpanColumns) -> str:
+        """What a snapshot answers. Text from outside: show() it."""
+        start, end = int(columns.char_start[example]), int(columns.char_end[example])
+        return self._set.examples[example].context[start:end] if start >= 0 else NO_ANSWER
+
+
+def span_text(spans: Spans, example: int) -> str:
+    """First and last token of an answer, such as 12-15."""
+    start, end = int(spans.start[example]), int(spans.end[example])
+    return "-" if start < 0 else str(start) if start == end else f"{start}-{end}"
