@@ -1,0 +1,163 @@
+"""A run as the screens need it: followed by polling, read lazily, never held whole. Knows no screen."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.config import RunConfig
+from engine.data.examples import Example
+from engine.errors import UserError
+from engine.eval_set import EvalSet, Tokens
+from engine.events import AnyEvent, Failed, Finished, Phase, RunStarted, SnapshotTaken, Step, Stopped, Warned
+from engine.insight.spans import Candidate, n_best
+from engine.log import EventTail
+from engine.ownership import State, Watch
+from engine.run import RunDir
+from engine.snapshot import Snapshot, snapshot_event
+
+OPEN_SNAPSHOTS = 6
+KEPT_COLUMNS = 64
+
+
+class Viewer:
+    """Follows one run. `poll` may be called from a thread; everything else is cheap and for the screens."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises UsageError where there is no run at `path`."""
+        self.run = RunDir(path)
+        self.config: RunConfig = self.run.config
+        self.state, self.reason = State.STARTING, "waiting for the engine"
+        self.started: RunStarted | None = None
+        self.phase: Phase | None = None
+        self.ending: Finished | Stopped | Failed | None = None
+        self.snapshots: list[SnapshotTaken] = []
+        self.steps: list[Step] = []
+        self.warnings: list[Warned] = []
+        self.last_command = ""
+        self._tail = EventTail(self.run.events_file)
+        self._watch = Watch(self.run)
+        self._set: EvalSet | None = None
+        self._open: OrderedDict[int, Snapshot] = OrderedDict()
+        self._columns: OrderedDict[tuple[int, str], NDArray[Any]] = OrderedDict()
+
+    def poll(self) -> bool:
+        """Read what is new; returns whether anything changed."""
+        events = self._tail.poll()
+        self._watch.update(events)
+        for event in events:
+            self._take(event)
+        before = (self.state, self.reason)
+        self.state, self.reason = self._watch.state()
+        return bool(events) or before != (self.state, self.reason)
+
+    def _take(self, event: AnyEvent) -> None:
+        match event:
+            case RunStarted():
+                self.started, self.ending = event, None
+            case Phase():
+                self.phase = event
+            case Step():
+                # A resumed run goes over some steps again.
+                while self.steps and self.steps[-1].step >= event.step:
+                    self.steps.pop()
+                self.steps.append(event)
+            case SnapshotTaken():
+                self._add(event)
+            case Warned():
+                self.warnings.append(event)
+            case Finished() | Stopped() | Failed():
+                self.ending = event
+            case _:
+                pass
+
+    def _add(self, event: SnapshotTaken) -> None:
+        while self.snapshots and self.snapshots[-1].index >= event.index:
+            gone = self.snapshots.pop().index
+            self._forget(gone)
+        self.snapshots.append(event)
+
+    def _forget(self, index: int) -> None:
+        if index in self._open:
+            self._open.pop(index).close()
+        for key in [key for key in self._columns if key[0] == index]:
+            del self._columns[key]
+
+    def find_snapshots(self) -> None:
+        """Take snapshots from the folder that no event told of: the folder is the truth, the event a hint."""
+        known = {event.index for event in self.snapshots}
+        for path in sorted(self.run.snapshots.glob("*.safetensors")):
+            if path.stem.isdigit() and int(path.stem) not in known:
+                try:
+                    with Snapshot(path) as snapshot:
+                        self.snapshots.append(snapshot_event(snapshot.info))
+                except (UserError, OSError):
+                    continue
+        self.snapshots.sort(key=lambda event: event.index)
+
+    @property
+    def eval_set(self) -> EvalSet | None:
+        """The eval examples; None as long as the engine has not written them."""
+        if self._set is None:
+            try:
+                self._set = EvalSet(self.run)
+            except (OSError, UserError, KeyError):
+                return None
+        return self._set
+
+    @property
+    def examples(self) -> Sequence[Example]:
+        return self.eval_set.examples if self.eval_set else ()
+
+    def snapshot(self, position: int) -> Snapshot:
+        """The open file of the snapshot at `position` of the timeline. Raises OSError or DataError."""
+        index = self.snapshots[position].index
+        if index not in self._open:
+            self._open[index] = Snapshot(self.run.path / self.snapshots[position].file)
+            while len(self._open) > OPEN_SNAPSHOTS:
+                self._open.popitem(last=False)[1].close()
+        self._open.move_to_end(index)
+        return self._open[index]
+
+    def column(self, position: int, name: str) -> NDArray[Any]:
+        """A per-example array `[N]` of the snapshot at `position`; names in engine.snapshot.COLUMNS."""
+        key = (self.snapshots[position].index, name)
+        if key not in self._columns:
+            self._columns[key] = self.snapshot(position).column(name)
+            while len(self._columns) > KEPT_COLUMNS:
+                self._columns.popitem(last=False)
+        self._columns.move_to_end(key)
+        return self._columns[key]
+
+    def windows(self, example: int) -> list[Tokens]:
+        """The windows of an example, in the order of the passage."""
+        data = self.eval_set
+        return [data.tokens(feature) for feature in data.features_of(example)] if data else []
+
+    def candidates(self, position: int, example: int, k: int = 20) -> list[Candidate]:
+        """The `k` best answers to an example at a snapshot."""
+        data, snapshot = self.eval_set, self.snapshot(position)
+        if data is None:
+            return []
+        windows = [data.window(tokens, snapshot) for tokens in self.windows(example)]
+        return n_best(windows, k=k, max_answer_length=data.max_answer_length, allow_null=data.allow_null)
+
+    def changes(self, position: int) -> NDArray[np.int8]:
+        """int8[N]: 1 where an example was learned since the snapshot before (exact match now, not then), -1 where
+        it was forgotten."""
+        now = self.column(position, "exact_match") >= 100
+        if position == 0:
+            return np.zeros(len(now), np.int8)
+        return (now.astype(np.int8) - (self.column(position - 1, "exact_match") >= 100)).astype(np.int8)
+
+    def close(self) -> None:
+        for snapshot in self._open.values():
+            snapshot.close()
+        self._open.clear()
+        if self._set is not None:
+            self._set.close()
