@@ -9,6 +9,8 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.errors import DataError
+
 Ints = NDArray[np.int32]
 CONTEXT = 2
 NOTHING = -1
@@ -57,37 +59,46 @@ class TokenGrid:
         segment: NDArray[np.int8],
     ) -> None:
         """`contexts` has one passage for each example, the arrays are those of features.safetensors."""
-        numbers: dict[str, int] = {}
-        self._passage = np.fromiter(
-            (numbers.setdefault(text, len(numbers)) for text in contexts), dtype=np.int64, count=len(contexts)
-        )
+        # A token's key is its place in all passages written one after the other.
+        places: dict[str, int] = {}
+        total = 0
+        self._begin = np.zeros(len(contexts), dtype=np.int32)
+        for number, text in enumerate(contexts):
+            if text not in places:
+                places[text] = total
+                total += len(text) + 1
+            self._begin[number] = places[text]
+        if total >= 1 << 31:
+            raise DataError(f"the passages have {total} characters together, too many to draw.")
         first_asked = np.zeros(len(contexts), dtype=np.bool_)
-        first_asked[np.unique(self._passage, return_index=True)[1]] = True
+        first_asked[np.unique(self._begin, return_index=True)[1]] = True
         sizes = np.diff(token_offset)
-        chosen = np.repeat(first_asked[feature_example], sizes) & (segment == CONTEXT)
-        owner = np.repeat(self._passage[feature_example], sizes)[chosen]
-        self._keys = np.unique((owner << 32) | char_start[chosen])
-        self._first = np.searchsorted(self._keys, np.arange(len(numbers) + 1, dtype=np.int64) << 32)
-
-    @property
-    def length(self) -> Ints:
+        chosen = np.repeat(first_asked[feature_example], sizes)
+        chosen &= segment == CONTEXT
+        keys: Ints = np.repeat(self._begin[feature_example], sizes)[chosen]
+        keys += char_start[chosen]
+        if (np.diff(keys) <= 0).any():  # windows overlap, or passages come back
+            keys.sort(kind="stable")
+            keys = keys[np.diff(keys, prepend=-1) > 0]
+        self._keys = keys
+        self._first = np.searchsorted(keys, self._begin).astype(np.int32)
+        sizes_of_texts = np.fromiter((len(text) for text in contexts), dtype=np.int32, count=len(contexts))
+        self.length: Ints = np.searchsorted(keys, self._begin + sizes_of_texts).astype(np.int32) - self._first
         """Tokens of each example's passage, int32[N]."""
-        return np.diff(self._first)[self._passage].astype(np.int32)
 
     def spans(self, char_start: Ints, char_end: Ints) -> Spans:
         """Answers given in code points of their passages (end exclusive, -1 for no answer) as token spans."""
         none = char_start < 0
         last_char = np.maximum(char_end - 1, char_start)
         return Spans(
-            np.where(none, NOTHING, self._token_at(char_start)).astype(np.int32),
-            np.where(none, NOTHING, self._token_at(last_char)).astype(np.int32),
+            np.where(none, np.int32(NOTHING), self._token_at(char_start)),
+            np.where(none, np.int32(NOTHING), self._token_at(last_char)),
         )
 
-    def _token_at(self, char: Ints) -> NDArray[np.int64]:
+    def _token_at(self, char: Ints) -> Ints:
         """Index in its passage of the token at, or else before, each character."""
-        found = np.searchsorted(self._keys, (self._passage << 32) | np.maximum(char, 0), side="right") - 1
-        place: NDArray[np.int64] = found - self._first[self._passage]
-        return np.maximum(place, 0)
+        found = np.searchsorted(self._keys, self._begin + np.maximum(char, 0), side="right") - 1
+        return np.maximum(found - self._first, 0).astype(np.int32)
 
 
 def tokens_per_row(longest: int, height: int) -> int:
