@@ -91,7 +91,7 @@ def decode(
     place = np.arange(len(tokens)) + np.repeat(np.arange(len(offset) - 1) * (width - 1), np.diff(offset))
     ends = np.full(len(tokens) + (len(offset) - 1) * (width - 1), -np.inf, np.float32)
     ends[place] = _numbers(end_logits[tokens])
-    total = _numbers(start_logits[tokens] + _highest_ahead(ends, width)[place])
+    total = _sum(start_logits[tokens], _highest_ahead(ends, width)[place])
 
     first_feature = np.searchsorted(features.feature_example, np.arange(n_examples + 1))
     example_offset = offset[first_feature]
@@ -116,9 +116,9 @@ def decode(
     null_score = np.full(n_examples, np.inf, np.float32)
     if len(features.feature_example):
         null_token = features.token_offset[:-1] + features.null_token
-        np.minimum.at(null_score, features.feature_example, start_logits[null_token] + end_logits[null_token])
+        np.minimum.at(null_score, features.feature_example, _sum(start_logits[null_token], end_logits[null_token]))
     if allow_null:
-        with np.errstate(invalid="ignore"):  # both infinite
+        with np.errstate(invalid="ignore"):
             null_wins = null_score - score > null_threshold
         for column in (feature, start, end, char_start, char_end):
             column[null_wins] = -1
@@ -128,6 +128,11 @@ def decode(
 def _numbers(logits: FloatArray) -> FloatArray:
     """The logits with -inf for what is not a number: a model that diverged still has an answer to show."""
     return np.where(np.isnan(logits), np.float32(-np.inf), logits) if np.isnan(logits).any() else logits
+
+
+def _sum(starts: FloatArray, ends: FloatArray) -> FloatArray:
+    with np.errstate(invalid="ignore", over="ignore"):  # infinite scores
+        return _numbers(starts + ends)
 
 
 def _highest_ahead(values: FloatArray, width: int) -> FloatArray:
@@ -157,8 +162,10 @@ def n_best(
         found += _best_of_window(window, k, max_answer_length)
     nulls = []
     for window in windows if allow_null else ():
-        start, end = window.start_logits[window.null_token], window.end_logits[window.null_token]
-        nulls.append(Candidate(window.feature, -1, -1, -1, -1, float(start), float(end), float(start + end), 0.0))
+        null = [window.null_token]
+        start, end = _numbers(window.start_logits[null]), _numbers(window.end_logits[null])
+        score = float(_sum(start, end)[0])
+        nulls.append(Candidate(window.feature, -1, -1, -1, -1, float(start[0]), float(end[0]), score, 0.0))
     if nulls:
         found.append(min(nulls, key=lambda candidate: candidate.score))
     found.sort(key=lambda candidate: -candidate.score)
@@ -171,7 +178,7 @@ def n_best(
     if not kept:
         return []
     scores = np.array([candidate.score for candidate in kept])
-    with np.errstate(invalid="ignore"):  # infinite scores
+    with np.errstate(invalid="ignore"):
         weights = np.where(scores == scores[0], 1.0, np.exp(scores - scores[0]))
     shares = (weights / weights.sum()).tolist()
     return [replace(candidate, probability=share) for candidate, share in zip(kept, shares, strict=True)]
@@ -184,7 +191,7 @@ def _best_of_window(window: Window, k: int, max_answer_length: int) -> list[Cand
     if not width:
         return []
     room = np.concatenate([ends, np.full(width - 1, -np.inf, np.float32)])
-    total = (starts[:, None] + np.lib.stride_tricks.sliding_window_view(room, width)).ravel()
+    total = _sum(starts[:, None], np.lib.stride_tricks.sliding_window_view(room, width)).ravel()
     order = np.argsort(-total, kind="stable")[:k]
     firsts, lasts = order // width, order // width + order % width
     return [
@@ -196,9 +203,9 @@ def _best_of_window(window: Window, k: int, max_answer_length: int) -> list[Cand
             char_end=int(window.char_end[tokens[j]]),
             start_logit=float(starts[i]),
             end_logit=float(ends[j]),
-            score=float(starts[i] + ends[j]),
+            score=score,
             probability=0.0,
         )
-        for i, j in zip(firsts.tolist(), lasts.tolist(), strict=True)
+        for i, j, score in zip(firsts.tolist(), lasts.tolist(), total[order].tolist(), strict=True)
         if j < len(tokens)
     ]
