@@ -1,0 +1,89 @@
+"""What the user chose (config file) and where they were (state file)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import platformdirs
+from msgspec import Struct
+
+from engine.errors import UsageError
+from tui.commands import BY_ID
+from tui.options import read_config_file, user_config_file
+
+KEPT_PLACES = 200
+MAX_STATE = 1 << 20
+
+
+class Settings(Struct, frozen=True):
+    """`theme` None means what fits the terminal; `keys` binds commands (by id) anew."""
+
+    theme: str | None = None
+    ascii: bool = False
+    keys: dict[str, str] = {}
+
+
+def read_settings(config_file: Path | None) -> Settings:
+    """The user's config file, then `config_file` over it. Raises UsageError for what can't be understood."""
+    values: dict[str, Any] = {}
+    for path in (user_config_file(), config_file):
+        if path is None:
+            continue
+        table = {k: v for k, v in read_config_file(path, required=path == config_file).items() if k != "train"}
+        try:
+            msgspec.convert(table, Settings)
+        except msgspec.ValidationError as error:
+            raise UsageError(f"{path}: {error}.") from None
+        if unknown := set(table) - set(Settings.__struct_fields__):
+            raise UsageError(f"{path}: there is no setting {sorted(unknown)[0]!r}.")
+        for name in table.get("keys", {}):
+            if name not in BY_ID:
+                raise UsageError(f"{path}: [keys] names no command {name!r}.", hint="? in the app lists them.")
+        values |= table
+    return msgspec.convert(values, Settings)
+
+
+class SavedPlace(Struct, frozen=True):
+    """Where a viewer was in a run."""
+
+    view: str = "journey"
+    snapshot: int = -1
+    example: int = 0
+    token: int = -1
+    scale: str = "logit"
+
+
+def _state_file() -> Path:
+    return Path(platformdirs.user_state_dir("bertqa-tui")) / "places.json"
+
+
+def load_place(run: Path) -> SavedPlace | None:
+    """Where the user was in `run` last; None where that is not known."""
+    return _places().get(str(run))
+
+
+def save_place(run: Path, place: SavedPlace) -> None:
+    """Remember where the user is in `run`. A state folder that can't be written is no fault."""
+    places = dict(_places())
+    places.pop(str(run), None)
+    places[str(run)] = place
+    newest = dict(list(places.items())[-KEPT_PLACES:])
+    path = _state_file()
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        temporary.write_bytes(msgspec.json.encode(newest))
+        os.replace(temporary, path)
+
+
+def _places() -> Mapping[str, SavedPlace]:
+    try:
+        with _state_file().open("rb") as file:
+            return msgspec.json.decode(file.read(MAX_STATE), type=dict[str, SavedPlace])
+    except (OSError, msgspec.MsgspecError):
+        return {}

@@ -1,0 +1,74 @@
+"""Colours by role. Every role can be told from its neighbours by shape or word too; colour only helps."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+
+from rich.style import Style
+
+from engine.errors import UsageError
+
+_SHARED: Mapping[str, str] = {
+    "text": "",
+    "dim": "dim",
+    "axis": "dim",
+    "heading": "bold",
+    "cursor": "reverse",
+    "title": "bold reverse",
+    "key": "bold",
+}
+
+# Okabe and Ito's colours keep apart for every kind of colour vision; they are also distinct among 256.
+THEMES: Mapping[str, Mapping[str, str]] = {
+    "dark": {
+        "start": "#5f87ff", "end": "#ff8700", "expected_start": "#ffd700", "expected_end": "#ff5f5f",
+        "expected": "#ffd700", "true": "#5f87ff", "predicted": "#ff8700", "both": "#00d787", "apart": "#ff5f5f",
+        "good": "#00d787", "bad": "#ff5f5f", "warn": "bold #ffd700", "gained": "#00d787", "lost": "dim",
+        "first": "#5f87ff", "second": "#ff8700", "third": "#00d787", "level": "#ffd700", "bar": "#5f87ff",
+    },
+    "light": {
+        "start": "#005faf", "end": "#d75f00", "expected_start": "#af8700", "expected_end": "#d70000",
+        "expected": "#af8700", "true": "#005faf", "predicted": "#d75f00", "both": "#008700", "apart": "#d70000",
+        "good": "#008700", "bad": "#d70000", "warn": "bold #af5f00", "gained": "#008700", "lost": "dim",
+        "first": "#005faf", "second": "#d75f00", "third": "#008700", "level": "#af8700", "bar": "#005faf",
+    },
+    "colour-blind": {
+        "start": "#56b4e9", "end": "#e69f00", "expected_start": "#f0e442", "expected_end": "#cc79a7",
+        "expected": "#f0e442", "true": "#56b4e9", "predicted": "#e69f00", "both": "#009e73", "apart": "#cc79a7",
+        "good": "#009e73", "bad": "#d55e00", "warn": "bold #f0e442", "gained": "#009e73", "lost": "dim",
+        "first": "#56b4e9", "second": "#e69f00", "third": "#009e73", "level": "#f0e442", "bar": "#56b4e9",
+    },
+    "none": dict.fromkeys(
+        ["start", "true", "first", "third", "bar", "good", "gained", "both"], ""
+    )
+    | dict.fromkeys(["end", "expected_start", "expected_end", "expected", "predicted", "bad", "warn", "second"], "bold")
+    | dict.fromkeys(["lost", "level", "apart"], "dim"),
+}  # fmt: skip
+
+StyleOf = Callable[[str], Style]
+
+
+def theme_names() -> list[str]:
+    return list(THEMES)
+
+
+def choose_theme(name: str | None) -> str:
+    """The theme to use: `name`, or none under NO_COLOR, or what fits the terminal's background where it tells.
+
+    Raises UsageError for an unknown name.
+    """
+    if name is not None:
+        if name not in THEMES:
+            raise UsageError(f"there is no theme {name!r}.", hint=f"Themes: {', '.join(THEMES)}.")
+        return name
+    if os.environ.get("NO_COLOR"):
+        return "none"
+    background = os.environ.get("COLORFGBG", "").rpartition(";")[2]
+    return "light" if background in ("7", "15") else "dark"
+
+
+def style_of(theme: str) -> StyleOf:
+    """The function that gives a role's style in `theme`; a role it does not know looks like text."""
+    styles = {role: Style.parse(text) if text else Style.null() for role, text in (_SHARED | THEMES[theme]).items()}
+    return lambda role: styles.get(role, Style.null())
