@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from plotext._figure import _figure_class
 
@@ -21,8 +21,7 @@ class Stroke:
     joined: bool
 
 
-@dataclass(frozen=True)
-class CanvasCell:
+class CanvasCell(NamedTuple):
     """A character of the canvas and the number of the stroke it belongs to, -1 for none."""
 
     char: str

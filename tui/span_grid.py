@@ -98,7 +98,8 @@ class TokenGrid:
     def _token_at(self, char: Ints) -> Ints:
         """Index in its passage of the token at, or else before, each character."""
         found = np.searchsorted(self._keys, self._begin + np.maximum(char, 0), side="right") - 1
-        return np.maximum(found - self._first, 0).astype(np.int32)
+        place: Ints = np.maximum(found - self._first, 0).astype(np.int32)
+        return place
 
 
 def tokens_per_row(longest: int, height: int) -> int:

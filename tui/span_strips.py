@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Literal
 
 import numpy as np
@@ -12,6 +13,7 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
+from tui.line_canvas import Stroke, draw
 from tui.span_grid import Cell, Spans, only, span_cells, tokens_per_row
 
 GUTTER = 6
@@ -98,14 +100,46 @@ def _panel(
     cells = span_cells(chart.truth, chart.predicted, height=rows, per_row=per_row, none_row=chart.none_row)
     if view != "overlaid":
         cells = only(cells, Cell.TRUE if view == "true" else Cell.PREDICTED)
-    for row, codes in enumerate(cells):
+    canvas = _canvas(chart, cells, width - GUTTER, glyphs)
+    for row, line in enumerate(canvas):
         if row == rows:
             label = "none"
         else:
             token = (rows - 1 - row) * per_row
             label = str(token) if row % 4 == (rows - 1) % 4 else ""
-        strips.append(_cells_line(chart, codes, label, width, style, glyphs))
+        segments = [Segment(f"{label:>{GUTTER - 2}} {glyphs.tick if label else glyphs.axis}", style("axis"))]
+        segments += [
+            Segment("".join(char for char, _ in run), style(role))
+            for role, run in groupby(line, key=lambda cell: cell[1])
+        ]
+        strips.append(Strip(segments).adjust_cell_length(width))
     return strips
+
+
+def _canvas(chart: SpanChart, cells: NDArray[np.uint8], width: int, glyphs: Glyphs) -> list[list[tuple[str, str]]]:
+    """(character, role) of every cell right of the axis, top row first. plotext draws on whole coordinates, where
+    it is exact: an example's cells stand on its own columns, the last of which is a gap."""
+    if width < 1:
+        return [[] for _ in cells]
+    height = len(cells)
+    fill = np.arange(max(1, chart.each - 1))
+    strokes, roles = [], []
+    for code in (Cell.TRUE, Cell.PREDICTED, Cell.BOTH, Cell.APART):
+        row, example = np.nonzero(cells == code)
+        x = (example[:, None] * chart.each + fill).ravel()
+        strokes.append(Stroke(x.tolist(), np.repeat(height - 1 - row, len(fill)).tolist(), glyphs.cells[code], False))
+        roles.append(ROLES[code])
+    if 0 <= chart.cursor < chart.count:
+        free = np.flatnonzero(cells[:, chart.cursor] == Cell.EMPTY)
+        strokes.append(
+            Stroke([chart.cursor * chart.each] * len(free), (height - 1 - free).tolist(), glyphs.guide, joined=False)
+        )
+        roles.append("dim")
+    drawn = draw(strokes, max(2, width), max(2, height), (0.0, max(1, width - 1)), (0.0, max(1, height - 1)))
+    return [
+        [(cell.char, roles[cell.stroke] if cell.stroke >= 0 else "") for cell in line[:width]]
+        for line in drawn[-height:]
+    ]
 
 
 def _title(view: View, width: int, style: Callable[[str], Style], glyphs: Glyphs, *, per_row: int) -> Strip:
@@ -127,32 +161,6 @@ def _title(view: View, width: int, style: Callable[[str], Style], glyphs: Glyphs
     elif per_row:
         segments.append(Segment("  one row: one token", style("dim")))
     return Strip(segments).adjust_cell_length(width)
-
-
-def _cells_line(
-    chart: SpanChart,
-    codes: NDArray[np.uint8],
-    label: str,
-    width: int,
-    style: Callable[[str], Style],
-    glyphs: Glyphs,
-) -> Strip:
-    axis = glyphs.tick if label else glyphs.axis
-    segments = [Segment(f"{label:>{GUTTER - 2}} {axis}", style("axis"))]
-    fill = max(1, chart.each - 1)
-    gap = " " * (chart.each - fill)
-    edges = np.flatnonzero(np.diff(codes, prepend=255))
-    for first, last in zip(edges.tolist(), [*edges.tolist()[1:], len(codes)], strict=True):
-        code = Cell(int(codes[first]))
-        if code is Cell.EMPTY and first <= chart.cursor < last:
-            before, after = chart.cursor - first, last - chart.cursor - 1
-            guide = glyphs.guide * 1 + " " * (chart.each - 1)
-            segments.append(Segment(" " * (chart.each * before)))
-            segments.append(Segment(guide, style("dim")))
-            segments.append(Segment(" " * (chart.each * after)))
-        else:
-            segments.append(Segment((glyphs.cells[code] * fill + gap) * (last - first), style(ROLES[code])))
-    return Strip([segment for segment in segments if segment.text]).adjust_cell_length(width)
 
 
 def _floor(chart: SpanChart, width: int, style: Callable[[str], Style], glyphs: Glyphs) -> Strip:
