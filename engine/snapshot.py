@@ -113,9 +113,9 @@ class Snapshot:
     def n_examples(self) -> int:
         return self._tensors.length("score")
 
-    def column(self, name: str) -> NDArray[Any]:
-        """One value for each example, `[N]`; names and dtypes in COLUMNS."""
-        return self._tensors.read(name)
+    def column(self, name: str, lo: int = 0, hi: int | None = None) -> NDArray[Any]:
+        """One value for each example, or for examples `lo` to `hi`; names and dtypes in COLUMNS."""
+        return self._tensors.read(name, lo, hi)
 
     def logits(self, lo: int = 0, hi: int | None = None) -> tuple[FloatArray, FloatArray]:
         """Start and end scores float32[hi - lo] of tokens `lo` to `hi`, counted over all windows."""
