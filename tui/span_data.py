@@ -49,11 +49,11 @@ class SpanData:
     """The examples of a run with their expected answers; `at` adds what a snapshot predicted."""
 
     def __init__(self, examples: EvalSet, features: Tensors, snapshot: Callable[[int], Snapshot]) -> None:
-        """`features` is the run's features.safetensors, `snapshot(index)` an open snapshot of the run."""
+        """`features` is the run's features.safetensors, `snapshot(position)` an open snapshot of the run."""
         self._set = examples
         self._features = features
         self._snapshot = snapshot
-        self._columns: OrderedDict[int, SpanColumns] = OrderedDict()
+        self._columns: OrderedDict[tuple[int, float], SpanColumns] = OrderedDict()
 
     @property
     def count(self) -> int:
@@ -109,18 +109,19 @@ class SpanData:
         """Examples whose question, answer, id or title holds every word of `text`; None where there is none."""
         return find_text(text, self._searched) if text.strip() else None
 
-    def at(self, index: int) -> SpanColumns:
-        """The columns of snapshot `index`. Raises FileNotFoundError, DataError."""
-        columns = self._columns.get(index)
-        if columns is None:
-            columns = self._columns[index] = self._read(index)
+    def at(self, position: int) -> SpanColumns:
+        """The columns of the snapshot at `position` of the timeline. Raises OSError, DataError."""
+        snapshot = self._snapshot(position)
+        key = snapshot.info.index, snapshot.info.time  # a resumed run may write a snapshot anew
+        if key not in self._columns:
+            self._columns[key] = self._read(snapshot)
             if len(self._columns) > KEPT:
                 self._columns.popitem(last=False)
-        self._columns.move_to_end(index)
-        return columns
+        self._columns.move_to_end(key)
+        return self._columns[key]
 
-    def _read(self, index: int) -> SpanColumns:
-        column = self._snapshot(index).column
+    def _read(self, snapshot: Snapshot) -> SpanColumns:
+        column = snapshot.column
         char_start, char_end = column("pred_char_start"), column("pred_char_end")
         return SpanColumns(
             predicted=self.grid.spans(char_start, char_end),
@@ -134,9 +135,9 @@ class SpanData:
             confidence=np.sqrt(column("gold_start_prob") * column("gold_end_prob")),
         )
 
-    def judged(self, index: int, before: int | None) -> Judged:
-        """What order and filter look at, for snapshot `index` and the one `before` it."""
-        now = self.at(index)
+    def judged(self, position: int, before: int | None) -> Judged:
+        """What order and filter look at, for the snapshot at `position` and the one at `before`."""
+        now = self.at(position)
         return Judged(
             right=now.right,
             was_right=None if before is None else self.at(before).right,
