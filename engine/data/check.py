@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from msgspec import Struct
@@ -21,6 +22,13 @@ from engine.errors import DataError
 
 LENGTH_EDGES = (0, 64, 128, 192, 256, 384, 512, 768, 1024, 2048, 4096)
 """Lower edges of the length histogram's bins; the last bin is open."""
+
+
+LEVELS: tuple[tuple[Literal["error", "repaired", "warning"], str], ...] = (
+    ("error", "error"),
+    ("repaired", "repair"),
+    ("warning", "warning"),
+)
 
 
 class Spread(Struct, frozen=True):
@@ -156,7 +164,7 @@ def repair_dataset(path: str | Path, out: str | Path) -> tuple[int, int]:
 
 def report_lines(report: CheckReport) -> list[str]:
     """The report as plain text for a terminal or a file. Holds text from the data: show it with care."""
-    lines = [f"{report.path}: {sum(half.questions for half in report.halves):,} questions", ""]
+    lines = [f"{report.path}: {_count(sum(half.questions for half in report.halves), 'question')}", ""]
     lines += _table(
         ["", *(half.name for half in report.halves)],
         [
@@ -179,10 +187,14 @@ def report_lines(report: CheckReport) -> list[str]:
     lines += _shared_lines(report)
     lines += [f"note: {note}" for note in report.notes]
     counts = Counter(fault.level for fault in report.faults)
-    for level in ("error", "repaired", "warning"):
+    for level, _ in LEVELS:
         lines += [f"{f.level}: {f.place}: {f.message}" for f in report.faults if f.level == level]
-    lines.append(f"{counts['error']:,} errors, {counts['repaired']:,} repairs, {counts['warning']:,} warnings")
+    lines.append(", ".join(_count(counts[level], what) for level, what in LEVELS))
     return lines
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
 def _half(name: str, examples: Sequence[Example]) -> HalfReport:
@@ -316,12 +328,13 @@ def _shared_lines(report: CheckReport) -> list[str]:
     lines = []
     if report.shared_passages:
         lines.append(
-            f"{report.shared_passages:,} passages stand on both sides: {report.seen_questions:,} validation "
-            f"questions are about passages seen in training, {report.shared_answers:,} even have the same answer "
-            "there. Seen and unseen passages are scored apart."
+            f"Passages on both sides of the split: {report.shared_passages:,}. Validation questions on passages "
+            f"seen in training: {report.seen_questions:,}, with the very answer seen there: "
+            f"{report.shared_answers:,}. Seen and unseen passages are scored apart."
         )
     if report.shared_near:
         lines.append(
-            f"{report.shared_near:,} validation passages differ from a training passage in white space or case only."
+            f"Validation passages that differ from a training passage in white space or case only: "
+            f"{report.shared_near:,}."
         )
     return [*lines, ""]

@@ -7,8 +7,10 @@ from typing import Any
 
 from engine.errors import DataError
 
-MAX_EXPANSION = 200
-"""Refuse files that claim to unpack to more than this many times their size (plus 64 MB)."""
+MAX_EXPANSION = 50
+"""Refuse files that claim to unpack to more than this many times their size (plus 16 MB)."""
+ROWS_AT_ONCE = 32
+"""A text that the file holds once may stand in every row; few rows at a time keep that within bounds."""
 
 
 def parquet_rows(path: Path, size: int) -> list[dict[str, Any]]:
@@ -22,15 +24,25 @@ def parquet_rows(path: Path, size: int) -> list[dict[str, Any]]:
         with pq.ParquetFile(path, memory_map=False) as file:
             about = file.metadata
             unpacked = sum(about.row_group(i).total_byte_size for i in range(about.num_row_groups))
-            if about.num_rows > size or unpacked > MAX_EXPANSION * size + 64_000_000:
+            if about.num_rows > size or unpacked > MAX_EXPANSION * size + 16_000_000:
                 raise DataError(f"{path.name}: the Parquet file claims more rows or bytes than it can hold.")
-            for batch in file.iter_batches(batch_size=512, use_threads=False):
+            for batch in file.iter_batches(batch_size=ROWS_AT_ONCE, use_threads=False):
                 for row in batch.to_pylist():
-                    for name, value in row.items():
-                        if isinstance(value, str):
-                            row[name] = texts.setdefault(value, value)
-                    rows.append(row)
-    except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
+                    rows.append({name: _shared(value, texts) for name, value in row.items()})
+    except (pa.ArrowException, OSError, ValueError, MemoryError, RecursionError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(f"{path.name}: not a readable Parquet file: {reason}.") from None
     return rows
+
+
+def _shared(value: Any, texts: dict[str, str]) -> Any:
+    """The value with each of its texts replaced by the one object that stands for all equal ones."""
+    match value:
+        case str():
+            return texts.setdefault(value, value)
+        case list():
+            return [_shared(item, texts) for item in value]
+        case dict():
+            return {name: _shared(item, texts) for name, item in value.items()}
+        case _:
+            return value

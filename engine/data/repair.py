@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from bisect import bisect_left
 from collections.abc import Iterator
+from functools import lru_cache
 
+import numpy as np
 from msgspec import Struct
+from numpy.typing import NDArray
 
 EXACT = ""
 EDGE_SPACE = "white space at the answer's edges"
@@ -16,19 +20,26 @@ LINE_ENDS = "line ends were changed after labelling"
 UNICODE_FORM = "the answer and the passage are in different Unicode forms (NFC, NFD)"
 MISPLACED = "the offset is wrong"
 NO_OFFSET = "no offset was given"
+MANY = 100
+"""Places of a text in a passage are counted up to here."""
 
 
 class Alignment(Struct, frozen=True, gc=False):
     """Where an answer stands: `text` == context[start : start + len(text)], without white space at its edges.
 
-    `cause` is empty where nothing was changed; `places` counts the text's places in the passage where the
-    choice among several had to be made (else 1).
+    `cause` is empty where nothing was changed; `places` counts the text's places in the passage (up to
+    MANY) where one had to be chosen; 1 for an exact label.
     """
 
     text: str
     start: int
     cause: str = EXACT
     places: int = 1
+
+    @property
+    def recounted(self) -> bool:
+        """The offset was right, but counted in another way."""
+        return self.cause in (UTF16, UTF8, LINE_ENDS)
 
 
 def align(context: str, text: str, start: int | None) -> Alignment | None:
@@ -63,30 +74,50 @@ def align(context: str, text: str, start: int | None) -> Alignment | None:
 def _moved(context: str, text: str, start: int, cause: str) -> Alignment:
     bare = text.strip()
     start += len(text) - len(text.lstrip())
-    return Alignment(bare, start, cause, max(1, context.count(bare)))
+    return Alignment(bare, start, cause, _places(context, bare))
+
+
+def _places(context: str, text: str) -> int:
+    """In how many places the text stands; MANY for that many or more."""
+    count, place = 0, -1
+    while count < MANY and (place := context.find(text, place + 1)) >= 0:
+        count += 1
+    return count
 
 
 def _recounted(context: str, start: int) -> Iterator[tuple[str, int]]:
     """The code point that `start` means under each other way of counting, where it differs."""
     if not context.isascii():
-        limit = min(start, len(context))  # no code point takes less than one unit, so none lies further
-        head = context[:limit]
-        if (
-            place := len(head.encode("utf-16-le", "surrogatepass")[: 2 * start].decode("utf-16-le", "ignore"))
-        ) != start:
-            yield UTF16, place
-        if (place := len(head.encode("utf-8", "surrogatepass")[:start].decode("utf-8", "ignore"))) != start:
-            yield UTF8, place
-    breaks = [i for i, char in enumerate(context) if char == "\n"]
-    if breaks:
-        pairs = sum(context[i - 1] == "\r" for i in breaks if i)
-        if pairs == 0:  # counted with two characters a line end, which now has one
-            place = start - bisect_left([b + k + 1 for k, b in enumerate(breaks)], start)
-        else:  # counted with one character a line end, which now has two
-            ends = [b for b in breaks if b and context[b - 1] == "\r"]
-            place = start + bisect_left([b - k - 1 for k, b in enumerate(ends)], start)
+        for cause, starts in zip((UTF16, UTF8), _unit_starts(context), strict=True):
+            place = int(np.searchsorted(starts, start)) if start <= starts[-1] else start
+            if place != start and starts[place] == start:
+                yield cause, place
+    ends, grown = _line_ends(context)
+    if ends:
+        passed = bisect_left(ends, start)
+        place = start + passed if grown else start - passed
         if place != start:
             yield LINE_ENDS, place
+
+
+@lru_cache(maxsize=4)
+def _unit_starts(context: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Where each character, and last the end, begins in UTF-16 units and in UTF-8 bytes."""
+    codes = np.frombuffer(context.encode("utf-32-le"), dtype=np.uint32)
+    wide = codes > 0xFFFF
+    sizes = (1 + wide, 1 + (codes > 0x7F) + (codes > 0x7FF) + wide)
+    utf16, utf8 = (np.concatenate(([0], np.cumsum(size, dtype=np.int64))) for size in sizes)
+    return utf16, utf8
+
+
+@lru_cache(maxsize=4)
+def _line_ends(context: str) -> tuple[list[int], bool]:
+    """Where the line ends stood before they were changed; whether they grew (from LF to the CR LF of now)."""
+    breaks = [found.start() for found in re.finditer("\n", context)]
+    pairs = [b for b in breaks if b and context[b - 1] == "\r"]
+    if pairs:
+        return [b - k - 1 for k, b in enumerate(pairs)], True
+    return [b + k + 1 for k, b in enumerate(breaks)], False
 
 
 def _line_end_variants(text: str) -> Iterator[str]:

@@ -21,6 +21,7 @@ COMPRESSED = {
     b"\xfd7zXZ": "xz",
     b"\x28\xb5\x2f\xfd": "zstd",
 }
+MAX_HEAD = 100_000  # characters of a table's first line
 CHECK_HINT = "Expected SQuAD JSON, or rows with the columns context, question and answers (JSON, CSV, Parquet)."
 
 
@@ -130,17 +131,18 @@ def _json_lines(path: Path, text: str) -> Iterator[Any]:
 def _table(path: Path, text: str) -> Iterator[dict[str, Any]]:
     from engine.data.shapes import is_row
 
-    head = text.lstrip("\r\n").split("\n", 1)[0]
+    text = text.lstrip("\r\n")
+    head = io.StringIO(text, newline="").readline(MAX_HEAD).strip("\r\n")
     csv.field_size_limit(max(csv.field_size_limit(), len(text)))
     for delimiter in ",\t;":
-        names = [name.strip().lower().replace(" ", "_") for name in next(csv.reader([head], delimiter=delimiter))]
+        names = [name.strip().lower().replace(" ", "_") for name in next(csv.reader([head], delimiter=delimiter), [])]
         if is_row(dict.fromkeys(names, "")):
             break
     else:
         raise DataError(
             f"{path.name}: neither JSON nor a table with the columns context and question.", hint=CHECK_HINT
         )
-    reader = csv.reader(io.StringIO(text.lstrip("\r\n"), newline=""), delimiter=delimiter)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     try:
         next(reader)
         for cells in reader:

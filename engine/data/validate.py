@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from engine.data.answers import RawAnswer, is_missing
 from engine.data.examples import Answer, Example
 from engine.data.faults import Faults, excerpt, kind_of
-from engine.data.repair import align
+from engine.data.repair import MANY, NO_OFFSET, align
 from engine.data.shapes import RawQuestion
 
 
@@ -145,9 +145,9 @@ def _answer(gold: RawAnswer, raw: RawQuestion, context: str, faults: Faults) -> 
         message = f"the answer {excerpt(text)} is cut to {excerpt(found.text)}"
     message += f": {found.cause}"
     if found.places > 1:
-        message += (
-            f"; the text stands in {found.places} places, the {'first' if start is None else 'nearest'} was taken"
-        )
+        many = f"{found.places} or more" if found.places >= MANY else str(found.places)
+        which = {NO_OFFSET: "the first"}.get(found.cause, "the one that fits" if found.recounted else "the nearest")
+        message += f"; the text stands in {many} places, {which} was taken"
     faults.add("repaired", raw.place, message)
     return Answer(found.text, found.start)
 
