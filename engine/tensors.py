@@ -60,7 +60,7 @@ def write_tensors(path: Path, tensors: Mapping[str, NDArray[Any]], metadata: Map
         yield len(text).to_bytes(8, "little") + text
         for name in header:
             if name in arrays and arrays[name].size:
-                yield memoryview(arrays[name]).cast("B")
+                yield arrays[name].data.cast("B")
 
     replace_file(path, chunks())
 

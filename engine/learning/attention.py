@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from engine.learning.batches import Batch
-from engine.learning.dropout import Masks, scale
+from engine.learning.dropout import Masks, scale, untyped
 
 
 def attend(qkv: Tensor, batch: Batch, heads: int, masks: Masks | None, p: float, *, training: bool) -> Tensor:
@@ -20,7 +20,7 @@ def attend(qkv: Tensor, batch: Batch, heads: int, masks: Masks | None, p: float,
     width = qkv.shape[1] // 3
     if qkv.device.type == "cpu":
         if torch.is_grad_enabled():
-            result: Tensor = _CpuAttention.apply(qkv, batch.lengths, heads, masks if p > 0 else None, p)
+            result: Tensor = untyped(_CpuAttention).apply(qkv, batch.lengths, heads, masks if p > 0 else None, p)
             return result
         out = qkv.new_empty(qkv.shape[0], width)
         low = 0

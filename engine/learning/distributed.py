@@ -1,4 +1,7 @@
-"""Several processes, one for each device, started by torchrun: plain DistributedDataParallel."""
+"""Several processes, one for each device, started by torchrun: plain DistributedDataParallel.
+
+Imports torch only where there is more than one.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,14 @@ import signal
 import sys
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-import torch.distributed as dist
 from numpy.typing import NDArray
-from torch import nn
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
 
 PR_SET_PDEATHSIG = 1
 PATIENCE = timedelta(days=30)
@@ -38,24 +42,35 @@ class Group:
     def join(self, device: torch.device) -> None:
         """Connect to the others; does nothing in a group of one."""
         if self.world > 1:
+            import torch.distributed as dist
+
             # Numbers of the CPU (decisions, scores) travel by gloo: asking for them makes no GPU wait.
             backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
             dist.init_process_group(backend, timeout=PATIENCE)
 
     def leave(self) -> None:
-        if self.world > 1 and dist.is_initialized():
+        if self.world == 1:
+            return
+        import torch.distributed as dist
+
+        if dist.is_initialized():
             dist.destroy_process_group()
 
     def wrap(self, network: nn.Module, *, all_used: bool) -> nn.Module:
         """`network` with gradients averaged over all processes; `all_used`: every parameter gets one each step."""
         if self.world == 1:
             return network
+        from torch import nn
+
         return nn.parallel.DistributedDataParallel(network, find_unused_parameters=not all_used)
 
     def highest(self, value: int) -> int:
         """The highest of the processes' values, the same for all."""
         if self.world == 1:
             return value
+        import torch
+        import torch.distributed as dist
+
         shared = torch.tensor([value])
         dist.all_reduce(shared, dist.ReduceOp.MAX)
         return int(shared)
@@ -63,12 +78,17 @@ class Group:
     def add_up(self, values: torch.Tensor) -> torch.Tensor:
         """Sum over processes, in place and without waiting for a GPU."""
         if self.world > 1:
+            import torch.distributed as dist
+
             dist.all_reduce(values)
         return values
 
     def gather(self, arrays: tuple[NDArray[np.float32], ...]) -> None:
         """Add up arrays in which every process filled its own places and left the others 0."""
         if self.world > 1:
+            import torch
+            import torch.distributed as dist
+
             for array in arrays:
                 dist.all_reduce(torch.from_numpy(array))
 

@@ -66,27 +66,35 @@ def _masked(x: Tensor, mask: Tensor) -> Tensor:
     return x.contiguous().view(bits).bitwise_and(mask.to(bits)).view(x.dtype)
 
 
+def untyped(thing: Any) -> Any:
+    """torch declares no types for some of its functions."""
+    return thing
+
+
 class _AddDropped(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, residual: Tensor | None, x: Tensor, mask: Tensor, factor: float) -> Tensor:
         ctx.save_for_backward(mask)
-        ctx.factor, ctx.dtype = factor, x.dtype
+        ctx.factor, ctx.dtype, ctx.residual = factor, x.dtype, residual is not None
         kept = _masked(x, mask)
         return kept * factor if residual is None else torch.add(residual, kept, alpha=factor)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Any) -> tuple[Tensor, Tensor, None, None]:
+    def backward(ctx: Any, *grads: Any) -> tuple[Tensor | None, Tensor, None, None]:
         (mask,) = ctx.saved_tensors
         (grad,) = grads
-        return grad, _masked((grad * ctx.factor).to(ctx.dtype), mask), None, None
+        return grad if ctx.residual else None, _masked((grad * ctx.factor).to(ctx.dtype), mask), None, None
 
 
 def add_dropped(residual: Tensor | None, x: Tensor, masks: Masks | None, p: float) -> Tensor:
-    """residual + dropout(x) for x [T, H]; dropout(x) where `residual` is None. On a CPU nothing is dropped without `masks`."""
+    """residual + dropout(x) for x [T, H]; dropout(x) where `residual` is None.
+
+    On a CPU nothing is dropped without `masks`.
+    """
     if p == 0.0 or (masks is None and x.device.type == "cpu"):
         return x if residual is None else residual + x
     if masks is None:
         dropped = torch.nn.functional.dropout(x, p)
         return dropped if residual is None else residual + dropped
-    result: Tensor = _AddDropped.apply(residual, x, masks.kept(x.shape[-1], p), scale(p))
+    result: Tensor = untyped(_AddDropped).apply(residual, x, masks.kept(x.shape[-1], p), scale(p))
     return result

@@ -14,12 +14,12 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from engine.config import RunConfig
-from engine.data.tokenizer import PairTokenizer
 from engine.durable import replace_file, sync_file, told_as_write_error
 from engine.errors import ModelError, UsageError
+from engine.learning.architecture import CLASSES, HEAD, PREFIXES, Shape, hub_names
 from engine.learning.batches import Batch
 from engine.learning.dropout import Masks
-from engine.learning.unpadded import CLASSES, HEAD, PREFIXES, Shape, Unpadded, hub_names
+from engine.learning.unpadded import Unpadded
 from engine.models import ModelFiles
 from engine.tensors import write_tensors
 
@@ -76,43 +76,6 @@ class Model:
                 hub_model.save_pretrained(folder)
                 for path in folder.iterdir():
                     sync_file(path)
-
-
-def load_tokenizer(files: ModelFiles, *, trust_remote_code: bool = False) -> PairTokenizer:
-    """The model's tokenizer. Raises ModelError."""
-    if files.tokenizer_file is not None:
-        return PairTokenizer.from_file(files.tokenizer_file)
-    from transformers import AutoTokenizer
-
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(files.path, trust_remote_code=trust_remote_code)
-    except (OSError, ValueError, ImportError) as error:
-        raise ModelError(f"{files.name}: its tokenizer can't be loaded: {_first_line(error)}.") from None
-    if not getattr(tokenizer, "is_fast", False):
-        raise ModelError(
-            f"{files.name}: its tokenizer can't tell characters of tokens.", hint="A model with tokenizer.json works."
-        )
-    return PairTokenizer(
-        tokenizer.backend_tokenizer,
-        cls_id=tokenizer.cls_token_id,
-        sep_id=tokenizer.sep_token_id,
-        padding_side=tokenizer.padding_side,
-    )
-
-
-def window_length(config: RunConfig, files: ModelFiles) -> int:
-    """Tokens of a window: `max_length`, or fewer where the model has no positions for so many."""
-    described = files.config()
-    shape = Shape.of(described)
-    longest = shape.longest if shape is not None else described.get("max_position_embeddings")
-    if not isinstance(longest, int) or longest <= 0:
-        return config.max_length
-    if longest <= config.doc_stride and longest < config.max_length:
-        raise UsageError(
-            f"{files.name} takes windows of {longest} tokens at most, no more than doc_stride ({config.doc_stride}).",
-            hint="Lower --doc-stride.",
-        )
-    return min(config.max_length, longest)
 
 
 def default_learning_rate(parameters: int) -> float:

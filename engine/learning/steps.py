@@ -17,7 +17,7 @@ from engine.config import RunConfig
 from engine.data.features import Features
 from engine.learning.batches import Batch, make_batch, steps_per_epoch
 from engine.learning.distributed import Group
-from engine.learning.dropout import Masks
+from engine.learning.dropout import Masks, untyped
 from engine.learning.model import Model, default_learning_rate
 
 READ_LATER = 4
@@ -153,12 +153,12 @@ class Learner:
         scores = self._forward(batch, masks, model.dtype)
         # Gradients are averaged over processes, hence the factor.
         loss = span_loss(scores, batch, len(windows)) * (batch.counted / len(batch.lengths))
-        (loss * group.world).backward()
+        torch.autograd.backward(loss * group.world)
         rate, values = self._update(loss)
         ready = None
         if values.device.type == "cuda":
             values = values.to("cpu", non_blocking=True)
-            ready = torch.cuda.Event()
+            ready = untyped(torch.cuda.Event)()
             ready.record()
         low = self.features.token_offset
         tokens = int((low[windows + 1] - low[windows]).sum())
@@ -205,7 +205,7 @@ class Learner:
                     max(now - self._clock, 1e-9),
                     self.memory(),
                     not bad,
-                )  # fmt: skip
+                )
             )
             self._clock = now
         return done

@@ -1,0 +1,197 @@
+"""Checkpoints: whole or absent. MANIFEST.json, with the size and SHA-256 of every file, is written last."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import torch
+from msgspec import Struct
+
+from engine.durable import make_folder, operations, remove_file, remove_folder, replace_file, sync_folder
+from engine.durable import told_as_write_error as telling
+from engine.errors import UserError, WriteError
+from engine.events import CheckpointSaved
+from engine.learning.steps import Learner
+from engine.models import ModelFiles, model_in_folder
+from engine.run import RunDir, read_json
+from engine.tensors import Tensors, write_tensors
+
+MANIFEST, STATE, STATE_TENSORS = "MANIFEST.json", "state.json", "state.safetensors"
+NAME = re.compile(r"(epoch-\d{4,}|step-\d{8,})")
+MOMENTS = ("exp_avg", "exp_avg_sq", "step")
+
+
+class FileEntry(Struct, frozen=True):
+    size: int
+    sha256: str
+
+
+class Manifest(Struct, frozen=True):
+    """What a checkpoint consists of; without this file it does not exist."""
+
+    step: int
+    epoch: float
+    files: dict[str, FileEntry]
+    schema: int = 1
+
+    @property
+    def resumable(self) -> bool:
+        return STATE in self.files and STATE_TENSORS in self.files
+
+
+class State(Struct, frozen=True):
+    """Where training stands. Data order and dropout are pure functions of seed and step, so this is all."""
+
+    step: int
+    seed: int
+    batch_size: int
+    steps_per_epoch: int
+    total_steps: int
+
+
+def checkpoint_name(step: int, steps_per_epoch: int) -> str:
+    """Folder of the checkpoint after `step` steps, relative to the run."""
+    epoch, rest = divmod(step, steps_per_epoch)
+    return f"checkpoints/epoch-{epoch:04}" if not rest else f"checkpoints/step-{step:08}"
+
+
+def save_checkpoint(run: RunDir, learner: Learner) -> CheckpointSaved:
+    """Write model, tokenizer, optimizer and position; returns the event that tells of it. Raises WriteError."""
+    plan, step = learner.plan, learner.step
+    name = checkpoint_name(step, plan.steps_per_epoch)
+    folder = run.path / name
+    making = folder.with_name(f".{folder.name}.tmp")
+    remove_folder(making)
+    make_folder(making)
+    try:
+        learner.model.save(making)
+        write_tensors(making / STATE_TENSORS, _moments(learner), {"format": "pt"})
+        state = State(step, plan.seed, plan.batch_size, plan.steps_per_epoch, plan.total_steps)
+        replace_file(making / STATE, msgspec.json.encode(state))
+        with telling(folder):
+            files = {path.name: _entry(path) for path in sorted(making.iterdir())}
+        _write_manifest(making, Manifest(step, plan.epoch_at(step), files))
+        remove_folder(folder)
+        with telling(folder):
+            operations.rename(making, folder)
+            sync_folder(folder.parent)
+    except WriteError:
+        _forget(making)
+        raise
+    return CheckpointSaved(path=name, step=step, epoch=plan.epoch_at(step))
+
+
+def checkpoints(run: RunDir) -> dict[Path, Manifest]:
+    """Every checkpoint that has a manifest and all its files in their size, by step; digests are not computed."""
+    found: dict[Path, Manifest] = {}
+    for folder in run.checkpoints.iterdir() if run.checkpoints.is_dir() else ():
+        if NAME.fullmatch(folder.name) and not folder.is_symlink() and (manifest := _manifest(folder)) is not None:
+            found[folder] = manifest
+    return dict(sorted(found.items(), key=lambda item: item[1].step))
+
+
+def newest_resumable(run: RunDir) -> tuple[Path, Manifest] | None:
+    """The latest checkpoint to go on from whose files are all as they were written; None where there is none."""
+    for folder, manifest in reversed(checkpoints(run).items()):
+        if manifest.resumable and all(_unchanged(folder / name, entry) for name, entry in manifest.files.items()):
+            return folder, manifest
+    return None
+
+
+def restore(learner: Learner, folder: Path) -> None:
+    """Give the optimizer of `learner`, whose weights come from `folder`, its state back. Raises UserError."""
+    state = read_json(folder / STATE, State)
+    plan = learner.plan
+    if (state.seed, state.batch_size, state.steps_per_epoch) != (plan.seed, plan.batch_size, plan.steps_per_epoch):
+        raise UserError(
+            f"{folder}: made with other data or options; it can't be gone on from.",
+            hint="Start a new run, or put the data set back as it was.",
+        )
+    with Tensors(folder / STATE_TENSORS) as stored:
+        held = set(stored.names)
+        for name, parameter in learner.model.network.named_parameters():
+            if f"exp_avg.{name}" in held:
+                learner.optimizer.state[parameter] = {
+                    kind: torch.from_numpy(stored.read(f"{kind}.{name}").copy()).to(
+                        "cpu" if kind == "step" and parameter.device.type == "cpu" else parameter.device
+                    )
+                    for kind in MOMENTS
+                }
+    learner.step = state.step
+
+
+def files_of(folder: Path, origin: ModelFiles) -> ModelFiles:
+    """The model in a checkpoint, under the name of the one that training began with."""
+    return model_in_folder(folder, name=origin.name, revision=origin.revision)
+
+
+def tidy(run: RunDir, keep: Collection[int] | None) -> None:
+    """Remove what is not needed beside the newest checkpoint: those inside an epoch, and the optimizer's state of
+    all others; also their weights, except at the steps in `keep` (None: keep every epoch's). Raises WriteError."""
+    everything = checkpoints(run)
+    for folder, manifest in list(everything.items())[:-1]:
+        if folder.name.startswith("step-") or (keep is not None and manifest.step not in keep):
+            remove_folder(folder)
+        elif manifest.resumable:
+            weights = {name: entry for name, entry in manifest.files.items() if name not in (STATE, STATE_TENSORS)}
+            _write_manifest(folder, msgspec.structs.replace(manifest, files=weights))
+            remove_file(folder / STATE)
+            remove_file(folder / STATE_TENSORS)
+
+
+def sweep(run: RunDir) -> None:
+    """Remove what a killed engine left half made. Raises WriteError."""
+    for path in run.checkpoints.iterdir():
+        if path.name.startswith(".") and path.is_dir() and path.suffix in (".tmp", ".old"):
+            _forget(path)
+
+
+def _forget(folder: Path) -> None:
+    try:
+        remove_folder(folder)
+    except (WriteError, OSError):
+        return  # it has no manifest under a name that counts: it is in nobody's way
+
+
+def _moments(learner: Learner) -> dict[str, Any]:
+    return {
+        f"{kind}.{name}": state[kind].detach().cpu().numpy()
+        for name, parameter in learner.model.network.named_parameters()
+        if (state := learner.optimizer.state.get(parameter))
+        for kind in MOMENTS
+    }
+
+
+def _unchanged(path: Path, entry: FileEntry) -> bool:
+    try:
+        return _entry(path) == entry
+    except OSError:
+        return False
+
+
+def _entry(path: Path) -> FileEntry:
+    """Raises OSError."""
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    with open(fd, "rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return FileEntry(os.fstat(file.fileno()).st_size, digest)
+
+
+def _write_manifest(folder: Path, manifest: Manifest) -> None:
+    replace_file(folder / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest), indent=1) + b"\n")
+
+
+def _manifest(folder: Path) -> Manifest | None:
+    try:
+        manifest = read_json(folder / MANIFEST, Manifest)
+        sizes = {name: (folder / name).stat().st_size for name in manifest.files}
+    except (UserError, OSError):
+        return None
+    whole = all(name == Path(name).name and sizes[name] == entry.size for name, entry in manifest.files.items())
+    return manifest if whole else None

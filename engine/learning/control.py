@@ -1,0 +1,107 @@
+"""What is asked of a running engine: signals and commands, obeyed at safe points between steps."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from types import FrameType
+
+from engine.commands import take_commands
+from engine.events import AnyEvent, CommandDone, Paused, Resumed
+from engine.learning.distributed import Group
+from engine.run import RunDir
+
+LOOK_SECONDS = 0.2
+SAME_SIGNAL_SECONDS = 2.0
+GO_ON, SAVE, PAUSE, STOP = range(4)
+
+
+class StopAsked(Exception):
+    """The run is to end early, in a state that can be resumed; the argument is the reason."""
+
+
+class Signals:
+    """SIGTERM and SIGINT set a flag; a second one ends the process at once. A hang-up does nothing."""
+
+    def __init__(self, group: Group) -> None:
+        self.name = ""
+        self._since = 0.0
+        self._group = group
+
+    def install(self) -> None:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._note)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        now = time.monotonic()
+        # A batch system signals every process, and torchrun then its ranks: that is one request, not two.
+        again = self._group.world == 1 or now - self._since > SAME_SIGNAL_SECONDS
+        if self.name and again:
+            os._exit(128 + number)
+        if not self.name:
+            self.name, self._since = signal.Signals(number).name, now
+
+
+class Control:
+    """Asked at safe points; there it answers commands, waits while the run is paused, and raises StopAsked."""
+
+    def __init__(self, run: RunDir, signals: Signals, group: Group, say: Callable[[AnyEvent], None]) -> None:
+        self._run, self._signals, self._group, self._say = run, signals, group, say
+        self._looked = -LOOK_SECONDS
+        self._reason = ""
+        self.step = 0
+        self.steps_per_epoch = 0
+
+    def between_phases(self) -> None:
+        """Safe point of the work before training and of evaluations, where processes need not keep step."""
+        if self._group.world == 1:
+            self._obey(self._look())
+        elif self._signals.name and self.step == 0:
+            raise StopAsked(f"stopped by {self._signals.name}")
+
+    def after_step(self) -> bool:
+        """Safe point after a step, the same for all processes; True when a checkpoint was asked for."""
+        return self._obey(self._group.highest(self._look()))
+
+    def _obey(self, wish: int) -> bool:
+        if wish == PAUSE:
+            self._say(Paused(step=self.step))
+            while wish == PAUSE:
+                time.sleep(LOOK_SECONDS)
+                wish = self._group.highest(self._look(paused=True))
+            if wish != STOP:
+                self._say(Resumed(step=self.step))
+        if wish == STOP:
+            raise StopAsked(self._reason or "stopped")
+        return wish == SAVE
+
+    def _look(self, *, paused: bool = False) -> int:
+        """What this process wants to happen now."""
+        wish = PAUSE if paused else GO_ON
+        if self._signals.name:
+            self._reason = f"stopped by {self._signals.name}"
+            return STOP
+        now = time.monotonic()
+        if self._group.rank or now - self._looked < LOOK_SECONDS:
+            return wish
+        self._looked = now
+        for command in take_commands(self._run):
+            outcome = "done"
+            if wish == STOP:
+                outcome = "the run is stopping"
+            elif command.command == "stop":
+                wish, self._reason, outcome = STOP, "stopped on request", "stops after this step"
+            elif command.command == "pause":
+                outcome = "paused already" if wish == PAUSE else "pauses after this step"
+                wish = PAUSE
+            elif command.command == "resume":
+                outcome = "goes on" if wish == PAUSE else "was not paused"
+                wish = GO_ON
+            elif command.command == "checkpoint":
+                outcome = "resume first: the run is paused" if wish == PAUSE else "saved after this step"
+                wish = max(wish, SAVE)
+            self._say(CommandDone(id=command.id, command=command.command, outcome=outcome))
+        return wish

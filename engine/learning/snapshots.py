@@ -1,0 +1,126 @@
+"""When snapshots are taken, and taking one: score all eval windows, decode, write, tell."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+from engine.errors import DataError
+from engine.events import Metrics, Phase
+from engine.insight.metrics import Golds
+from engine.insight.scoring import prepared, score_snapshot
+from engine.learning.control import Control
+from engine.learning.evaluation import score_windows
+from engine.learning.prepare import Say, Task
+from engine.learning.steps import Learner, Plan
+from engine.run import RunDir
+from engine.snapshot import Snapshot, SnapshotInfo, snapshot_event, snapshot_name, write_snapshot
+
+EARLY_SHARE = 0.2
+TRAINING_COST = 3.0
+"""Learning from a token costs about three times as much as scoring it: forward, and twice that backward."""
+FREE_TOKENS = 250_000
+"""Early snapshots that score no more tokens than this in all take seconds: they are always taken."""
+
+
+def plan_snapshots(plan: Plan, *, early: bool, train_tokens: int, eval_tokens: int) -> dict[int, tuple[int, str]]:
+    """Step -> (index, label) of every snapshot of a run: untrained, early in the first epoch, after every epoch.
+
+    The early ones lie at steps 1, 2, 4, 8 …; where they would take more than a fifth of the epoch's time, at
+    powers of a larger number. Time is reckoned from numbers of tokens, so that a run has the same snapshots
+    wherever it runs.
+    """
+    labels = {0: "untrained"}
+    if early:
+        budget = max(EARLY_SHARE * TRAINING_COST * train_tokens, FREE_TOKENS)
+        for factor in (2, 4, 8, 16, 32, 64):
+            steps = [s for s in (factor**n for n in range(64)) if s < plan.steps_per_epoch]
+            if len(steps) * eval_tokens <= budget:
+                labels |= {step: f"step {step}" for step in steps}
+                break
+    labels |= {epoch * plan.steps_per_epoch: f"epoch {epoch}" for epoch in range(1, plan.epochs + 1)}
+    return {step: (index, labels[step]) for index, step in enumerate(sorted(labels))}
+
+
+@dataclass
+class Snapshots:
+    """Takes the planned snapshots of a run. In a group of processes all score, and the first writes."""
+
+    run: RunDir
+    task: Task
+    planned: dict[int, tuple[int, str]]
+    say: Say
+    control: Control
+    told: set[int] = field(default_factory=set)
+    """Indices that the log tells of already."""
+
+    def __post_init__(self) -> None:
+        self._golds: Golds = prepared(self.task.examples, allow_null=self.task.allow_null)
+
+    def take(self, learner: Learner) -> bool:
+        """Take the snapshot planned for this step, if there is one; one that is whole on disk and told is kept.
+
+        Returns whether any work was done. Raises WriteError.
+        """
+        if learner.step not in self.planned:
+            return False
+        index, label = self.planned[learner.step]
+        if index in self.told and self._whole(index, learner.step):
+            return False
+        epoch = learner.plan.epoch_at(learner.step)
+        started = time.monotonic()
+
+        def progress(done: int, total: int) -> None:
+            nonlocal started
+            if done == total or time.monotonic() - started > 0.5:
+                started = time.monotonic()
+                self.say(Phase(name="evaluating", detail=label, done=done, total=total))
+            self.control.between_phases()
+
+        self.say(Phase(name="evaluating", detail=label))
+        start, end = score_windows(learner.model, self.task.eval, group=learner.group, progress=progress)
+        if learner.group.rank == 0:
+            columns, metrics, seen, unseen = score_snapshot(
+                self.task.examples,
+                self.task.eval,
+                start,
+                end,
+                max_answer_length=self.task.max_answer_length,
+                allow_null=self.task.allow_null,
+                seen=self.task.seen,
+                golds=self._golds,
+            )
+            info = SnapshotInfo(
+                index=index, label=label, step=learner.step, epoch=epoch, time=time.time(),
+                metrics=metrics, seen=seen, unseen=unseen,
+            )  # fmt: skip
+            write_snapshot(self.run.path, info, start, end, columns)
+            self.say(snapshot_event(info))
+        self.told.add(index)
+        return True
+
+    def metrics_at(self, step: int) -> Metrics | None:
+        """Metrics of the snapshot of `step`, from its file; None where there is none."""
+        if step not in self.planned:
+            return None
+        try:
+            with Snapshot.open(self.run.path / snapshot_name(self.planned[step][0])) as snapshot:
+                return snapshot.info.metrics
+        except (OSError, DataError):
+            return None
+
+    def best_epoch_step(self, plan: Plan, step: int) -> int | None:
+        """Step of the epoch up to `step` with the highest F1 (the latest of equals); None before the first."""
+        scored = [
+            (metrics.f1, at)
+            for at in range(plan.steps_per_epoch, step + 1, plan.steps_per_epoch)
+            if (metrics := self.metrics_at(at)) is not None
+        ]
+        return max(scored)[1] if scored else None
+
+    def _whole(self, index: int, step: int) -> bool:
+        try:
+            with Snapshot.open(self.run.path / snapshot_name(index)) as snapshot:
+                return snapshot.info.step == step
+        except (OSError, DataError):
+            return False

@@ -1,0 +1,108 @@
+"""The engine's process: `python -m engine.learning.worker RUN_DIR` works on one run from where it stands to its end.
+
+Under torchrun every rank runs this; the first alone owns the run and writes.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import threading
+import traceback
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+from engine.config import RunConfig
+from engine.errors import ExitCode, UserError
+from engine.events import AnyEvent, Failed, Phase, Stopped
+from engine.learning.control import Control, Signals, StopAsked
+from engine.learning.distributed import Group, die_with_parent
+from engine.learning.prepare import prepare
+from engine.log import EventLog
+from engine.ownership import Ownership
+from engine.privacy import scrub
+from engine.run import RunDir
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one engine; returns its exit code. Every ending but a kill is told in the log first."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if len(arguments) != 1:
+        print("usage: python -m engine.learning.worker RUN_DIR", file=sys.stderr)
+        return int(ExitCode.USAGE)
+    # Most of a start is the import of torch; it goes on while the data is read.
+    threading.Thread(target=_import_torch, name="import-torch", daemon=True).start()
+    run = RunDir(Path(arguments[0]))
+    group = Group.of_environment()
+    signals = Signals(group)
+    signals.install()
+    if group.world > 1:
+        die_with_parent()
+    with ExitStack() as held:
+        log: EventLog | None = None
+        try:
+            config = run.config
+            if group.rank == 0:
+                held.enter_context(Ownership(run))
+                log = held.enter_context(EventLog(run.events_file))
+        except UserError as error:
+            print(scrub(str(error)), file=sys.stderr)
+            return int(error.exit_code)
+
+        def say(event: AnyEvent) -> None:
+            if log is not None:
+                log.append(event)
+
+        def end(event: Failed | Stopped) -> None:
+            if log is not None:
+                with suppress(UserError):
+                    log.append(event)
+
+        control = Control(run, signals, group, say)
+        try:
+            task = prepare(config, say, stored=run, safe_point=control.between_phases)
+            say(Phase(name="loading", detail=task.files.name))
+            from engine.learning.loop import Session, run_session
+
+            run_session(Session(run, config, group, control, say), task)
+            return int(ExitCode.OK)
+        except StopAsked as asked:
+            per_epoch = control.steps_per_epoch
+            epoch = control.step / per_epoch if per_epoch else 0.0
+            end(Stopped(step=control.step, epoch=epoch, reason=str(asked)))
+            return int(ExitCode.STOPPED)
+        except UserError as error:
+            print(scrub(str(error)), file=sys.stderr)
+            end(Failed(message=scrub(error.message), hint=scrub(error.hint), exit_code=int(error.exit_code)))
+            return int(error.exit_code)
+        except Exception as error:
+            print(scrub(traceback.format_exc()), file=sys.stderr)
+            message, hint = _explain(error, config)
+            end(Failed(message=scrub(message), hint=scrub(hint), exit_code=int(ExitCode.RUN_FAILED)))
+            return int(ExitCode.RUN_FAILED)
+        finally:
+            group.leave()
+
+
+def _import_torch() -> None:
+    with suppress(ImportError):
+        importlib.import_module("torch")
+
+
+def _explain(error: Exception, config: RunConfig) -> tuple[str, str]:
+    """What went wrong and what to do, for an error that nobody foresaw."""
+    import torch
+
+    text = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in text:
+        return (
+            f"out of memory: {text[:300]}",
+            f"Lower --batch-size (it was {config.batch_size}) or --max-length ({config.max_length}), "
+            "choose a smaller model, or free the device; then resume the run.",
+        )
+    return f"{type(error).__name__}: {text[:500]}", "engine.log holds the traceback."
+
+
+if __name__ == "__main__":
+    sys.exit(main())
