@@ -131,19 +131,24 @@ def _gold_log_probability(
         choosable[features.token_offset[:-1] + features.null_token] = True
     masked = np.where(choosable, logits, -np.inf).astype(np.float32)
     starts = features.token_offset[:-1]
-    highest = np.maximum.reduceat(masked, starts)
-    highest = np.where(np.isfinite(highest), highest, 0.0).astype(np.float32)
-    masked -= np.repeat(highest, np.diff(features.token_offset))
-    total = np.add.reduceat(np.exp(masked, out=masked), starts, dtype=np.float64)
-    with np.errstate(divide="ignore"):
-        log_total = np.log(total) + highest
-    result = np.full(len(examples), -np.inf)
+    target = np.full(len(examples), -1, np.int64)  # window whose tokens share, and the token that is to win
     held = window >= 0
-    result[held] = logits[starts[window[held]] + gold[window[held]]] - log_total[window[held]]
+    target[held] = starts[window[held]] + gold[window[held]]
     if allow_null:
         impossible = np.flatnonzero(np.fromiter((e.is_impossible for e in examples), np.bool_, len(examples)))
-        first = np.searchsorted(features.feature_example, impossible)
-        result[impossible] = logits[starts[first] + features.null_token[first]] - log_total[first]
+        window = window.copy()
+        window[impossible] = np.searchsorted(features.feature_example, impossible)
+        target[impossible] = starts[window[impossible]] + features.null_token[window[impossible]]
+    result = np.full(len(examples), -np.inf)
+    told = np.flatnonzero(target >= 0)
+    if not len(told):
+        return result
+    with np.errstate(invalid="ignore", divide="ignore"):  # scores of a model that diverged
+        highest = np.maximum.reduceat(masked, starts)
+        masked -= np.repeat(highest, np.diff(features.token_offset))
+        total = np.add.reduceat(np.exp(masked, out=masked), starts, dtype=np.float64)
+        shares = (logits[target[told]].astype(np.float64) - highest[window[told]]) - np.log(total[window[told]])
+    result[told] = np.where(np.isnan(shares), -np.inf, shares)
     return result
 
 
