@@ -186,9 +186,8 @@ def remove_folder(path: Path) -> None:
 class AppendFile:
     """A file that only grows, one whole record at a time.
 
-    `append` writes a record with a single `write`; where that falls short (full disk, signal) the file is cut
-    back to the last whole record and the record is tried once more, so that a reader never sees half a record
-    followed by another.
+    `append` writes a record with a single `write`; where that falls short and the rest can't follow (full disk) the
+    file is cut back to the last whole record, so that a reader never sees half a record followed by another.
     """
 
     def __init__(self, path: Path) -> None:
@@ -226,21 +225,17 @@ class AppendFile:
 
     def _add(self, record: bytes) -> None:
         """Write `record` and count it, or raise OSError and leave the file as it was."""
-        for last_try in (False, True):
-            if self._torn:  # what could not be cut back earlier must go before anything follows it
-                operations.truncate(self._fd, self._size)
-                self._torn = False
-            try:
-                written = operations.write(self._fd, record)
-            except OSError:
-                self._cut_back(self._size)
-                raise
-            if written == len(record):
-                self._size += written
-                return
+        if self._torn:  # what could not be cut back earlier must go before anything follows it
+            operations.truncate(self._fd, self._size)
+            self._torn = False
+        try:
+            written = operations.write(self._fd, record)
+            while written < len(record):  # the next write says what is wrong
+                written += operations.write(self._fd, record[written:])
+        except OSError:
             self._cut_back(self._size)
-            if last_try:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            raise
+        self._size += written
 
     def _cut_back(self, size: int) -> None:
         self._size = size

@@ -139,10 +139,10 @@ def resume(path: Path | str, *, force: bool = False) -> Run:
     set, model or versions are not what they were.
     """
     run = attach(path).directory
-    if is_live(run):
-        raise UsageError(f"{path}: an engine is at work on this run.", hint="Watch it: bertqa-tui attach.")
     if any(isinstance(event, Finished) for event in read_events(run.events_file)[-1:]):
         raise UsageError(f"{path}: this run is finished; there is nothing to resume.")
+    if is_live(run):
+        raise UsageError(f"{path}: an engine is at work on this run.", hint="Watch it: bertqa-tui attach.")
     if not force and (changes := what_changed(run)):
         raise UsageError(
             f"{path}: {'; '.join(changes)}.",

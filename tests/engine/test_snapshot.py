@@ -1,0 +1,161 @@
+"""Tensors and snapshots on disk: whole, lazily read, damaged ones refused."""
+
+from __future__ import annotations
+
+import os
+import struct
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.numpy import load_file
+
+from engine.errors import DataError
+from engine.events import SnapshotTaken
+from engine.snapshot import COLUMNS, Snapshot, snapshot_name
+from engine.tensors import Tensors, write_tensors
+from tests.fake_run import append_snapshot, fake_logits, fake_set, make_run
+
+
+def test_what_was_written_is_read_in_slices_and_by_others(tmp_path: Path) -> None:
+    arrays = {
+        "flat": np.arange(10, dtype=np.float32),
+        "square": np.arange(12, dtype=np.int64).reshape(4, 3),
+        "strided": np.arange(20, dtype=np.int32)[::2],
+        "bytes": np.array([1, 0, 255], np.uint8),
+        "empty": np.zeros((0, 3), np.float32),
+        "one": np.array(5, np.int8),
+    }
+    write_tensors(tmp_path / "file", arrays, {"é": "🙂"})
+    with Tensors(tmp_path / "file") as tensors:
+        assert tensors.metadata == {"é": "🙂"}
+        assert set(tensors.names) == set(arrays)
+        for name, array in arrays.items():
+            np.testing.assert_array_equal(tensors.read(name), array)
+        np.testing.assert_array_equal(tensors.read("flat", 3, 7), [3, 4, 5, 6])
+        np.testing.assert_array_equal(tensors.read("square", 1, 3), arrays["square"][1:3])
+        assert tensors.read("flat", 8, 99).tolist() == [8, 9]
+        assert tensors.read("flat", 7, 3).tolist() == []
+        with pytest.raises(KeyError):
+            tensors.read("nothing")
+    for name, array in load_file(tmp_path / "file").items():
+        np.testing.assert_array_equal(array, arrays[name])
+
+
+def test_truncation_at_every_byte_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    write_tensors(path, {"a": np.arange(4, dtype=np.float32)}, {"k": "v"})
+    whole = path.read_bytes()
+    for size in range(len(whole)):
+        path.write_bytes(whole[:size])
+        with pytest.raises(DataError, match="damaged file"):
+            Tensors(path)
+
+
+def test_a_file_cut_while_it_is_open(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    write_tensors(path, {"a": np.arange(4, dtype=np.float32)}, {})
+    with Tensors(path) as tensors:
+        os.truncate(path, path.stat().st_size - 4)
+        with pytest.raises(DataError, match="ends early"):
+            tensors.read("a")
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b'{"a":{"dtype":"F32","shape":[4],"data_offsets":[0,99]}}',
+        b'{"a":{"dtype":"F32","shape":[4],"data_offsets":[-4,12]}}',
+        b'{"a":{"dtype":"F32","shape":[-2,-2],"data_offsets":[0,16]}}',
+        b'{"a":{"dtype":"F32","shape":[5],"data_offsets":[0,16]}}',
+        b'{"a":{"dtype":"object","shape":[4],"data_offsets":[0,16]}}',
+        b'{"a":{"dtype":"F32","shape":[99999999999999999999],"data_offsets":[0,16]}}',
+        b'{"a":{"dtype":"F32","shape":"4","data_offsets":[0,16]}}',
+        b'{"__metadata__":{"a":1}}',
+        b"[" * 60_000,
+        b"[]",
+        b"",
+    ],
+)
+def test_hostile_headers(tmp_path: Path, header: bytes) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(struct.pack("<Q", len(header)) + header + bytes(16))
+    with pytest.raises(DataError, match="damaged file"):
+        Tensors(path)
+
+
+@given(st.data())
+@settings(max_examples=200, deadline=None)
+def test_changed_bytes_never_crash_a_reader(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+    folder = tmp_path_factory.mktemp("changed")
+    path = folder / "file"
+    write_tensors(path, {"a": np.arange(4, dtype=np.float32), "b": np.zeros((2, 2), np.int8)}, {"k": "v"})
+    whole = bytearray(path.read_bytes())
+    for _ in range(data.draw(st.integers(1, 3))):
+        whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
+    path.write_bytes(whole)
+    with suppress(DataError), Tensors(path) as tensors:
+        for name in tensors.names:
+            tensors.read(name)
+
+
+def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("/etc/passwd")
+    for name in ("pipe", "link", "."):
+        with pytest.raises(OSError, match=r"regular file|symbolic links"):
+            Tensors(tmp_path / name)
+    with pytest.raises(FileNotFoundError):
+        Tensors(tmp_path / "nothing")
+
+
+def test_a_snapshot_holds_what_was_written(tmp_path: Path) -> None:
+    run = make_run(tmp_path, examples=7, snapshots=2, live=True)
+    made = fake_set(7)
+    info = append_snapshot(run, made, 2, progress=0.5)
+    start_logits, end_logits = fake_logits(made, progress=0.5, seed=2)
+    with Snapshot.open(run.path / snapshot_name(2)) as snapshot:
+        assert snapshot.info == info
+        assert snapshot.n_examples == 7
+        np.testing.assert_array_equal(snapshot.logits()[0], start_logits)
+        np.testing.assert_array_equal(snapshot.logits(5, 9)[1], end_logits[5:9])
+        for name, dtype in COLUMNS.items():
+            column = snapshot.column(name)
+            assert column.shape == (7,)
+            assert column.dtype == np.dtype(dtype)
+    assert (run.path / snapshot_name(2)).stat().st_mode & 0o777 == 0o600
+
+
+def test_files_that_are_no_snapshots(tmp_path: Path) -> None:
+    info = '{"index":0,"label":"x","step":0,"epoch":0,"time":0,"metrics":{}}'
+    for number, (arrays, metadata) in enumerate(
+        [
+            ({"a": np.zeros(1, np.float32)}, {}),
+            ({"a": np.zeros(1, np.float32)}, {"snapshot": "not json"}),
+            ({"a": np.zeros(1, np.float32)}, {"snapshot": info}),
+        ]
+    ):
+        write_tensors(tmp_path / str(number), arrays, metadata)
+        with pytest.raises(DataError, match="not a snapshot"):
+            Snapshot(tmp_path / str(number))
+
+
+def test_descriptors_are_not_kept_by_readers_that_are_forgotten(tmp_path: Path) -> None:
+    run = make_run(tmp_path, examples=2, snapshots=1)
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(50):
+        Snapshot(run.path / snapshot_name(0)).column("score")
+    assert len(os.listdir("/proc/self/fd")) <= before + 1
+
+
+def test_events_name_the_kind_they_are() -> None:
+    event = msgspec.json.decode(
+        b'{"type":"snapshot","index":1,"label":"x","step":1,"epoch":1.0,"file":"f","metrics":'
+        b'{"examples":1,"start_accuracy":1,"end_accuracy":1,"exact_match":1,"f1":1}}',
+        type=SnapshotTaken,
+    )
+    assert event.type == "snapshot"
