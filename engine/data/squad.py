@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from engine.data.examples import (
@@ -57,9 +58,12 @@ def load_dataset(
     if bad:
         more = f" ({len(bad) - 1:,} more faults)" if len(bad) > 1 else ""
         fixed = "Fix the text or the offset" if bad[0].level == "error" else "Repairs are refused (strict)"
+        file, place = path, f"{path.name}: {bad[0].place}"
+        if eval_path is not None and bad[0].place.startswith(f"{Path(eval_path).name}: "):
+            file, place = find_dataset(eval_path), bad[0].place
         raise DataError(
-            f"{path.name}: {bad[0].place}: {bad[0].message}.{more}",
-            hint=f"{fixed}, or run: bertqa-tui check {path} --repair fixed.json",
+            f"{place}: {bad[0].message}.{more}",
+            hint=f"{fixed}, or run: bertqa-tui check {shlex.quote(str(file))} --repair fixed.json",
         )
     lack = what_lacks(dataset)
     if lack:

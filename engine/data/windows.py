@@ -14,7 +14,7 @@ def training_windows(features: Features, seed: int, epoch: int) -> NDArray[np.in
     Windows without the answer train the null answer. Where they are no more than those with one, as on
     SQuAD, all windows are kept. Else (long documents) each example keeps, besides all windows with its
     answer, as many without as it has with; an example that has none with keeps the mean number of windows
-    that hold an answer. Which ones changes from epoch to epoch.
+    that hold an answer. Which ones changes from epoch to epoch, their number does not.
     """
     held = features.gold_start >= 0
     everything = np.arange(len(held), dtype=np.int64)

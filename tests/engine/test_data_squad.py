@@ -274,6 +274,14 @@ class TestSplits:
         assert [e.id for e in dataset.eval] == ["q2"]
         assert dataset.faults[0].place.startswith("b.json: question")
 
+    def test_fault_in_the_second_file_names_it(self, tmp_path: Path) -> None:
+        first = write(tmp_path, squad((CONTEXT, [qa(1, "warm", 5)])), "a.json")
+        second = write(tmp_path, squad((OTHER, [qa(2, "nowhere", 31)])), "b.json")
+        with pytest.raises(DataError) as caught:
+            load_dataset(first, eval_path=second)
+        assert caught.value.message.startswith('b.json: question "q2"')
+        assert "b.json --repair" in caught.value.hint
+
     def test_split_is_by_passage_and_deterministic(self, tmp_path: Path) -> None:
         table = [
             {"id": f"{c}-{q}", "context": f"Passage {c} says yes.", "question": f"{q}?", "answer": "yes", "start": 15}
