@@ -109,7 +109,7 @@ def fit(
     while wanted and max(wanted) - min(wanted) >= columns:
         wanted.pop()
     if wanted and not (start <= min(wanted) and max(wanted) < start + columns):
-        start = (min(wanted) + max(wanted) - columns) // 2
+        start = (min(wanted) + max(wanted) - columns + 1) // 2
     return Geometry(tokens, columns, min(max(0, start), tokens - columns), 1)
 
 
