@@ -63,9 +63,7 @@ def watch(arguments: Sequence[str]) -> int:
     """`bertqa-tui [DATASET | RUN_DIR]`: fine-tune and watch, or watch a run, or list the runs."""
     parser = _parser("bertqa-tui", DESCRIPTION, epilog=EPILOG)
     parser.add_argument("--version", action="store_true", help="print the version and leave")
-    parser.add_argument(
-        "target", nargs="?", metavar="DATASET|RUN_DIR", help="what to learn from, or the run to watch"
-    )
+    parser.add_argument("target", nargs="?", metavar="DATASET|RUN_DIR", help="what to learn from, or the run to watch")
     _screen_options(parser)
     _training_options(parser)
     options = parser.parse_args(arguments)
@@ -85,9 +83,7 @@ def watch(arguments: Sequence[str]) -> int:
 
 def train(arguments: Sequence[str]) -> int:
     """`bertqa-tui train DATASET`: fine-tune without a full screen; the exit code is the run's."""
-    parser = _parser(
-        "bertqa-tui train", "Fine-tune with progress bars and no full screen (Slurm, CI, nohup)."
-    )
+    parser = _parser("bertqa-tui train", "Fine-tune with progress bars and no full screen (Slurm, CI, nohup).")
     parser.add_argument("dataset", metavar="DATASET", help="SQuAD-style file to learn from")
     parser.add_argument("--json", action="store_true", help="print the run's events as JSON lines")
     _training_options(parser)
@@ -145,9 +141,7 @@ def pause(arguments: Sequence[str]) -> int:
 
 def stop(arguments: Sequence[str]) -> int:
     """`bertqa-tui stop RUN`."""
-    return _command(
-        "stop", "Ask a live run to save a checkpoint and stop; `resume` goes on with it.", arguments
-    )
+    return _command("stop", "Ask a live run to save a checkpoint and stop; `resume` goes on with it.", arguments)
 
 
 def runs(arguments: Sequence[str]) -> int:
@@ -166,9 +160,7 @@ def check(arguments: Sequence[str]) -> int:
     """`bertqa-tui check DATASET`: read, validate, count, mend; 65 where errors are left."""
     parser = _parser("bertqa-tui check", "Read a data set, count it, and tell every fault with its place.")
     parser.add_argument("dataset", metavar="DATASET", help="the file to check")
-    parser.add_argument(
-        "--repair", metavar="FILE", help="write a mended copy as SQuAD JSON (never overwrites)"
-    )
+    parser.add_argument("--repair", metavar="FILE", help="write a mended copy as SQuAD JSON (never overwrites)")
     _training_options(parser)
     options = parser.parse_args(arguments)
     options.target = options.dataset
@@ -200,9 +192,7 @@ def _parser(prog: str, description: str, epilog: str | None = None) -> Parser:
 
 def _screen_options(parser: Parser) -> None:
     group = parser.add_argument_group("screen")
-    group.add_argument(
-        "--plain", action="store_true", help="one line for each snapshot instead of the full screen"
-    )
+    group.add_argument("--plain", action="store_true", help="one line for each snapshot instead of the full screen")
     group.add_argument("--ascii", action="store_true", help="draw with ASCII characters alone")
     group.add_argument("--theme", metavar="NAME", help="dark, light, colour-blind or none")
 
@@ -222,9 +212,7 @@ def _runs_dir_option(parser: Parser) -> None:
 def _config(options: argparse.Namespace) -> RunConfig:
     from tui.options import training_config
 
-    return training_config(
-        options.target, vars(options), config_file=Path(options.config) if options.config else None
-    )
+    return training_config(options.target, vars(options), config_file=Path(options.config) if options.config else None)
 
 
 def _start(config: RunConfig) -> Run:
@@ -249,9 +237,7 @@ def _start(config: RunConfig) -> Run:
 
 
 def _can_draw(options: argparse.Namespace) -> bool:
-    return (
-        not options.plain and sys.stdout.isatty() and sys.stdin.isatty() and os.environ.get("TERM") != "dumb"
-    )
+    return not options.plain and sys.stdout.isatty() and sys.stdin.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def _show(path: Path | None, options: argparse.Namespace, *, started: bool = False) -> int:

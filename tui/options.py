@@ -61,9 +61,7 @@ def _metavar(name: str, kind: Any) -> str:
         return "N"
     if float in members:
         return "X"
-    return {"probe": "ID|QUESTION", "model": "ID|PATH", "eval": "FILE"}.get(
-        name, name.rsplit("_", 1)[-1].upper()
-    )
+    return {"probe": "ID|QUESTION", "model": "ID|PATH", "eval": "FILE"}.get(name, name.rsplit("_", 1)[-1].upper())
 
 
 def training_config(
@@ -80,13 +78,9 @@ def training_config(
     values: dict[str, Any] = {}
     for path in (user_config_file(), config_file):
         if path is not None:
-            values |= _checked(
-                read_config_file(path, required=path == config_file).get("train", {}), str(path)
-            )
+            values |= _checked(read_config_file(path, required=path == config_file).get("train", {}), str(path))
     values |= _checked(_from_environment(environ), "the environment")
-    values |= _checked(
-        {k: v for k, v in flags.items() if k in OPTION_NAMES}, "the command line"
-    )
+    values |= _checked({k: v for k, v in flags.items() if k in OPTION_NAMES}, "the command line")
     return config_from(values | {"dataset": dataset})
 
 
@@ -103,9 +97,7 @@ def read_config_file(path: Path, *, required: bool = True) -> dict[str, Any]:
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    names = {
-        ENV_PREFIX + name.upper(): name for name in RunConfig.__struct_fields__ if name not in NOT_AN_OPTION
-    }
+    names = {ENV_PREFIX + name.upper(): name for name in RunConfig.__struct_fields__ if name not in NOT_AN_OPTION}
     return {name: environ[key] for key, name in names.items() if environ.get(key)}
 
 

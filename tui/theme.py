@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from rich.style import Style
 
 from engine.errors import UsageError
 
-_SHARED: Mapping[str, str] = {
+_SHARED: dict[str, str] = {
     "text": "",
     "dim": "dim",
     "axis": "dim",
@@ -20,7 +20,7 @@ _SHARED: Mapping[str, str] = {
 }
 
 # Okabe and Ito's colours keep apart for every kind of colour vision; they are also distinct among 256.
-THEMES: Mapping[str, Mapping[str, str]] = {
+THEMES: dict[str, dict[str, str]] = {
     "dark": {
         "start": "#5f87ff", "end": "#ff8700", "expected_start": "#ffd700", "expected_end": "#ff5f5f",
         "expected": "#ffd700", "true": "#5f87ff", "predicted": "#ff8700", "both": "#00d787", "apart": "#ff5f5f",

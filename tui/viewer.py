@@ -14,7 +14,18 @@ from engine.config import RunConfig
 from engine.data.examples import Example
 from engine.errors import UserError
 from engine.eval_set import EvalSet, Tokens
-from engine.events import AnyEvent, Failed, Finished, Phase, RunStarted, SnapshotTaken, Step, Stopped, Warned
+from engine.events import (
+    AnyEvent,
+    CommandDone,
+    Failed,
+    Finished,
+    Phase,
+    RunStarted,
+    SnapshotTaken,
+    Step,
+    Stopped,
+    Warned,
+)
 from engine.insight.spans import Candidate, n_best
 from engine.log import EventTail
 from engine.ownership import State, Watch
@@ -40,6 +51,8 @@ class Viewer:
         self.steps: list[Step] = []
         self.warnings: list[Warned] = []
         self.last_command = ""
+        self._news: list[CommandDone | Warned] = []
+        self._fresh = False
         self._tail = EventTail(self.run.events_file)
         self._watch = Watch(self.run)
         self._set: EvalSet | None = None
@@ -52,6 +65,7 @@ class Viewer:
         self._watch.update(events)
         for event in events:
             self._take(event)
+        self._fresh = True
         before = (self.state, self.reason)
         self.state, self.reason = self._watch.state()
         return bool(events) or before != (self.state, self.reason)
@@ -71,10 +85,18 @@ class Viewer:
                 self._add(event)
             case Warned():
                 self.warnings.append(event)
+                self._tell(event)
+            case CommandDone():
+                self._tell(event)
             case Finished() | Stopped() | Failed():
                 self.ending = event
             case _:
                 pass
+
+    def _tell(self, event: CommandDone | Warned) -> None:
+        # What was said before this viewer came is no news.
+        if self._fresh:
+            self._news.append(event)
 
     def _add(self, event: SnapshotTaken) -> None:
         while self.snapshots and self.snapshots[-1].index >= event.index:
@@ -146,6 +168,39 @@ class Viewer:
             return []
         windows = [data.window(tokens, snapshot) for tokens in self.windows(example)]
         return n_best(windows, k=k, max_answer_length=data.max_answer_length, allow_null=data.allow_null)
+
+    def predicted(self, position: int, example: int) -> Candidate | None:
+        """The answer that the snapshot holds for an example (the null answer: start -1)."""
+        data, snapshot = self.eval_set, self.snapshot(position)
+        if data is None:
+            return None
+
+        def value(name: str) -> Any:
+            return snapshot.column(name)[example]
+
+        feature, start, end = int(value("pred_feature")), int(value("pred_start")), int(value("pred_end"))
+        logits = (0.0, 0.0)
+        if feature >= 0:
+            lo = int(data.token_offset[feature])
+            logits = (
+                float(snapshot.logits(lo + start, lo + start + 1)[0][0]),
+                float(snapshot.logits(lo + end, lo + end + 1)[1][0]),
+            )
+        return Candidate(
+            feature,
+            start,
+            end,
+            int(value("pred_char_start")),
+            int(value("pred_char_end")),
+            *logits,
+            float(value("score")),
+            1.0,
+        )
+
+    def take_news(self) -> list[CommandDone | Warned]:
+        """What the user should be told since the last call: answers to commands, and warnings."""
+        news, self._news = self._news, []
+        return news
 
     def changes(self, position: int) -> NDArray[np.int8]:
         """int8[N]: 1 where an example was learned since the snapshot before (exact match now, not then), -1 where

@@ -1,0 +1,30 @@
+"""Where the user is in a run; all screens share it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Scale = Literal["logit", "shifted", "probability"]
+SCALES: tuple[Scale, ...] = ("logit", "shifted", "probability")
+SCALE_NAMES = {
+    "logit": "logits",
+    "shifted": "logit − minimum",
+    "probability": "probability among the tokens that may be chosen",
+}
+
+
+@dataclass
+class Place:
+    """`snapshot` is a position on the timeline; `window` the example's window, None for the one that holds the
+    predicted answer; `token` -1 stands for none chosen."""
+
+    snapshot: int = 0
+    following: bool = True
+    example: int = 0
+    window: int | None = None
+    token: int = -1
+    scale: Scale = "logit"
+    fixed_scale: bool = True
+    overview: bool = False
+    change: bool = False
