@@ -21,13 +21,25 @@ VIEW_HELP = {
         "model's best answers."
     ),
     "spans": (
-        "All examples at one snapshot: expected and predicted answers as stretches of tokens, apart or overlaid, "
-        "and a table of the same examples. Enter opens one in Journey."
+        "All examples at one snapshot. Chart: one column pair is one example, its passage's tokens run upwards; a cell "
+        "tells whether the expected answer, the predicted one or both stand there (apart: both in the row, but on no "
+        "common token). Table: the same examples; s and e: start and end right; IoU: overlap in characters; conf: √ of "
+        "the probabilities of the expected start and end; an arrow: learned or forgotten since the snapshot before. "
+        "Order and filter stay while snapshots change, so that a row goes on being the same example; o takes them anew."
     ),
-    "curves": "Loss, learning rate and scores over the steps of training; throughput and memory.",
-    "compare": "Two snapshots, or two runs on the same data: what changed, example by example.",
+    "curves": (
+        "Loss, scores, learning rate, throughput and memory over the steps of training. The dotted guide stands at the "
+        "snapshot in view, and the titles tell the values there; people: how well they agree with each other."
+    ),
+    "compare": (
+        "Two snapshots, or two runs on the same data. ← and → move the active side, a makes the other one active. "
+        "Below: the examples that changed, the greatest change of F1 first."
+    ),
     "runs": "All runs of the runs folder: open, stop or resume one, or start one on the sample data.",
-    "heatmap": "One example's whole journey in one picture: snapshots downwards, tokens to the right.",
+    "heatmap": (
+        "One example's whole journey in one picture: snapshots downwards, tokens to the right, the darker the likelier. "
+        "The marks at the rows' ends tell whether the predicted token is the expected one."
+    ),
 }
 
 
@@ -44,6 +56,7 @@ class Command:
 
 
 _WALK = ("journey", "spans", "curves", "heatmap")
+_LISTS = ("spans", "compare", "runs")
 COMMANDS: tuple[Command, ...] = (
     Command("previous", "left,h", "previous snapshot", _WALK, "←→ snapshot"),
     Command("next", "right,l", "next snapshot", _WALK),
@@ -63,8 +76,39 @@ COMMANDS: tuple[Command, ...] = (
     Command("scale", "y", "logits, logit − minimum, or probabilities", ("journey",), "y scale"),
     Command("fixed", "equals_sign", "same scale in all snapshots, or each its own", ("journey",)),
     Command("zoom", "z", "all tokens in an overview, or a stretch at full width", ("journey",), "z zoom"),
-    Command("window", "w", "next window of a long passage", ("journey",), "w window"),
+    Command("window", "w", "next window of a long passage", ("journey", "heatmap"), "w window"),
     Command("change", "d", "show the change since the snapshot before", ("journey",), "d change"),
+    Command("row_down", "down,j", "next row", _LISTS, "↑↓ row"),
+    Command("row_up", "up,k", "previous row", _LISTS),
+    Command("page_down", "pagedown", "a page of rows on", _LISTS),
+    Command("page_up", "pageup", "a page of rows back", _LISTS),
+    Command("open", "enter", "open the row under the cursor", _LISTS, "enter open"),
+    Command(
+        "sort", "s", "order: data, true start, IoU, confidence; taken at the snapshot in view", ("spans",), "s sort"
+    ),
+    Command(
+        "filter",
+        "t",
+        "what is listed: wrong, right, learned, forgotten, impossible, all; what changed, in Compare",
+        ("spans", "compare"),
+        "t show",
+    ),
+    Command("anew", "o", "take order and filter anew at the snapshot in view", ("spans",)),
+    Command("charts", "v", "overlaid chart, all three, predicted or expected alone", ("spans",), "v charts"),
+    Command("width", "z", "columns for an example: two, four, one", ("spans",), "z width"),
+    Command("max_span", "n", "leave out spans of 100 tokens and more, as the notebook does", ("spans",)),
+    Command("panel_next", "down,j", "next chart", ("curves",), "↑↓ chart"),
+    Command("panel_previous", "up,k", "previous chart", ("curves",)),
+    Command("panel_zoom", "z", "the chosen chart alone, or all", ("curves",), "z zoom"),
+    Command("side_previous", "left,h", "previous snapshot on the active side", ("compare",), "←→ snapshot"),
+    Command("side_next", "right,l", "next snapshot on the active side", ("compare",)),
+    Command("side_first", "home,g", "first snapshot on the active side", ("compare",)),
+    Command("side_latest", "end,G", "latest snapshot on the active side", ("compare",)),
+    Command("side", "a", "make the other side the active one", ("compare",), "a side"),
+    Command("swap", "s", "left goes right and right goes left", ("compare",), "s swap"),
+    Command("other_run", "o", "choose another run on the same data for the active side", ("compare",), "o other run"),
+    Command("stop_run", "S", "save and stop the run under the cursor (press twice)", ("runs",), "S stop"),
+    Command("resume_run", "R", "go on with the run under the cursor (press twice)", ("runs",), "R resume"),
     Command("copy", "c", "copy question, expected and predicted answer to the clipboard", ("journey", "spans")),
     Command("search", "slash", "search or filter", ("journey", "spans"), "/ search"),
     Command("pause", "p", "pause or resume training", ("journey", "spans", "curves", "compare", "heatmap")),

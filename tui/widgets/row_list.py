@@ -28,7 +28,7 @@ Row = dict[str, CellText]
 """Cells by column name; a column without a cell is blank."""
 
 
-class RowList(ScrollView, can_focus=True):
+class RowList(ScrollView, can_focus=True, inherit_bindings=False):
     """Rows under a heading line, with one cursor. `cells` is asked for the rows in view alone.
 
     The widget never keeps rows: `renew` after a change of data draws what differs from what is on the screen.
@@ -70,14 +70,14 @@ class RowList(ScrollView, can_focus=True):
         style: Callable[[str], Style],
         *,
         empty: str = "",
-        marker: str = "›",
-        more: str = "…",
+        ascii_only: bool = False,
         id: str | None = None,
     ) -> None:
         """`cells(row)` says what a row holds, `style(role)` how a role looks, `empty` stands where no row is."""
         super().__init__(id=id)
         self.columns, self.cells, self.style_of = columns, cells, style
-        self.empty, self.marker, self.more = empty, marker, more
+        self.empty = empty
+        self.marker, self.more = (">", "~") if ascii_only else ("›", "…")
         self.count = 0
         self.cursor = 0
         self._drawn: dict[int, Strip] = {}
@@ -129,10 +129,15 @@ class RowList(ScrollView, can_focus=True):
             if 0 <= y < self.size.height and self._drawn.get(y) != self._line(y):
                 self.refresh(Region(0, y, self.size.width, 1))
 
-    def render_line(self, y: int) -> Strip:
-        strip = self._line(y)
-        self._drawn[y] = strip
-        return strip
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """The lines inside `crop`, as they are: Textual's own way would paint a background behind every cell."""
+        lines = []
+        for y in range(crop.y, crop.bottom):
+            self._drawn[y] = self._line(y)
+            lines.append(self._drawn[y])
+        if crop.column_span == (0, self.size.width):
+            return lines
+        return [line.crop(crop.x, crop.right) for line in lines]
 
     def on_resize(self) -> None:
         self._drawn.clear()

@@ -1,0 +1,181 @@
+"""Heat map: one example's whole journey, snapshots downwards and tokens to the right, for start and end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.segment import Segment
+from textual.app import ComposeResult
+from textual.strip import Strip
+
+from engine.errors import UserError
+from engine.eval_set import EvalSet, Tokens
+from tui import heat_strips
+from tui.heat_data import HeatData, Journey
+from tui.heat_model import Columns, rows_around, share_columns, story
+from tui.heat_strips import LABEL, VERDICT, legend_strip, map_strips
+from tui.row_layout import fit_text
+from tui.screens.view import View
+from tui.text import plain
+from tui.widgets.picture import Picture
+
+HEAD = 2
+"""Lines above the maps: the question and what became of it."""
+
+
+class HeatMap(View):
+    """Two maps on the same columns, one below the other."""
+
+    DEFAULT_CSS = "HeatMap { layout: vertical; }"
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._source: EvalSet | None = None
+        self._data: HeatData | None = None
+        self._journey: Journey | None = None
+        self._tokens: Tokens | None = None
+        self._words: list[str] = []
+        self._trouble = ""
+
+    def compose(self) -> ComposeResult:
+        yield Picture(self._draw, id="heat-picture")
+
+    def renew(self) -> None:
+        self._load()
+        self.query_one(Picture).redraw()
+
+    def _load(self) -> None:
+        viewer, place = self.tui.viewer, self.tui.place
+        examples = viewer.eval_set if viewer else None
+        self._journey, self._trouble = None, ""
+        if viewer is None or examples is None or not viewer.snapshots:
+            self._source = self._data = None
+            return
+        try:
+            if examples is not self._source or self._data is None:
+                self._source, self._data = examples, HeatData(examples, viewer.snapshot)
+            window = self._data.home_window(place.example) if place.window is None else place.window
+            marks = [(event.index, event.time) for event in viewer.snapshots]
+            tokens = self._data.tokens(place.example, window)
+            if self._tokens is None or self._tokens.lo != tokens.lo or not self._words:
+                self._words = examples.token_texts(tokens)
+            self._tokens = tokens
+            self._journey = self._data.journey(place.example, window, marks)
+        except (OSError, UserError) as error:
+            self._trouble = f"the snapshots can't be read: {error}"
+
+    @property
+    def _width(self) -> int:
+        return self.query_one(Picture).size.width
+
+    def _columns(self) -> Columns:
+        tokens = self._tokens.hi - self._tokens.lo if self._tokens else 1
+        return share_columns(tokens, self._width - LABEL - VERDICT)
+
+    def _map_height(self, height: int) -> int:
+        """Lines of each map, one for the legend left."""
+        return max(3, (height - HEAD - 1) // 2)
+
+    def _draw(self, width: int, height: int) -> Sequence[Strip]:
+        viewer, place = self.tui.viewer, self.tui.place
+        journey, tokens = self._journey, self._tokens
+        if viewer is None or self._source is None or journey is None or tokens is None:
+            words = self._trouble or (
+                "waiting for the first snapshot" if viewer else "no run is open: 6 lists the runs"
+            )
+            return [Strip([Segment(plain(words), self.style_of("dim"))])]
+        ascii_only = self.tui.ascii_only
+        glyphs = heat_strips.ASCII if ascii_only else heat_strips.UNICODE
+        labels = [plain(event.label, 20) for event in viewer.snapshots]
+        example = self._source.examples[place.example]
+        more = "~" if ascii_only else "…"
+        head = fit_text(f" {place.example + 1}. {plain(example.question, 400)}", width, more=more)
+        verdict = story(journey.right.tolist(), journey.right.tolist(), labels)
+        lines = [Strip([Segment(head, self.style_of("heading"))]), self._token_line(width, verdict, more)]
+        columns = self._columns()
+        for title, heat in (("start of the answer", journey.start), ("end of the answer", journey.end)):
+            lines += map_strips(
+                title,
+                heat,
+                labels,
+                columns,
+                current=place.snapshot,
+                token=place.token if place.token < tokens.hi - tokens.lo else -1,
+                width=width,
+                height=self._map_height(height),
+                style=self.style_of,
+                glyphs=glyphs,
+            )
+        lines = lines[: height - 1]
+        return [*lines, legend_strip(width, self.style_of, glyphs)]
+
+    def _token_line(self, width: int, verdict: str, more: str) -> Strip:
+        """What became of the example, and the token under the cursor with its probabilities."""
+        place, journey = self.tui.place, self._journey
+        segments = [Segment(f" {verdict}", self.style_of("text"))]
+        if journey is not None and 0 <= place.token < len(self._words) and place.snapshot < len(journey.right):
+            start = float(journey.start.probability[place.snapshot, place.token])
+            end = float(journey.end.probability[place.snapshot, place.token])
+            word = plain(self._words[place.token], 40)
+            told = f"   token {place.token} {word!r}: start {100 * start:.1f} %, end {100 * end:.1f} %"
+            segments.append(Segment(fit_text(told, max(0, width - len(verdict) - 1), more=more), self.style_of("dim")))
+        return Strip(segments)
+
+    def on_picture_pressed(self, event: Picture.Pressed) -> None:
+        """A click chooses the snapshot of its row and the token of its column."""
+        viewer = self.tui.viewer
+        if viewer is None or self._journey is None:
+            return
+        height = self._map_height(event.picture.size.height)
+        line = (event.y - HEAD) % height - 1
+        rows = rows_around(self.tui.place.snapshot, len(viewer.snapshots), max(0, height - 2))
+        columns = self._columns()
+        column = event.x - LABEL
+        if event.y >= HEAD and 0 <= column < columns.count:
+            self.tui.place.token = columns.at(column).start
+        if event.y >= HEAD and 0 <= line < len(rows):
+            self.tui.go_to(rows[line])
+        else:
+            self.tui.changed()
+
+    def do_window(self) -> None:
+        """Go on to the next window of a long passage."""
+        if self._source is None or self._data is None:
+            return
+        place = self.tui.place
+        count = len(self._source.features_of(place.example))
+        now = self._data.home_window(place.example) if place.window is None else place.window
+        place.window, place.token = (now + 1) % count, -1
+        self.tui.changed()
+
+    def do_token_right(self) -> None:
+        self._move_token(1)
+
+    def do_token_left(self) -> None:
+        self._move_token(-1)
+
+    def do_tokens_right(self) -> None:
+        self._move_token(10)
+
+    def do_tokens_left(self) -> None:
+        self._move_token(-10)
+
+    def _move_token(self, step: int) -> None:
+        if self._tokens is None or self._journey is None:
+            return
+        place, count = self.tui.place, self._tokens.hi - self._tokens.lo
+        start = place.token if place.token >= 0 else max(0, self._journey.start.expected) - step
+        place.token = max(0, min(count - 1, start + step))
+        self.tui.changed()
+
+    def do_jump(self) -> None:
+        """The token cursor goes round expected and predicted start and end."""
+        journey, place = self._journey, self.tui.place
+        if journey is None or place.snapshot >= len(journey.right):
+            return
+        stops = [journey.start.expected, journey.end.expected]
+        stops += [int(journey.start.predicted[place.snapshot]), int(journey.end.predicted[place.snapshot])]
+        marks = sorted({stop for stop in stops if stop >= 0})
+        if marks:
+            place.token = next((mark for mark in marks if mark > place.token), marks[0])
+            self.tui.changed()
