@@ -37,7 +37,7 @@ VIEW_HELP = {
     ),
     "runs": "All runs of the runs folder: open, stop or resume one, or start one on the sample data.",
     "heatmap": (
-        "One example's whole journey in one picture: snapshots downwards, tokens to the right, the darker the likelier. "
+        "One example's whole journey in one picture: snapshots downwards, tokens to the right, dark is likely. "
         "The marks at the rows' ends tell whether the predicted token is the expected one."
     ),
 }
