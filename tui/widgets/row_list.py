@@ -14,6 +14,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from tui.row_layout import GAP, Column, fit_columns, fit_text
+from tui.widgets.strip_view import changed_stretch
 
 
 @dataclass(frozen=True)
@@ -124,10 +125,15 @@ class RowList(ScrollView, can_focus=True, inherit_bindings=False):
         return self.scroll_offset.y != top
 
     def _refresh_changed(self, lines: Sequence[int]) -> None:
-        """Send the lines of the view that are not as they were drawn."""
+        """Send the stretches of lines that are not as they were drawn."""
         for y in lines:
-            if 0 <= y < self.size.height and self._drawn.get(y) != self._line(y):
-                self.refresh(Region(0, y, self.size.width, 1))
+            if not 0 <= y < self.size.height:
+                continue
+            before, after = self._drawn.get(y), self._line(y)
+            lo, hi = (0, self.size.width) if before is None else changed_stretch(before, after)
+            self._drawn[y] = after
+            if lo < hi:
+                self.refresh(Region(lo, y, hi - lo, 1))
 
     def render_lines(self, crop: Region) -> list[Strip]:
         """The lines inside `crop`, as they are: Textual's own way would paint a background behind every cell."""
