@@ -119,10 +119,12 @@ def resume(arguments: Sequence[str]) -> int:
     path = _find_run(options.run, options.runs_dir)
     from engine.launch import resume as resume_run
     from engine.liveness import is_live
+    from engine.log import read_events
     from engine.run import RunDir
 
     if is_live(RunDir(path)):
         return _send(path, "resume")
+    told = max((event.seq for event in read_events(RunDir(path).events_file)), default=0)
     run = resume_run(path, force=options.force)
     if options.detach:
         print(f"resumed {run.path}")
@@ -130,7 +132,7 @@ def resume(arguments: Sequence[str]) -> int:
     if options.json or not _can_draw(options):
         from tui.headless import follow
 
-        return follow(run, as_json=options.json)
+        return follow(run, as_json=options.json, after=told)
     return _show(run.path, options, started=True)
 
 

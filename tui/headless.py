@@ -94,16 +94,16 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def follow(run: Run, *, as_json: bool = False, owns_run: bool = True) -> int:
-    """Print a run's events until it ends; returns the run's exit code.
+def follow(run: Run, *, as_json: bool = False, owns_run: bool = True, after: int = 0) -> int:
+    """Print a run's events with a number above `after` until it ends; returns the run's exit code.
 
     SIGINT and SIGTERM stop a run that this command started (`owns_run`), which then saves a checkpoint and
     ends with 75; a second one leaves at once. A run that is only watched is left alone.
     """
-    return asyncio.run(_follow(run, as_json=as_json, owns_run=owns_run))
+    return asyncio.run(_follow(run, as_json=as_json, owns_run=owns_run, after=after))
 
 
-async def _follow(run: Run, *, as_json: bool, owns_run: bool) -> int:
+async def _follow(run: Run, *, as_json: bool, owns_run: bool, after: int) -> int:
     loop = asyncio.get_running_loop()
     leave = asyncio.Event()
     asked = False
@@ -125,7 +125,7 @@ async def _follow(run: Run, *, as_json: bool, owns_run: bool) -> int:
     printer = _JsonLines() if as_json else _Bars() if sys.stdout.isatty() else _Lines()
     ending: AnyEvent | None = None
     with printer:
-        reader = asyncio.create_task(_read(run, printer))
+        reader = asyncio.create_task(_read(run, printer, after))
         left = asyncio.create_task(leave.wait())
         await asyncio.wait({reader, left}, return_when=asyncio.FIRST_COMPLETED)
         left.cancel()
@@ -155,10 +155,11 @@ def event_exit_code(failed: Failed) -> int:
     return failed.exit_code if known else int(ExitCode.RUN_FAILED)
 
 
-async def _read(run: Run, printer: _Lines | _Bars | _JsonLines) -> AnyEvent | None:
+async def _read(run: Run, printer: _Lines | _Bars | _JsonLines, after: int) -> AnyEvent | None:
     ending: AnyEvent | None = None
     async for event in run.events():
-        printer.show(event)
+        if event.seq > after:
+            printer.show(event)
         ending = event
     return ending if isinstance(ending, Finished | Stopped | Failed) else None
 
