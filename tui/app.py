@@ -12,12 +12,15 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar
 
-from textual.app import App, ComposeResult, SystemCommand
-from textual.binding import Binding
+from textual import events
+from textual.app import ComposeResult, SystemCommand
+from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.timer import Timer
 from textual.widgets import ContentSwitcher, Input
@@ -25,47 +28,47 @@ from textual.widgets import ContentSwitcher, Input
 from engine.commands import CommandName, send_command
 from engine.errors import UserError
 from engine.events import CommandDone
-from engine.ownership import State
-from tui.commands import BY_ID, COMMANDS, VIEWS
-from tui.place import SCALES, Place, Scale
-from tui.screens.curves import Curves
+from engine.liveness import State
+from tui.commands import BY_ID, COMMANDS
+from tui.place import SCALES, Place
 from tui.screens.dialogs import Help, Leave
-from tui.screens.heatmap import HeatMap
-from tui.screens.journey import Journey
-from tui.screens.spans import SpanScreen
 from tui.screens.view import View
 from tui.settings import SavedPlace, Settings, load_place, read_settings, save_place
 from tui.text import plain
-from tui.theme import choose_theme, style_of, theme_names
-from tui.viewer import Viewer
+from tui.theme import choose_theme, is_light, style_of, theme_names
+from tui.viewer import OVER, Viewer
+from tui.walking import Walking
 from tui.widgets.bars import KeyBar, StatusBar, Timeline
 
 POLL_SECONDS = 0.5
-DEBOUNCE_SECONDS = 0.08
 MESSAGE_SECONDS = 6.0
-PACES = (0.25, 0.5, 1.0, 2.0, 4.0)
-OVER = frozenset({State.FINISHED, State.STOPPED, State.FAILED, State.DEAD})
-SCREENS: dict[str, Callable[..., View]] = {
-    "journey": Journey,
-    "spans": SpanScreen,
-    "curves": Curves,
-    "heatmap": HeatMap,
+SCREENS = {
+    "journey": "tui.screens.journey:Journey",
+    "spans": "tui.screens.spans:SpanScreen",
+    "curves": "tui.screens.curves:Curves",
+    "compare": "tui.screens.compare:Compare",
+    "runs": "tui.screens.runs:Runs",
+    "heatmap": "tui.screens.heatmap:HeatMap",
 }
+"""Where each view's class is; it is imported when the view is first shown, so that the first frame comes at once."""
 
 
-class BertQAApp(App[int]):
+class BertQAApp(Walking):
     """Watches the run at `run_path`; without one, shows the runs in `runs_dir`."""
 
     TITLE = "bertqa-tui"
-    ENABLE_COMMAND_PALETTE = True
-    COMMAND_PALETTE_BINDING = "ctrl+p"
+    AUTO_FOCUS = None
     CSS = """
     Screen { layout: vertical; overflow: hidden; }
     ContentSwitcher { height: 1fr; }
     #search { dock: bottom; height: 1; border: none; padding: 0 1; display: none; background: ansi_default; }
     """
-    BINDINGS: ClassVar = [
-        Binding(command.keys, f"do('{command.id}')", command.help, id=command.id, show=False) for command in COMMANDS
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *(
+            Binding(command.keys, f"do('{command.id}')", command.help, id=command.id, show=False)
+            for command in COMMANDS
+        ),
+        Binding("ctrl+c", "do('quit')", "leave", show=False, priority=True),
     ]
 
     def __init__(
@@ -76,56 +79,72 @@ class BertQAApp(App[int]):
         config_file: Path | None = None,
         ascii_only: bool = False,
         theme_name: str | None = None,
+        few_colours: bool | None = None,
         settings: Settings | None = None,
         remember: bool = True,
     ) -> None:
-        """Raises UsageError for a run, a theme or a setting that is not there."""
+        """`few_colours`: draw for 16 colours (default: as the terminal has them).
+
+        Raises UsageError for a run, a theme or a setting that is not there.
+        """
         # The terminal's own background shows through: no cell is painted that says nothing.
         super().__init__(ansi_color=True)
-        self.theme = "ansi-dark"
         self.settings = settings if settings is not None else read_settings(config_file)
-        self.theme_name = choose_theme(theme_name or self.settings.theme)
-        self.style_of = style_of(self.theme_name)
+        self._few_colours = self.console.color_system == "standard" if few_colours is None else few_colours
+        self._set_theme(choose_theme(theme_name or self.settings.theme))
         self.ascii_only = ascii_only or self.settings.ascii
         self.runs_dir = runs_dir
-        self.place = Place()
         self.view_name = "journey" if run_path else "runs"
         self.viewer = Viewer(run_path) if run_path else None
         self.message = ""
         self.farewell: list[str] = []
-        self.pace = 2
         self._remember = remember
         self._saved: SavedPlace | None = None
         self._message_timer: Timer | None = None
-        self._draw_timer: Timer | None = None
-        self._drawn_at = 0.0
-        self._playing: Timer | None = None
         self._polling = False
         if self.settings.keys:
             self.set_keymap(self.settings.keys)
         if self.viewer is not None:
             self._come_back()
 
+    def _set_theme(self, name: str) -> None:
+        self.theme_name = name
+        self.style_of = style_of(name, few_colours=self._few_colours)
+        self.theme = "ansi-light" if is_light(name) else "ansi-dark"
+
     def compose(self) -> ComposeResult:
         yield StatusBar()
         yield Timeline()
         with ContentSwitcher(initial=self.view_name):
-            for name, screen in SCREENS.items():
-                yield screen(id=name)
+            yield self._make_view(self.view_name)
         yield Input(id="search", placeholder="search", select_on_focus=False)
         yield KeyBar()
 
-    async def on_mount(self) -> None:
-        # Textual leaves the terminal in the alternate screen when a signal ends it (its issue 5140).
+    def _make_view(self, name: str) -> View:
+        module, _, kind = SCREENS[name].partition(":")
+        view: View = getattr(import_module(module), kind)(id=name)
+        return view
+
+    def on_mount(self) -> None:
+        # Textual leaves the terminal in the alternate screen when a signal ends it.
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGHUP):
-            try:
-                loop.add_signal_handler(number, self.exit)
-            except (ValueError, RuntimeError):
-                break  # not the main thread: the tests' business
-        self.set_interval(POLL_SECONDS, self._poll)
-        self._focus_view()
-        await self._poll()
+            # Only the main thread may; elsewhere (in tests) signals are not ours.
+            with suppress(ValueError, RuntimeError):
+                loop.add_signal_handler(number, self._end_by_signal, number)
+        self.set_interval(POLL_SECONDS, self.poll)
+        self.focus_view()
+        self.call_after_refresh(self.poll)
+
+    def on_unmount(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            with suppress(ValueError, RuntimeError):
+                loop.remove_signal_handler(number)
+
+    def _end_by_signal(self, number: int) -> None:
+        self._save_place()
+        self.exit(return_code=128 + number)
 
     # -- the run -------------------------------------------------------------------------------------------
 
@@ -133,12 +152,13 @@ class BertQAApp(App[int]):
         """Watch another run from now on. Raises UsageError where there is none."""
         viewer = Viewer(path)
         self._save_place()
+        self._stop_playing()
         if self.viewer is not None:
             self.viewer.close()
         self.viewer, self.place = viewer, Place()
         self._come_back()
         self.show_view("journey")
-        self.run_worker(self._poll(), exclusive=False)
+        self.run_worker(self.poll(), exclusive=False)
 
     def _come_back(self) -> None:
         """Take the place up again where the user left this run."""
@@ -146,92 +166,98 @@ class BertQAApp(App[int]):
         self._saved = load_place(self.viewer.run.path) if self._remember else None
         if self._saved is not None:
             saved = self._saved
-            scale: Scale = saved.scale if saved.scale in SCALES else "logit"
-            self.place = Place(example=saved.example, token=saved.token, scale=scale, following=saved.snapshot < 0)
-            if saved.view in VIEWS:
+            self.place = Place(
+                example=max(0, saved.example),
+                token=saved.token,
+                scale=saved.scale if saved.scale in SCALES else "logit",
+                fixed_scale=saved.fixed_scale,
+                overview=saved.overview,
+                change=saved.change,
+                following=saved.snapshot < 0,
+            )
+            if saved.view in SCREENS:
                 self.view_name = saved.view
 
     def _save_place(self) -> None:
-        if self.viewer is None or not self._remember:
+        if self.viewer is None or not self._remember or self.last_snapshot < 0:
             return
         place = self.place
-        snapshot = -1 if place.following else place.snapshot
-        save_place(self.viewer.run.path, SavedPlace(self.view_name, snapshot, place.example, place.token, place.scale))
+        saved = SavedPlace(
+            view=self.view_name,
+            snapshot=-1 if place.following else place.snapshot,
+            example=place.example,
+            token=place.token,
+            scale=place.scale,
+            fixed_scale=place.fixed_scale,
+            overview=place.overview,
+            change=place.change,
+        )
+        save_place(self.viewer.run.path, saved)
 
-    async def _poll(self) -> None:
+    async def poll(self) -> None:
+        """Look what is new in the run, and show it."""
         viewer = self.viewer
         if viewer is None or self._polling:
             return
         self._polling = True
         try:
-            # In a thread: a network file system may take its time.
-            known = len(viewer.snapshots)
-            changed = await asyncio.to_thread(viewer.poll)
-            if viewer.state in OVER and changed:
-                await asyncio.to_thread(viewer.find_snapshots)
-            if viewer is not self.viewer:
+            # In threads: a network file system may take its time, and so do many examples.
+            news = await asyncio.to_thread(viewer.read)
+            became_ready = not viewer.ready and await asyncio.to_thread(viewer.prepare)
+            if viewer is not self.viewer or not self.is_running:
                 return
-            if viewer.snapshots and not known:
-                self._first_snapshots()
-            elif len(viewer.snapshots) > known:
-                self._new_snapshots()
-            self.place.snapshot = min(self.place.snapshot, max(0, len(viewer.snapshots) - 1))
-            for event in viewer.take_news():
-                if isinstance(event, CommandDone):
-                    self.say(f"{event.command}: {event.outcome}")
-                else:
-                    self.say(f"{event.message} {event.hint}".strip())
-            if changed or not known:
-                self.draw()
+            known = len(viewer.snapshots)
+            changed = viewer.take(news)
+            if became_ready:
+                self._find_example()
+            if len(viewer.snapshots) > known:
+                self._new_snapshots(first=not known)
+            self.place.snapshot = min(self.place.snapshot, max(0, self.last_snapshot))
+            self._tell_news()
+            if changed or became_ready or viewer.state not in OVER:
+                self.changed()
         finally:
             self._polling = False
 
-    def _first_snapshots(self) -> None:
+    def _find_example(self) -> None:
         assert self.viewer is not None
-        last = len(self.viewer.snapshots) - 1
-        if self._saved is not None and self._saved.snapshot >= 0:
-            self.place.snapshot = min(self._saved.snapshot, last)
-        else:
-            self.place.snapshot = last
-        examples = self.viewer.examples
-        if self._saved is None and self.viewer.config.probe:
-            probe = self.viewer.config.probe
-            found = [n for n, example in enumerate(examples) if probe in (example.id, example.question)]
-            self.place.example = found[0] if found else 0
+        examples, probe = self.viewer.examples, self.viewer.config.probe
+        if self._saved is None and probe:
+            found = (n for n, example in enumerate(examples) if probe in (example.id, example.question))
+            self.place.example = next(found, 0)
         self.place.example = min(self.place.example, max(0, len(examples) - 1))
 
-    def _new_snapshots(self) -> None:
+    def _new_snapshots(self, *, first: bool) -> None:
         assert self.viewer is not None
-        last = len(self.viewer.snapshots) - 1
-        if self.place.following:
-            self.place.snapshot = last
-        else:
-            self.say(f"{self.viewer.snapshots[last].label} is ready: f follows")
+        if first and self._saved is not None and self._saved.snapshot >= 0:
+            self.place.snapshot = min(self._saved.snapshot, self.last_snapshot)
+        elif self.place.following and not self.playing:
+            self.place.snapshot = self.last_snapshot
+        elif not first:
+            self.say(f"{self.viewer.snapshots[-1].label} is ready: f follows")
+
+    def _tell_news(self) -> None:
+        assert self.viewer is not None
+        for event in self.viewer.take_news():
+            if isinstance(event, CommandDone):
+                self.say(f"{event.command}: {event.outcome}")
+            else:
+                self.say(f"{event.message} {event.hint}".strip())
 
     # -- drawing -------------------------------------------------------------------------------------------
 
     @property
     def view(self) -> View:
         """The view in front."""
-        return self.query_one(f"#{self.view_name}", View)
+        return self.screen_stack[0].query_one(f"#{self.view_name}", View)
 
     def draw(self) -> None:
         """Draw what changed, in the frame and in the view in front."""
         self._drawn_at = time.monotonic()
-        if self._draw_timer is not None:
-            self._draw_timer.stop()
-            self._draw_timer = None
+        frame = self.screen_stack[0]
         for bar in (StatusBar, Timeline, KeyBar):
-            self.query_one(bar).redraw()
+            frame.query_one(bar).redraw()
         self.view.renew()
-
-    def changed(self) -> None:
-        """The place changed: draw now, or, when keys come fast, only the last of them, a little later."""
-        wait = self._drawn_at + DEBOUNCE_SECONDS - time.monotonic()
-        if wait <= 0:
-            self.draw()
-        elif self._draw_timer is None:
-            self._draw_timer = self.set_timer(wait, self.draw)
 
     def say(self, message: str) -> None:
         """Show a line in place of the keys for some seconds."""
@@ -239,31 +265,35 @@ class BertQAApp(App[int]):
         if self._message_timer is not None:
             self._message_timer.stop()
         self._message_timer = self.set_timer(MESSAGE_SECONDS, self._unsay)
-        self.query_one(KeyBar).redraw()
+        self.screen_stack[0].query_one(KeyBar).redraw()
 
     def _unsay(self) -> None:
         self.message = ""
-        self.query_one(KeyBar).redraw()
+        self.screen_stack[0].query_one(KeyBar).redraw()
 
     def show_view(self, name: str) -> None:
         """Bring a view to the front."""
         self.view_name = name
-        self.query_one(ContentSwitcher).current = name
-        self._focus_view()
+        switcher = self.screen_stack[0].query_one(ContentSwitcher)
+        if not switcher.query(f"#{name}"):
+            switcher.mount(self._make_view(name))
+        switcher.current = name
         self.call_after_refresh(self._entered)
 
     def _entered(self) -> None:
+        self.focus_view()
         self.view.enter()
         self.draw()
 
-    def _focus_view(self) -> None:
+    def focus_view(self) -> None:
+        """Give the keys to the view in front."""
         focusable = [widget for widget in self.view.query("*") if widget.can_focus]
-        self.set_focus(focusable[0] if focusable else None)
+        self.screen_stack[0].set_focus(focusable[0] if focusable else None)
 
     # -- commands ------------------------------------------------------------------------------------------
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        if action != "do":
+        if action != "do" or parameters[0] == "quit":
             return True
         if len(self.screen_stack) > 1 or isinstance(self.focused, Input):
             return False
@@ -283,92 +313,14 @@ class BertQAApp(App[int]):
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         for command in COMMANDS:
             if not command.views or self.view_name in command.views:
-                yield SystemCommand(command.help.capitalize(), command.id, lambda name=command.id: self.action_do(name))
-
-    def go_to(self, snapshot: int, *, follow: bool = False) -> None:
-        """Show the snapshot at a position of the timeline."""
-        if self.viewer is None or not self.viewer.snapshots:
-            return
-        self.place.snapshot = max(0, min(snapshot, len(self.viewer.snapshots) - 1))
-        self.place.following = follow
-        self.changed()
-
-    def do_previous(self) -> None:
-        self.go_to(self.place.snapshot - 1)
-
-    def do_next(self) -> None:
-        last = len(self.viewer.snapshots) - 1 if self.viewer else 0
-        self.go_to(self.place.snapshot + 1, follow=self.place.following and self.place.snapshot + 1 >= last)
-
-    def do_first(self) -> None:
-        self.go_to(0)
-
-    def do_latest(self) -> None:
-        self.go_to(1 << 30, follow=True)
-
-    def do_follow(self) -> None:
-        if self.place.following:
-            self.place.following = False
-            self.changed()
-        else:
-            self.do_latest()
-
-    def do_play(self) -> None:
-        if self._playing is not None:
-            self._stop_playing()
-            return
-        self.go_to(0)
-        self._playing = self.set_interval(1 / PACES[self.pace], self._play_on)
-
-    def _play_on(self) -> None:
-        if self.viewer is None or self.place.snapshot + 1 >= len(self.viewer.snapshots):
-            self._stop_playing()
-            return
-        self.go_to(self.place.snapshot + 1)
-
-    def _stop_playing(self) -> None:
-        if self._playing is not None:
-            self._playing.stop()
-            self._playing = None
-
-    def do_faster(self) -> None:
-        self._set_pace(self.pace + 1)
-
-    def do_slower(self) -> None:
-        self._set_pace(self.pace - 1)
-
-    def _set_pace(self, pace: int) -> None:
-        self.pace = max(0, min(pace, len(PACES) - 1))
-        self.say(f"playing {PACES[self.pace]:g} snapshots a second")
-        if self._playing is not None:
-            self._playing.stop()
-            self._playing = self.set_interval(1 / PACES[self.pace], self._play_on)
-
-    def go_to_example(self, example: int) -> None:
-        """Show another example."""
-        if self.viewer is None:
-            return
-        count = len(self.viewer.examples)
-        self.choose_example(max(0, min(example, count - 1)))
-        self.changed()
-
-    def choose_example(self, example: int) -> None:
-        """Another example is chosen; the caller draws what shows it."""
-        if example != self.place.example:
-            self.place.example, self.place.window, self.place.token = example, None, -1
-
-    def do_down(self) -> None:
-        self.go_to_example(self.place.example + 1)
-
-    def do_up(self) -> None:
-        self.go_to_example(self.place.example - 1)
+                title = command.help[:1].upper() + command.help[1:]
+                yield SystemCommand(title, "", lambda name=command.id: self.action_do(name))
 
     def do_pause(self) -> None:
         if self.viewer is None or self.viewer.state in OVER:
             self.say("this run is not training")
-            return
-        command: Literal["pause", "resume"] = "resume" if self.viewer.state is State.PAUSED else "pause"
-        self.send(command)
+        else:
+            self.send("resume" if self.viewer.state is State.PAUSED else "pause")
 
     def send(self, command: CommandName) -> None:
         """Ask the engine of the run that is watched."""
@@ -404,13 +356,12 @@ class BertQAApp(App[int]):
 
     def do_themes(self) -> None:
         names = theme_names()
-        self.theme_name = names[(names.index(self.theme_name) + 1) % len(names)]
-        self.style_of = style_of(self.theme_name)
+        self._set_theme(names[(names.index(self.theme_name) + 1) % len(names)])
         self.say(f"theme: {self.theme_name}")
         self.draw()
 
     def do_help(self) -> None:
-        self.push_screen(Help(self.view_name, self.settings.keys))
+        self.push_screen(Help(self.view_name, self.settings.keys, self.viewer, ascii_only=self.ascii_only))
 
     def do_search(self) -> None:
         box = self.query_one("#search", Input)
@@ -419,22 +370,23 @@ class BertQAApp(App[int]):
         box.focus()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        self._close_search()
-        self.view.do_search_text(event.value)
+        if event.input.id == "search":
+            self._close_search()
+            self.view.do_search_text(event.value)
 
-    def on_key(self, event: object) -> None:
-        if isinstance(self.focused, Input) and getattr(event, "key", "") == "escape":
+    def on_key(self, event: events.Key) -> None:
+        if event.key == "escape" and isinstance(self.focused, Input) and self.focused.id == "search":
             self._close_search()
 
     def _close_search(self) -> None:
         self.query_one("#search", Input).display = False
-        self._focus_view()
+        self.focus_view()
 
     async def action_quit(self) -> None:
         self.do_quit()
 
     def do_quit(self) -> None:
-        if self.viewer is None or self.viewer.state in OVER:
+        if self.viewer is None or self.viewer.state in OVER or isinstance(self.screen, Leave):
             self._leave("leave")
         else:
             self.push_screen(Leave(self.viewer.run.path), self._leave)
@@ -446,8 +398,9 @@ class BertQAApp(App[int]):
         if self.viewer is not None:
             path = plain(str(self.viewer.run.path))
             if choice == "stop":
-                send_command(self.viewer.run, "stop")
-                self.farewell = [f"asked the engine to stop; go on with it: bertqa-tui resume {path}"]
+                with suppress(UserError):
+                    send_command(self.viewer.run, "stop")
+                self.farewell = [f"asked the engine to save and stop; go on with it: bertqa-tui resume {path}"]
             elif self.viewer.state not in OVER:
                 self.farewell = [f"training goes on; come back: bertqa-tui attach {path}"]
         self.exit(0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 VIEWS = ("journey", "spans", "curves", "compare", "runs", "heatmap")
@@ -33,7 +34,8 @@ VIEW_HELP = {
     ),
     "compare": (
         "Two snapshots, or two runs on the same data. ← and → move the active side, a makes the other one active. "
-        "Below: the examples that changed, the greatest change of F1 first."
+        "Below: the examples that changed, the greatest change of F1 (gain) first; surer: by how much the expected "
+        "answer became more probable."
     ),
     "runs": "All runs of the runs folder: open, stop or resume one, or start one on the sample data.",
     "heatmap": (
@@ -46,81 +48,83 @@ VIEW_HELP = {
 @dataclass(frozen=True)
 class Command:
     """`keys` as Textual names them, comma-separated; `views` it works in (empty: everywhere); `footer` is its
-    short name at the bottom of the screen, empty for those that only help and palette name."""
+    short name at the bottom of the screen, empty for those that only help and palette name; `pair` names the
+    command that stands there with it."""
 
     id: str
     keys: str
     help: str
     views: tuple[str, ...] = ()
     footer: str = ""
+    pair: str = ""
 
 
 _WALK = ("journey", "spans", "curves", "heatmap")
 _LISTS = ("spans", "compare", "runs")
 COMMANDS: tuple[Command, ...] = (
-    Command("previous", "left,h", "previous snapshot", _WALK, "←→ snapshot"),
+    Command("previous", "left,h", "previous snapshot", _WALK, "snapshot", "next"),
     Command("next", "right,l", "next snapshot", _WALK),
     Command("first", "home,g", "first snapshot: the untrained model", _WALK),
     Command("latest", "end,G", "latest snapshot, and follow new ones", _WALK),
-    Command("follow", "f", "follow new snapshots, or stay", _WALK, "f follow"),
-    Command("play", "space", "play the journey from the first snapshot, or stop", _WALK, "space play"),
+    Command("follow", "f", "follow new snapshots, or stay", _WALK, "follow"),
+    Command("play", "space", "play the journey from the first snapshot, or stop", _WALK, "play"),
     Command("faster", "plus", "play faster", _WALK),
     Command("slower", "minus", "play slower", _WALK),
-    Command("down", "down,j", "next example", ("journey", "heatmap"), "↑↓ example"),
-    Command("up", "up,k", "previous example", ("journey", "heatmap")),
-    Command("token_right", "right_square_bracket", "next token", ("journey", "heatmap"), "[ ] token"),
-    Command("token_left", "left_square_bracket", "previous token", ("journey", "heatmap")),
-    Command("tokens_right", "right_curly_bracket", "ten tokens on", ("journey", "heatmap")),
+    Command("up", "up,k", "previous example", ("journey", "heatmap"), "example", "down"),
+    Command("down", "down,j", "next example", ("journey", "heatmap")),
+    Command("ten_up", "pageup", "ten examples back", ("journey", "heatmap")),
+    Command("ten_down", "pagedown", "ten examples on", ("journey", "heatmap")),
+    Command("token_left", "left_square_bracket", "previous token", ("journey", "heatmap"), "token", "token_right"),
+    Command("token_right", "right_square_bracket", "next token", ("journey", "heatmap")),
     Command("tokens_left", "left_curly_bracket", "ten tokens back", ("journey", "heatmap")),
-    Command("jump", "m", "jump between expected and predicted start and end", ("journey", "heatmap"), "m jump"),
-    Command("scale", "y", "logits, logit − minimum, or probabilities", ("journey",), "y scale"),
+    Command("tokens_right", "right_curly_bracket", "ten tokens on", ("journey", "heatmap")),
+    Command("jump", "m", "jump between expected and predicted start and end", ("journey", "heatmap"), "jump"),
+    Command("scale", "y", "logits, logit − minimum, or probabilities", ("journey",), "scale"),
     Command("fixed", "equals_sign", "same scale in all snapshots, or each its own", ("journey",)),
-    Command("zoom", "z", "all tokens in an overview, or a stretch at full width", ("journey",), "z zoom"),
-    Command("window", "w", "next window of a long passage", ("journey", "heatmap"), "w window"),
-    Command("change", "d", "show the change since the snapshot before", ("journey",), "d change"),
-    Command("row_down", "down,j", "next row", _LISTS, "↑↓ row"),
-    Command("row_up", "up,k", "previous row", _LISTS),
+    Command("zoom", "z", "all tokens in an overview, or a stretch at full width", ("journey",), "zoom"),
+    Command("window", "w", "next window of a long passage", ("journey", "heatmap"), "window"),
+    Command("change", "d", "show the change since the snapshot before", ("journey",), "change"),
+    Command("row_up", "up,k", "previous row", _LISTS, "row", "row_down"),
+    Command("row_down", "down,j", "next row", _LISTS),
     Command("page_down", "pagedown", "a page of rows on", _LISTS),
     Command("page_up", "pageup", "a page of rows back", _LISTS),
-    Command("open", "enter", "open the row under the cursor", _LISTS, "enter open"),
-    Command(
-        "sort", "s", "order: data, true start, IoU, confidence; taken at the snapshot in view", ("spans",), "s sort"
-    ),
+    Command("open", "enter", "open the row under the cursor", _LISTS, "open"),
+    Command("sort", "s", "order: data, true start, IoU, confidence; taken at the snapshot in view", ("spans",), "sort"),
     Command(
         "filter",
         "t",
         "what is listed: wrong, right, learned, forgotten, impossible, all; what changed, in Compare",
         ("spans", "compare"),
-        "t show",
+        "show",
     ),
     Command("anew", "o", "take order and filter anew at the snapshot in view", ("spans",)),
-    Command("charts", "v", "overlaid chart, all three, predicted or expected alone", ("spans",), "v charts"),
-    Command("width", "z", "columns for an example: two, four, one", ("spans",), "z width"),
+    Command("charts", "v", "overlaid chart, all three, predicted or expected alone", ("spans",), "charts"),
+    Command("width", "z", "columns for an example: two, four, one", ("spans",), "width"),
     Command("max_span", "n", "leave out spans of 100 tokens and more, as the notebook does", ("spans",)),
-    Command("panel_next", "down,j", "next chart", ("curves",), "↑↓ chart"),
-    Command("panel_previous", "up,k", "previous chart", ("curves",)),
-    Command("panel_zoom", "z", "the chosen chart alone, or all", ("curves",), "z zoom"),
-    Command("side_previous", "left,h", "previous snapshot on the active side", ("compare",), "←→ snapshot"),
+    Command("panel_previous", "up,k", "previous chart", ("curves",), "chart", "panel_next"),
+    Command("panel_next", "down,j", "next chart", ("curves",)),
+    Command("panel_zoom", "z", "the chosen chart alone, or all", ("curves",), "zoom"),
+    Command("side_previous", "left,h", "previous snapshot on the active side", ("compare",), "snapshot", "side_next"),
     Command("side_next", "right,l", "next snapshot on the active side", ("compare",)),
     Command("side_first", "home,g", "first snapshot on the active side", ("compare",)),
     Command("side_latest", "end,G", "latest snapshot on the active side", ("compare",)),
-    Command("side", "a", "make the other side the active one", ("compare",), "a side"),
-    Command("swap", "s", "left goes right and right goes left", ("compare",), "s swap"),
-    Command("other_run", "o", "choose another run on the same data for the active side", ("compare",), "o other run"),
-    Command("stop_run", "S", "save and stop the run under the cursor (press twice)", ("runs",), "S stop"),
-    Command("resume_run", "R", "go on with the run under the cursor (press twice)", ("runs",), "R resume"),
+    Command("side", "a", "make the other side the active one", ("compare",), "side"),
+    Command("swap", "s", "left goes right and right goes left", ("compare",), "swap"),
+    Command("other_run", "o", "choose another run on the same data for the active side", ("compare",), "other run"),
+    Command("stop_run", "S", "save and stop the run under the cursor (press twice)", ("runs",), "stop"),
+    Command("resume_run", "R", "go on with the run under the cursor (press twice)", ("runs",), "resume"),
     Command("copy", "c", "copy question, expected and predicted answer to the clipboard", ("journey", "spans")),
-    Command("search", "slash", "search or filter", ("journey", "spans"), "/ search"),
+    Command("search", "slash", "search or filter", ("journey", "spans"), "search"),
     Command("pause", "p", "pause or resume training", ("journey", "spans", "curves", "compare", "heatmap")),
-    Command("view_journey", "1", "Journey: one example, every token", (), "1-6 views"),
+    Command("view_journey", "1", "Journey: one example, every token", (), "views", "view_runs"),
     Command("view_spans", "2", "Spans: all examples"),
     Command("view_curves", "3", "Curves: scores over time"),
     Command("view_compare", "5", "Compare: two snapshots or two runs"),
     Command("view_runs", "6", "Runs: all runs"),
-    Command("view_heatmap", "x", "Heat map: the journey of one example in one picture", (), "x heat map"),
+    Command("view_heatmap", "x", "Heat map: the journey of one example in one picture", (), "heat map"),
     Command("themes", "T", "next theme: dark, light, colour-blind safe, none"),
-    Command("help", "question_mark", "what this screen shows, and its keys", (), "? help"),
-    Command("quit", "q", "leave; training goes on", (), "q quit"),
+    Command("help", "question_mark", "what this screen shows, and its keys", (), "help"),
+    Command("quit", "q", "leave; training goes on", (), "quit"),
 )
 BY_ID = {command.id: command for command in COMMANDS}
 
@@ -135,8 +139,26 @@ _NAMES = {
     "plus": "+", "minus": "-", "left_square_bracket": "[", "right_square_bracket": "]",
     "left_curly_bracket": "{", "right_curly_bracket": "}", "full_stop": ".", "comma": ",",
 }  # fmt: skip
+_ASCII_NAMES = {"left": "<-", "right": "->", "up": "up", "down": "dn"}
 
 
-def key_names(keys: str) -> str:
+def key_names(keys: str, *, ascii_only: bool = False) -> str:
     """Keys as a person reads them: `left,h` -> `← h`."""
-    return " ".join(_NAMES.get(key, key) for key in keys.split(","))
+    names = _NAMES | _ASCII_NAMES if ascii_only else _NAMES
+    return " ".join(names.get(key.strip(), key.strip()) for key in keys.split(","))
+
+
+def footer_items(view: str, bound: Mapping[str, str], *, ascii_only: bool = False) -> list[tuple[str, str]]:
+    """Keys and words for the bottom of the screen, most important first; `bound` holds keys that the user chose."""
+
+    def key(command: Command) -> str:
+        return key_names(bound.get(command.id, command.keys).split(",")[0], ascii_only=ascii_only)
+
+    items = []
+    for command in commands_of(view):
+        if command.footer:
+            keys = key(command)
+            if command.pair:
+                keys += ("-" if command.footer == "views" else " " if ascii_only else "") + key(BY_ID[command.pair])
+            items.append((keys, command.footer))
+    return items

@@ -15,6 +15,7 @@ from msgspec import Struct
 from engine.errors import UsageError
 from tui.commands import BY_ID
 from tui.options import read_config_file, user_config_file
+from tui.place import Scale
 
 KEPT_PLACES = 200
 MAX_STATE = 1 << 20
@@ -49,13 +50,16 @@ def read_settings(config_file: Path | None) -> Settings:
 
 
 class SavedPlace(Struct, frozen=True):
-    """Where a viewer was in a run."""
+    """Where a viewer was in a run, and how it looked at it; `snapshot` -1 stands for following the newest."""
 
     view: str = "journey"
     snapshot: int = -1
     example: int = 0
     token: int = -1
-    scale: str = "logit"
+    scale: Scale = "logit"
+    fixed_scale: bool = True
+    overview: bool = False
+    change: bool = False
 
 
 def _state_file() -> Path:

@@ -46,6 +46,19 @@ THEMES: dict[str, dict[str, str]] = {
     | dict.fromkeys(["lost", "level", "apart"], "dim"),
 }  # fmt: skip
 
+# What is left of the colours where a terminal has 16: blue stays apart from yellow, shape and word do the rest.
+_FEW: dict[str, str] = {
+    "start": "bright_blue", "end": "yellow", "expected_start": "bright_yellow", "expected_end": "bright_red",
+    "expected": "bright_yellow", "true": "bright_blue", "predicted": "yellow", "both": "green", "apart": "red",
+    "good": "green", "bad": "bright_red", "warn": "bold yellow", "gained": "green", "first": "bright_blue",
+    "second": "yellow", "third": "green", "level": "yellow", "bar": "bright_blue",
+}  # fmt: skip
+_FEW_LIGHT: dict[str, str] = _FEW | {
+    "start": "blue", "end": "red", "expected_start": "magenta", "expected_end": "magenta", "expected": "magenta",
+    "true": "blue", "predicted": "red", "bad": "red", "warn": "bold magenta", "first": "blue", "second": "red",
+    "level": "magenta", "bar": "blue",
+}  # fmt: skip
+
 StyleOf = Callable[[str], Style]
 
 
@@ -53,8 +66,14 @@ def theme_names() -> list[str]:
     return list(THEMES)
 
 
-def choose_theme(name: str | None) -> str:
-    """The theme to use: `name`, or none under NO_COLOR, or what fits the terminal's background where it tells.
+def is_light(theme: str) -> bool:
+    """Whether a theme is for dark text on a light background."""
+    return theme == "light"
+
+
+def choose_theme(name: str | None, *, light_background: bool | None = None) -> str:
+    """The theme to use: `name`, or none under NO_COLOR, or what fits the terminal's background: as the terminal
+    answered (`light_background`), else as COLORFGBG tells, else dark.
 
     Raises UsageError for an unknown name.
     """
@@ -64,11 +83,16 @@ def choose_theme(name: str | None) -> str:
         return name
     if os.environ.get("NO_COLOR"):
         return "none"
-    background = os.environ.get("COLORFGBG", "").rpartition(";")[2]
-    return "light" if background in ("7", "15") else "dark"
+    if light_background is None:
+        light_background = os.environ.get("COLORFGBG", "").rpartition(";")[2] in ("7", "15")
+    return "light" if light_background else "dark"
 
 
-def style_of(theme: str) -> StyleOf:
-    """The function that gives a role's style in `theme`; a role it does not know looks like text."""
-    styles = {role: Style.parse(text) if text else Style.null() for role, text in (_SHARED | THEMES[theme]).items()}
+def style_of(theme: str, *, few_colours: bool = False) -> StyleOf:
+    """The function that gives a role's style in `theme`; a role it does not know looks like text. `few_colours`:
+    the terminal has 16."""
+    roles = _SHARED | THEMES[theme]
+    if few_colours and theme != "none":
+        roles |= _FEW_LIGHT if is_light(theme) else _FEW
+    styles = {role: Style.parse(text) if text else Style.null() for role, text in roles.items()}
     return lambda role: styles.get(role, Style.null())

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +36,22 @@ from engine.snapshot import Snapshot, snapshot_event
 
 OPEN_SNAPSHOTS = 6
 KEPT_COLUMNS = 64
+OVER = frozenset({State.FINISHED, State.STOPPED, State.FAILED, State.DEAD})
+"""States in which no engine is at work."""
+
+
+@dataclass(frozen=True)
+class News:
+    """What one look at a run found: new events, how the run stands and why, and snapshots that no event told of."""
+
+    events: tuple[AnyEvent, ...]
+    state: State
+    reason: str
+    found: tuple[SnapshotTaken, ...] = ()
 
 
 class Viewer:
-    """Follows one run. `poll` may be called from a thread; everything else is cheap and for the screens."""
+    """Follows one run. `read` and `prepare` may be called from a thread; all else is cheap and for the screens."""
 
     def __init__(self, path: Path) -> None:
         """Raises UsageError where there is no run at `path`."""
@@ -50,9 +64,11 @@ class Viewer:
         self.snapshots: list[SnapshotTaken] = []
         self.steps: list[Step] = []
         self.warnings: list[Warned] = []
-        self.last_command = ""
         self._news: list[CommandDone | Warned] = []
         self._fresh = False
+        self._searched = False
+        self.ready = False
+        """Whether the examples are loaded."""
         self._tail = EventTail(self.run.events_file)
         self._watch = Watch(self.run)
         self._set: EvalSet | None = None
@@ -61,14 +77,27 @@ class Viewer:
 
     def poll(self) -> bool:
         """Read what is new; returns whether anything changed."""
+        return self.take(self.read())
+
+    def read(self) -> News:
+        """What is new on disk. May be called from a thread: it changes nothing that the screens look at."""
         events = self._tail.poll()
         self._watch.update(events)
-        for event in events:
+        state, reason = self._watch.state()
+        # An ended run is told of no more: what its log lacks is looked for in the folder, once.
+        found = self._missing_snapshots() if state in OVER and not self._searched and not events else ()
+        return News(tuple(events), state, reason, tuple(found))
+
+    def take(self, news: News) -> bool:
+        """Make what `read` found visible; returns whether anything changed."""
+        for event in news.events:
             self._take(event)
+        if news.found:
+            self.snapshots = sorted([*self.snapshots, *news.found], key=lambda event: event.index)
         self._fresh = True
         before = (self.state, self.reason)
-        self.state, self.reason = self._watch.state()
-        return bool(events) or before != (self.state, self.reason)
+        self.state, self.reason = news.state, news.reason
+        return bool(news.events or news.found) or before != (self.state, self.reason)
 
     def _take(self, event: AnyEvent) -> None:
         match event:
@@ -112,15 +141,17 @@ class Viewer:
 
     def find_snapshots(self) -> None:
         """Take snapshots from the folder that no event told of: the folder is the truth, the event a hint."""
+        self.take(News((), self.state, self.reason, tuple(self._missing_snapshots())))
+
+    def _missing_snapshots(self) -> list[SnapshotTaken]:
+        self._searched = True
         known = {event.index for event in self.snapshots}
+        found = []
         for path in sorted(self.run.snapshots.glob("*.safetensors")):
             if path.stem.isdigit() and int(path.stem) not in known:
-                try:
-                    with Snapshot(path) as snapshot:
-                        self.snapshots.append(snapshot_event(snapshot.info))
-                except (UserError, OSError):
-                    continue
-        self.snapshots.sort(key=lambda event: event.index)
+                with suppress(UserError, OSError), Snapshot(path) as snapshot:
+                    found.append(snapshot_event(snapshot.info))
+        return found
 
     @property
     def eval_set(self) -> EvalSet | None:
@@ -132,9 +163,17 @@ class Viewer:
                 return None
         return self._set
 
+    def prepare(self) -> bool:
+        """Load the eval examples, which takes a while: call it from a thread. Returns whether there are any."""
+        self.ready = self.ready or bool(self.examples)
+        return self.ready
+
     @property
     def examples(self) -> Sequence[Example]:
-        return self.eval_set.examples if self.eval_set else ()
+        try:
+            return self.eval_set.examples if self.eval_set else ()
+        except UserError:
+            return ()
 
     def snapshot(self, position: int) -> Snapshot:
         """The open file of the snapshot at `position` of the timeline. Raises OSError or DataError."""
@@ -205,10 +244,10 @@ class Viewer:
     def changes(self, position: int) -> NDArray[np.int8]:
         """int8[N]: 1 where an example was learned since the snapshot before (exact match now, not then), -1 where
         it was forgotten."""
-        now = self.column(position, "exact_match") >= 100
+        now = self.column(position, "exact_match") >= 1
         if position == 0:
             return np.zeros(len(now), np.int8)
-        return (now.astype(np.int8) - (self.column(position - 1, "exact_match") >= 100)).astype(np.int8)
+        return (now.astype(np.int8) - (self.column(position - 1, "exact_match") >= 1)).astype(np.int8)
 
     def close(self) -> None:
         for snapshot in self._open.values():

@@ -7,51 +7,83 @@ from pathlib import Path
 from typing import ClassVar
 
 from textual.app import ComposeResult
-from textual.binding import Binding
+from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from tui.commands import VIEW_HELP, VIEW_TITLES, commands_of, key_names
-from tui.text import show
+from tui.text import show, show_line
+from tui.viewer import Viewer
 
 
 class Help(ModalScreen[None]):
-    """What the view shows and every key that works in it, from the table of commands."""
+    """What the view shows and every key that works in it, from the table of commands; and how the run stands."""
 
+    AUTO_FOCUS = "VerticalScroll"
     DEFAULT_CSS = """
-    Help { align: center middle; }
-    Help > VerticalScroll { width: 74; max-width: 100%; height: auto; max-height: 100%; border: round ansi_blue;
-        padding: 0 1; background: ansi_default; }
+    Help { align: center middle; background: transparent; }
+    Help > VerticalScroll { width: 78; max-width: 100%; height: auto; max-height: 100%; border: round ansi_blue;
+        padding: 0 1; background: ansi_default; scrollbar-size-vertical: 1; }
+    Help Static { background: ansi_default; }
     """
-    BINDINGS: ClassVar = [Binding("escape,q,question_mark,enter", "dismiss", "close")]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q,question_mark,enter", "dismiss", "close"),
+        Binding("j", "scroll(1)", "down"),
+        Binding("k", "scroll(-1)", "up"),
+    ]
 
-    def __init__(self, view: str, keys: Mapping[str, str]) -> None:
+    def __init__(
+        self, view: str, keys: Mapping[str, str], viewer: Viewer | None = None, *, ascii_only: bool = False
+    ) -> None:
+        """`keys` are those that the user bound anew, by command."""
         super().__init__()
-        self._view, self._keys = view, keys
+        self._view, self._keys, self._viewer, self._ascii = view, keys, viewer, ascii_only
 
     def compose(self) -> ComposeResult:
-        lines = [
-            f"{key_names(self._keys.get(command.id, command.keys)):>12}  {command.help}"
+        rows = [
+            (key_names(self._keys.get(command.id, command.keys), ascii_only=self._ascii), command.help)
             for command in commands_of(self._view)
         ]
+        rows.append(("ctrl+p", "every action by name"))
         with VerticalScroll():
             yield Static(Content.styled(VIEW_TITLES[self._view], "bold"))
             yield Static(Content(VIEW_HELP[self._view] + "\n"))
-            yield Static(Content("\n".join(lines)))
-            yield Static(Content("\n      ctrl+p  every action by name\n      escape  close"))
+            yield Static(Content("\n").join(Content(f"{keys:>9}  ").stylize("bold") + words for keys, words in rows))
+            yield Static(self._run())
+            yield Static(Content.styled("\nescape closes this, up and down scroll it", "dim"))
+
+    def _run(self) -> Content:
+        """Which run this is, how it stands and why, in full: the status line may be too short for it."""
+        if self._viewer is None:
+            return Content("")
+        lines = [
+            Content("\nrun       ") + show_line(str(self._viewer.run.path)),
+            Content("data      ") + show_line(self._viewer.config.dataset),
+            Content(f"state     {self._viewer.state} ") + show(self._viewer.reason, 2000),
+        ]
+        lines += [
+            Content("warning   ") + show(f"{warning.message} {warning.hint}", 500)
+            for warning in self._viewer.warnings[-3:]
+        ]
+        return Content("\n").join(lines)
+
+    def action_scroll(self, by: int) -> None:
+        self.query_one(VerticalScroll).scroll_relative(y=by, animate=False)
 
 
 class Leave(ModalScreen[str]):
     """Asked on leaving a run that trains."""
 
+    AUTO_FOCUS = None
     DEFAULT_CSS = """
-    Leave { align: center middle; }
-    Leave > Vertical { width: 70; max-width: 100%; height: auto; border: round ansi_yellow; padding: 0 1;
+    Leave { align: center middle; background: transparent; }
+    Leave > Vertical { width: 74; max-width: 100%; height: auto; border: round ansi_yellow; padding: 0 1;
         background: ansi_default; }
+    Leave Static { background: ansi_default; }
     """
-    BINDINGS: ClassVar = [
+    BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter,q,y", "choose('leave')", "leave"),
         Binding("s", "choose('stop')", "stop training"),
         Binding("escape,n", "choose('stay')", "stay"),
@@ -64,14 +96,10 @@ class Leave(ModalScreen[str]):
     def compose(self) -> ComposeResult:
         with Vertical():
             yield Static(Content("Training goes on when you leave. Come back with:\n"))
-            yield Static(show(f"  bertqa-tui attach {self._path}"))
-            for line in (
-                "",
-                "  enter or q   leave",
-                "  s            save, stop training, leave",
-                "  escape       stay",
-            ):
-                yield Static(Content(line))
+            yield Static(Content("  bertqa-tui attach ") + show_line(str(self._path)))
+            yield Static(Content("\n  enter or q   leave"))
+            yield Static(Content("  s            save a checkpoint, stop training, leave"))
+            yield Static(Content("  escape       stay"))
 
     def action_choose(self, choice: str) -> None:
         self.dismiss(choice)

@@ -6,13 +6,14 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
+from rich.cells import cell_len
 from rich.segment import Segment
 from textual import events
 from textual.strip import Strip
 
 from engine.events import Metrics, Phase, SnapshotTaken
 from engine.ownership import State
-from tui.commands import VIEW_TITLES, commands_of
+from tui.commands import VIEW_TITLES, footer_items
 from tui.headless import clock, metrics_line
 from tui.text import plain
 from tui.widgets.strip_view import StripView
@@ -221,21 +222,20 @@ class KeyBar(Bar):
         style = self.tui.style_of
         if self.tui.message:
             return [Strip([Segment(" " + plain(self.tui.message), style("warn"))])]
-        segments: list[Segment] = []
-        used = 0
-        # `? help` and `q quit` are always seen; the rest as far as there is room.
-        names = [command.footer for command in commands_of(self.tui.view_name) if command.footer]
-        if self.tui.ascii_only:
-            names = [name.replace("←→", "<- ->").replace("↑↓", "up/dn") for name in names]
-        ends, rest = names[-2:], names[:-2]
-        room = width - sum(len(name) + 2 for name in ends)
+        items = footer_items(self.tui.view_name, self.tui.settings.keys, ascii_only=self.tui.ascii_only)
+        # `? help` and `q quit`, the last two, are always seen; the rest as far as there is room.
+        room = width - sum(_footer_width(item) for item in items[-2:])
         chosen = []
-        for name in rest:
-            if used + len(name) + 2 > room:
+        for item in items[:-2]:
+            room -= _footer_width(item)
+            if room < 0:
                 break
-            chosen.append(name)
-            used += len(name) + 2
-        for name in [*chosen, *ends]:
-            key, _, words = name.rpartition(" ")
-            segments += [Segment(f" {key}", style("key")), Segment(f" {words}", style("dim"))]
+            chosen.append(item)
+        segments: list[Segment] = []
+        for keys, words in [*chosen, *items[-2:]]:
+            segments += [Segment(f" {keys}", style("key")), Segment(f" {words} ", style("dim"))]
         return [Strip(segments)]
+
+
+def _footer_width(item: tuple[str, str]) -> int:
+    return cell_len(item[0]) + len(item[1]) + 3

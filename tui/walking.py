@@ -1,0 +1,161 @@
+"""Walking through a run: snapshots to the left and right, examples up and down, and playing the journey."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from textual.app import App
+from textual.timer import Timer
+
+from tui.place import Place
+from tui.viewer import Viewer
+
+DEBOUNCE_SECONDS = 0.08
+PACES = (0.25, 0.5, 1.0, 2.0, 4.0)
+"""Snapshots a second."""
+
+
+class Walking(App[int]):
+    """The part of the app that moves its `place` in the run of its `viewer`."""
+
+    viewer: Viewer | None
+    place: Place
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.place = Place()
+        self.pace = 2
+        self._playing: Timer | None = None
+        self._draw_timer: Timer | None = None
+        self._drawn_at = 0.0
+
+    def draw(self) -> None:
+        """Draw what changed, in the frame and in the view in front."""
+        raise NotImplementedError
+
+    def say(self, message: str) -> None:
+        """Show a line for some seconds."""
+        raise NotImplementedError
+
+    def changed(self) -> None:
+        """The place changed: draw now, or, when keys come faster than the terminal swallows them, only where they
+        led, a little later."""
+        if self._draw_timer is not None:
+            return
+        wait = self._drawn_at + DEBOUNCE_SECONDS - time.monotonic()
+        if wait <= 0 and not self._behind():
+            self.draw()
+        else:
+            self._draw_timer = self.set_timer(max(wait, DEBOUNCE_SECONDS / 4), self._draw_later)
+
+    def _draw_later(self) -> None:
+        self._draw_timer = None
+        self.changed()
+
+    def _behind(self) -> bool:
+        """Whether frames wait to be written: the link is slower than we draw."""
+        queue = getattr(getattr(self._driver, "_writer_thread", None), "_queue", None)
+        return queue is not None and queue.qsize() > 0
+
+    @property
+    def last_snapshot(self) -> int:
+        """Position of the newest snapshot; -1 where there is none."""
+        return len(self.viewer.snapshots) - 1 if self.viewer else -1
+
+    @property
+    def playing(self) -> bool:
+        return self._playing is not None
+
+    def go_to(self, snapshot: int, *, follow: bool = False) -> None:
+        """Show the snapshot at a position of the timeline, or the nearest there is."""
+        if self.last_snapshot < 0:
+            return
+        position = max(0, min(snapshot, self.last_snapshot))
+        if (position, follow) != (self.place.snapshot, self.place.following):
+            self.place.snapshot, self.place.following = position, follow
+            self.changed()
+
+    def do_previous(self) -> None:
+        self._stop_playing()
+        self.go_to(self.place.snapshot - 1)
+
+    def do_next(self) -> None:
+        self._stop_playing()
+        at_end = self.place.snapshot >= self.last_snapshot
+        self.go_to(self.place.snapshot + 1, follow=at_end and self.place.following)
+
+    def do_first(self) -> None:
+        self._stop_playing()
+        self.go_to(0)
+
+    def do_latest(self) -> None:
+        self._stop_playing()
+        self.go_to(self.last_snapshot, follow=True)
+
+    def do_follow(self) -> None:
+        self._stop_playing()
+        if self.place.following:
+            self.go_to(self.place.snapshot, follow=False)
+            self.say("stays at this snapshot")
+        else:
+            self.go_to(self.last_snapshot, follow=True)
+            self.say("follows new snapshots")
+
+    def do_play(self) -> None:
+        if self.playing:
+            self._stop_playing()
+        elif self.last_snapshot > 0:
+            if self.place.snapshot >= self.last_snapshot:
+                self.go_to(0)
+            self._play()
+            self.say(f"playing {PACES[self.pace]:g} snapshots a second, + faster, - slower")
+        self.changed()
+
+    def _play(self) -> None:
+        if self._playing is not None:
+            self._playing.stop()
+        self._playing = self.set_interval(1 / PACES[self.pace], self._play_on)
+
+    def _play_on(self) -> None:
+        self.go_to(self.place.snapshot + 1)
+        if self.place.snapshot >= self.last_snapshot:
+            self._stop_playing()
+
+    def _stop_playing(self) -> None:
+        if self._playing is not None:
+            self._playing.stop()
+            self._playing = None
+            self.changed()
+
+    def do_faster(self) -> None:
+        self._set_pace(self.pace + 1)
+
+    def do_slower(self) -> None:
+        self._set_pace(self.pace - 1)
+
+    def _set_pace(self, pace: int) -> None:
+        self.pace = max(0, min(pace, len(PACES) - 1))
+        self.say(f"playing {PACES[self.pace]:g} snapshots a second")
+        if self.playing:
+            self._play()
+
+    def go_to_example(self, example: int) -> None:
+        """Show another example, or the nearest there is."""
+        count = len(self.viewer.examples) if self.viewer is not None else 0
+        number = max(0, min(example, count - 1))
+        if number != self.place.example:
+            self.place.example, self.place.window, self.place.token = number, None, -1
+            self.changed()
+
+    def do_down(self) -> None:
+        self.go_to_example(self.place.example + 1)
+
+    def do_up(self) -> None:
+        self.go_to_example(self.place.example - 1)
+
+    def do_ten_down(self) -> None:
+        self.go_to_example(self.place.example + 10)
+
+    def do_ten_up(self) -> None:
+        self.go_to_example(self.place.example - 10)
