@@ -6,7 +6,7 @@ import math
 import platform
 import shutil
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +60,8 @@ def run_session(session: Session, task: Task) -> None:
     found = checkpoint.newest_resumable(run)
     source = checkpoint.files_of(found[0], files) if found else files
     model = load_model(source, seed=config.seed, device=device, dtype=dtype, trust_remote_code=config.trust_remote_code)
+    # Tokenizer and config.json are saved from the model's own folder: the checkpoint gone on from will be removed.
+    model = replace(model, files=files)
     plan = make_plan(config, task.train, model.parameters)
     learner = Learner(model, plan, task.train, group)
     if found:
