@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -18,13 +19,13 @@ import psutil
 from engine.commands import CommandName, clear_commands, send_command
 from engine.config import RunConfig
 from engine.durable import check_own_folder, operations, replace_file, told_as_write_error
-from engine.errors import UsageError
+from engine.errors import UsageError, WriteError
 from engine.eval_set import EvalSet, Scores
 from engine.events import AnyEvent, Finished
 from engine.liveness import State, Watch, is_live
 from engine.log import EventTail, read_events
 from engine.models import locate_model
-from engine.process import Owner
+from engine.process import Owner, is_alive_here, is_this_host, read_owner
 from engine.run import RunDir, data_identity, is_run_dir, next_run_path, versions
 from engine.snapshot import Snapshot, snapshot_name
 
@@ -97,8 +98,18 @@ class Run:
         return self.command("resume")
 
     def stop(self) -> str:
-        """Ask the engine to save a checkpoint and end; returns the id of the answer."""
-        return self.command("stop")
+        """Ask the engine to save a checkpoint and end; returns the id of the answer.
+
+        Where the disk is too full to ask, an engine on this host gets a SIGTERM; "" is returned then.
+        """
+        try:
+            return self.command("stop")
+        except WriteError:
+            owner = read_owner(self.directory)
+            if owner is None or not is_this_host(owner) or not is_alive_here(owner):
+                raise
+            os.kill(owner.pid, signal.SIGTERM)
+            return ""
 
     def wait(self) -> State:
         """Block until the run has ended; returns how."""

@@ -135,7 +135,7 @@ def test_killed_in_every_call(tmp_path: Path, reference: RunDir, call: str) -> N
             check(run, reference)
         shutil.rmtree(run.path)
         number += 1 if call != "openat" or number < 20 else 37  # most of these are imports
-    assert number > 5 or call in ("ftruncate", "unlink")  # an untroubled run calls these two hardly or never
+    assert number > 1 or call == "ftruncate"  # an untroubled run cuts nothing back
 
 
 @pytest.mark.long

@@ -414,6 +414,19 @@ def test_a_folder_that_cannot_be_written(config: RunConfig, tmp_path: Path) -> N
         start(msgspec.structs.replace(config, run_dir=str(tmp_path / "home")))
 
 
+def test_a_stop_that_cannot_be_written_is_a_signal(config: RunConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FAKE_STEPS", "300")
+    run = start(config)
+    at_work(run)
+    run.directory.commands.rmdir()
+    with pytest.raises(WriteError, match="cannot write"):
+        run.pause()
+    assert run.stop() == ""
+    assert run.wait() is State.STOPPED
+    with pytest.raises(WriteError, match="cannot write"):
+        run.stop()
+
+
 def test_resume_refuses_what_changed(config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FAKE_STEPS", "300")
     run = start(config)
