@@ -1,0 +1,203 @@
+"""Ours beside Hugging Face's Trainer on the same data, model, batch size and order; prints what takes how long.
+
+    python -m tests.benchmarks.training [--only train,eval,epoch,memory,start,tokenize,decode] [--rounds 3] [--quick]
+
+The three sides (Trainer as its question-answering example sets it up, Trainer tuned by hand, ours) take turns, each
+turn in a process of its own: a machine's speed may change while it runs, ratios within a round hardly do. Ratios
+are medians over the rounds; above 1 is in our favour.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.config import RunConfig
+from engine.data.examples import Example
+from engine.data.features import Features, build_features
+from engine.data.tokenizer import PairTokenizer
+from engine.insight.scoring import prepared, score_snapshot
+from tests.benchmarks import material
+from tests.benchmarks.material import DOC_STRIDE, MAX_ANSWER_LENGTH, MAX_LENGTH
+
+RIVALS = ("example", "tuned")
+Result = dict[str, Any]
+Measure = tuple[str, str, Callable[[Result], float], bool]
+
+MEASURES: dict[str, Measure] = {
+    "train": ("training", "examples/s", lambda r: sum(r["counts"][1:]) / sum(r["steps"][1:]), True),
+    "eval": ("evaluation", "examples/s", lambda r: r["eval_windows"] / r["evaluation"], True),
+    "epoch": ("epoch: training, evaluation, decoding, metrics, snapshot", "s", lambda r: r["epoch"], False),
+    "memory": ("peak memory", "MB", lambda r: r["memory"] / 1e6, False),
+    "start": ("process start to first optimiser step", "s", lambda r: r["first_step"], False),
+    "tokenize": ("tokenising {questions} questions", "s", lambda r: r["tokenize"], False),
+    "decode": ("decoding and metrics of {questions} examples", "s", lambda r: r["decode"], False),
+}
+"""Name -> what it is, its unit, how it is read from a result, and whether more is better."""
+
+
+def main() -> None:
+    parser = material.arguments(__doc__)
+    parser.add_argument("--only", default=",".join(MEASURES), help="what to measure")
+    parser.add_argument("--rounds", type=int, default=3, help="turns of every side")
+    parser.add_argument("--train-questions", type=int, default=112, help="an epoch's training questions")
+    parser.add_argument("--eval-questions", type=int, default=160, help="questions to evaluate on")
+    parser.add_argument("--batch-size", type=int, default=12, help="windows in a training step")
+    parser.add_argument("--quick", action="store_true", help="one round over a quarter of the questions")
+    options = parser.parse_args()
+    wanted = options.only.split(",")
+    if unknown := set(wanted) - set(MEASURES):
+        parser.error(f"--only: {', '.join(sorted(unknown))}: not among {', '.join(MEASURES)}")
+    if options.quick:
+        options.rounds, options.train_questions, options.eval_questions = 1, 36, 40
+
+    rounds: list[dict[str, Result]] = [{} for _ in range(options.rounds)]
+    if set(wanted) & {"train", "eval", "epoch", "memory", "start"}:
+        measure_sides(options, rounds)
+    questions = 0
+    if set(wanted) & {"tokenize", "decode"}:
+        questions = measure_texts(options, rounds, wanted)
+    rows = [["", "unit", "example", "tuned", "ours", "over example", "over tuned"]]
+    for name in wanted:
+        rows.append(row(name, rounds, questions))
+    print(material.table(rows), flush=True)
+    material.write_json(options.json, {"options": {k: str(v) for k, v in vars(options).items()}, "rounds": rounds})
+
+
+def row(name: str, rounds: list[dict[str, Result]], questions: int) -> list[str]:
+    """Medians of each side, and of the ratios within rounds."""
+    title, unit, read, more_is_better = MEASURES[name]
+    values = {
+        side: [read(each[side]) for each in rounds if side in each and _has(each[side], name)]
+        for side in (*RIVALS, "ours")
+    }
+    cells = [title.format(questions=f"{questions:,}"), unit]
+    cells += [_digits(statistics.median(of)) if of else "" for of in values.values()]
+    for rival in RIVALS:
+        if not values[rival]:
+            cells.append("")
+            continue
+        pairs = zip(values[rival], values["ours"], strict=True)
+        ratios = [us / them if more_is_better else them / us for them, us in pairs]
+        spread = f" ({min(ratios):.2f} to {max(ratios):.2f})" if len(ratios) > 1 else ""
+        cells.append(f"{statistics.median(ratios):.2f}×{spread}")
+    return cells
+
+
+def _has(result: Result, name: str) -> bool:
+    return name in result if name in ("tokenize", "decode") else "steps" in result
+
+
+def _digits(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.3g}"
+
+
+def measure_sides(options: Any, rounds: list[dict[str, Result]]) -> None:
+    """Each side's epoch in processes of their own, taking turns."""
+    train = material.spread(material.questions(options.data, material.TRAIN_FILE), options.train_questions)
+    evaluation = material.spread(material.questions(options.data, material.EVAL_FILE), options.eval_questions)
+    from engine.learning.batches import epoch_batches
+
+    features = build_features(train, tokenizer(), max_length=MAX_LENGTH, doc_stride=DOC_STRIDE)
+    batches = epoch_batches(features, RunConfig(dataset="-").seed, 1, options.batch_size)
+    with tempfile.TemporaryDirectory() as folder:
+        files = [Path(folder) / name for name in ("train.json", "eval.json", "order.json")]
+        material.write_squad(files[0], train)
+        material.write_squad(files[1], evaluation)
+        files[2].write_text(json.dumps([int(n) for windows in batches for n in windows]))
+        for number, each in enumerate(rounds, start=1):
+            for side in (*RIVALS, "ours"):
+                began = time.monotonic()
+                paths = [str(path) for path in files]
+                result = material.run_child(
+                    "tests.benchmarks.side", side, *paths, "--batch-size", str(options.batch_size)
+                )
+                result["counts"] = [len(windows) for windows in batches]
+                each.setdefault(side, {}).update(result)
+                told = (
+                    f"{MEASURES['train'][2](result):.2f} training examples/s, {MEASURES['eval'][2](result):.2f} scored"
+                )
+                print(f"round {number}, {side}: {told}, {time.monotonic() - began:.0f} s in all", flush=True)
+
+
+def tokenizer() -> PairTokenizer:
+    return PairTokenizer.from_file(material.model_folder() / "tokenizer.json")
+
+
+def measure_texts(options: Any, rounds: list[dict[str, Result]], wanted: list[str]) -> int:
+    """Tokenising, and decoding with metrics, of the whole SQuAD dev set; returns how many questions that are."""
+    from tests.benchmarks import hugging_face as hf
+
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    examples = material.questions(options.data, material.EVAL_FILE)
+    with tempfile.TemporaryDirectory() as folder:
+        material.write_squad(Path(folder) / "eval.json", examples)
+        rows = hf.read_rows(Path(folder) / "eval.json")
+    pair, fast = tokenizer(), hf.load_tokenizer(material.model_folder())
+    reference: list[hf.Row] = []
+    features: Features | None = None
+    for each in rounds if "tokenize" in wanted else rounds[:1]:
+        began = time.perf_counter()
+        reference = hf.evaluation_features(fast, rows, pad=True)
+        between = time.perf_counter()
+        features = build_features(examples, pair, max_length=MAX_LENGTH, doc_stride=DOC_STRIDE)
+        ended = time.perf_counter()
+        if "tokenize" in wanted:
+            each.setdefault("example", {})["tokenize"] = between - began
+            each.setdefault("ours", {})["tokenize"] = ended - between
+    assert features is not None
+    print(f"features of {len(examples):,} questions: {features.nbytes / 1e6:.1f} MB", flush=True)
+    if "decode" in wanted:
+        _measure_decoding(examples, features, rows, reference, rounds)
+    return len(examples)
+
+
+def _measure_decoding(
+    examples: list[Example], features: Features, rows: list[Any], reference: list[Any], rounds: list[dict[str, Result]]
+) -> None:
+    from tests.benchmarks import hugging_face as hf
+
+    start, end = plausible_scores(features)
+    lengths = np.diff(features.token_offset)
+    where = (np.repeat(np.arange(len(lengths)), lengths), np.concatenate([np.arange(n) for n in lengths.tolist()]))
+    padded = np.full((2, len(lengths), MAX_LENGTH), -10.0, np.float32)
+    padded[0][where], padded[1][where] = start, end
+    golds = prepared(examples, allow_null=False)
+    for number, each in enumerate(rounds, start=1):
+        began = time.perf_counter()
+        exact, f1 = hf.official_scores(rows, hf.answers_of(rows, reference, padded[0], padded[1]))
+        between = time.perf_counter()
+        _, metrics, _, _ = score_snapshot(
+            examples, features, start, end, max_answer_length=MAX_ANSWER_LENGTH, allow_null=False, golds=golds
+        )
+        ended = time.perf_counter()
+        each.setdefault("example", {})["decode"] = between - began
+        each.setdefault("ours", {})["decode"] = ended - between
+        print(
+            f"round {number}, decoding: EM and F1 {exact:.2f}, {f1:.2f} (example), "
+            f"{metrics.exact_match:.2f}, {metrics.f1:.2f} (ours)",
+            flush=True,
+        )
+
+
+def plausible_scores(features: Features) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Scores like a trained model's: low, but for some tokens, among them most gold ones."""
+    random = np.random.default_rng(0)
+    start, end = random.normal(-6.0, 1.0, size=(2, len(features.input_ids))).astype(np.float32)
+    held = np.flatnonzero(features.gold_start >= 0)
+    for logits, gold in ((start, features.gold_start), (end, features.gold_end)):
+        logits[features.token_offset[held] + gold[held]] += random.normal(12.0, 4.0, len(held)).astype(np.float32)
+    return start, end
+
+
+if __name__ == "__main__":
+    main()
