@@ -99,7 +99,7 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command("anew", "o", "take order and filter anew at the snapshot in view", ("spans",)),
     Command("charts", "v", "overlaid chart, all three, predicted or expected alone", ("spans",), "charts"),
-    Command("width", "z", "columns for an example: two, four, one", ("spans",), "width"),
+    Command("width", "z", "columns for an example: as fits, four, one", ("spans",), "width"),
     Command("max_span", "n", "leave out spans of 100 tokens and more, as the notebook does", ("spans",)),
     Command("panel_previous", "up,k", "previous chart", ("curves",), "chart", "panel_next"),
     Command("panel_next", "down,j", "next chart", ("curves",)),

@@ -15,7 +15,7 @@ from tui.row_layout import fit_text
 
 GUTTER = 8
 MARGIN = 2
-LEAST_WIDTH, LEAST_HEIGHT = 34, 5
+LEAST_WIDTH, LEAST_HEIGHT = 34, 6
 MOST_WIDTH = 100
 
 
@@ -92,6 +92,9 @@ def grid_strips(
             for number in range(first, min(first + grid.across, grid.last))
         ]
         strips += [Strip.join(parts).adjust_cell_length(width) for parts in zip(*row, strict=True)]
+    if grid.last - grid.first < len(curves.panels) and not zoomed and len(strips) < height:
+        words = f"  charts {grid.first + 1} to {grid.last} of {len(curves.panels)}: up and down show the others"
+        strips.append(Strip([Segment(fit_text(words, width), style("dim"))]))
     return strips[:height] + [Strip.blank(width)] * (height - len(strips))
 
 
@@ -166,7 +169,7 @@ def _title(
     panel: Panel, step: float | None, width: int, style: Callable[[str], Style], glyphs: CurveGlyphs, *, chosen: bool
 ) -> Strip:
     mark = "› " if glyphs is UNICODE else "> "
-    segments = [Segment(mark if chosen else "  ", style("cursor")), Segment(panel.name, style("heading"))]
+    segments = [Segment(mark if chosen else "  "), Segment(panel.name, style("cursor" if chosen else "heading"))]
     for line in panel.lines:
         sign = glyphs.points[ROLES.index(line.role)] if line.points else ("⣀⣀" if glyphs is UNICODE else "..")
         segments.append(Segment(f"  {sign} ", style(line.role)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,13 +16,26 @@ from tui.heat_model import Floats, HeatMap, softmax
 Ints = NDArray[np.int32]
 
 
+class _Scores(NamedTuple):
+    """One snapshot: scores of the window's tokens, predicted tokens in it (-1: elsewhere), and the answer."""
+
+    start_logits: Floats
+    end_logits: Floats
+    start: int
+    end: int
+    right: bool
+    answer: tuple[int, int]
+
+
 @dataclass(frozen=True)
 class Journey:
-    """Start and end of one window of one example at every snapshot, and whether the whole answer was right."""
+    """Start and end of one window of one example at every snapshot; whether the whole answer was right, and where it
+    stood in the passage (code points, -1 for no answer)."""
 
     start: HeatMap
     end: HeatMap
     right: NDArray[np.bool_]
+    answers: tuple[tuple[int, int], ...]
 
 
 class HeatData:
@@ -34,7 +47,7 @@ class HeatData:
         self._snapshot = snapshot
         self._key: tuple[int, int] | None = None
         self._marks: list[tuple[int, float]] = []
-        self._scores: list[tuple[Floats, Floats, int, int, bool]] = []
+        self._scores: list[_Scores] = []
 
     def tokens(self, example: int, window: int) -> Tokens:
         """The tokens of window number `window` of an example; its first where there is no such window."""
@@ -63,18 +76,23 @@ class HeatData:
         whole = tokens.gold_start >= 0
         missing = tokens.null_token if self._set.allow_null else -1
         return Journey(
-            self._map(0, choosable, tokens.gold_start if whole else missing),
-            self._map(1, choosable, tokens.gold_end if whole else missing),
-            np.array([score[4] for score in self._scores], dtype=np.bool_),
+            _map(
+                [score.start_logits for score in self._scores],
+                [score.start for score in self._scores],
+                choosable,
+                tokens.gold_start if whole else missing,
+            ),
+            _map(
+                [score.end_logits for score in self._scores],
+                [score.end for score in self._scores],
+                choosable,
+                tokens.gold_end if whole else missing,
+            ),
+            np.array([score.right for score in self._scores], dtype=np.bool_),
+            tuple(score.answer for score in self._scores),
         )
 
-    def _map(self, side: int, choosable: NDArray[np.bool_], expected: int) -> HeatMap:
-        rows = [score[side] for score in self._scores]
-        logits = np.stack(rows) if rows else np.zeros((0, len(choosable)), np.float32)
-        predicted = np.array([score[2 + side] for score in self._scores], dtype=np.int32)
-        return HeatMap(softmax(logits, choosable), expected, predicted)
-
-    def _read(self, position: int, example: int, tokens: Tokens) -> tuple[Floats, Floats, int, int, bool]:
+    def _read(self, position: int, example: int, tokens: Tokens) -> _Scores:
         snapshot = self._snapshot(position)
         start_logits, end_logits = snapshot.logits(tokens.lo, tokens.hi)
 
@@ -87,4 +105,16 @@ class HeatData:
             start, end = predicted, int(value("pred_end"))
         elif predicted < 0 and self._set.allow_null:
             start = end = tokens.null_token
-        return start_logits, end_logits, start, end, float(value("exact_match")) >= 1.0
+        return _Scores(
+            start_logits,
+            end_logits,
+            start,
+            end,
+            float(value("exact_match")) >= 1.0,
+            (int(value("pred_char_start")), int(value("pred_char_end"))),
+        )
+
+
+def _map(logits: list[Floats], predicted: list[int], choosable: NDArray[np.bool_], expected: int) -> HeatMap:
+    stacked = np.stack(logits) if logits else np.zeros((0, len(choosable)), np.float32)
+    return HeatMap(softmax(stacked, choosable), expected, np.array(predicted, dtype=np.int32))

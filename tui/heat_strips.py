@@ -13,8 +13,9 @@ from textual.strip import Strip
 from tui.heat_model import ASCII_SHADES, LEVELS, SHADES, Columns, HeatMap, rows_around, shade, spread
 from tui.row_layout import fit_text
 
-LABEL = 12
+LABEL = 13
 """Cells left of the map: the cursor's mark, a snapshot's label, the axis."""
+TALLEST = 3
 VERDICT = 2
 """Cells right of the map: whether the predicted token is the expected one."""
 
@@ -47,11 +48,13 @@ def map_strips(
     height: int,
     style: Callable[[str], Style],
     glyphs: HeatGlyphs = UNICODE,
+    notes: Sequence[str] = (),
 ) -> list[Strip]:
-    """`height` lines: a title, one row for each snapshot (a page around `current` where there are more), and a
-    floor that marks the expected token. A row's mark at its end says whether the predicted token is the
-    expected one; the column of `token` (-1: none) is the reader's own."""
-    rows = rows_around(current, len(labels), max(0, height - 2))
+    """`height` lines: a title, rows for the snapshots (a page around `current` where there are more than lines, as
+    many lines each where there are fewer), and a floor that marks the expected token. A row's mark at its end
+    says whether the predicted token is the expected one, its note what else there is to say; the column of
+    `token` (-1: none) is the reader's own."""
+    rows, tall = share_rows(current, len(labels), height)
     strips = [_title(title, width, style)]
     shades = shade(spread(heat.probability[rows.start : rows.stop], columns))
     right = heat.right
@@ -60,28 +63,35 @@ def map_strips(
     for place, row in enumerate(rows):
         here = row == current
         predicted = columns.of(int(heat.predicted[row])) if heat.predicted[row] >= 0 else range(0)
-        label_style = style("cursor") if here else style("text")
-        label = fit_text(labels[row], LABEL - 3, "right")
-        segments = [
-            Segment(f"{glyphs.here if here else ' '}{label} ", label_style),
-            Segment(glyphs.axis, style("axis")),
-            *_row(shades[place], expected, predicted, chosen, style, glyphs),
-        ]
+        cells = _row(shades[place], expected, predicted, chosen, style, glyphs)
+        label = f"{glyphs.here if here else ' '} {fit_text(labels[row], LABEL - 4, 'right')} "
+        segments = [Segment(label, style("cursor" if here else "text")), Segment(glyphs.axis, style("axis")), *cells]
         if heat.expected >= 0:
             mark, role = (glyphs.right, "good") if right[row] else (glyphs.wrong, "bad")
             segments.append(Segment(f" {mark}", style(role)))
+        if notes:
+            segments.append(Segment(f" {notes[row]}", style("good" if right[row] else "text")))
         strips.append(Strip(segments).adjust_cell_length(width))
+        below = [Segment(" " * (LABEL - 1)), Segment(glyphs.axis, style("axis")), *cells]
+        strips += [Strip(below).adjust_cell_length(width)] * (tall - 1)
     strips.append(_floor(columns, expected, chosen, width, style, glyphs))
     return strips[:height] + [Strip.blank(width)] * (height - len(strips))
 
 
+def share_rows(current: int, snapshots: int, height: int) -> tuple[range, int]:
+    """The snapshots that a map of `height` lines shows, and the lines that each of them gets."""
+    room = max(0, height - 2)
+    rows = rows_around(current, snapshots, room)
+    return rows, max(1, min(TALLEST, room // max(1, len(rows))))
+
+
 def legend_strip(width: int, style: Callable[[str], Style], glyphs: HeatGlyphs = UNICODE) -> Strip:
     """What shades and marks mean, in words."""
-    segments = [Segment("probability ", style("dim"))]
+    segments = [Segment(" probability from ", style("dim"))]
     for level, low in enumerate(LEVELS, start=1):
-        segments.append(Segment(glyphs.shades[level] * 2, style("bar")))
-        segments.append(Segment(f" {100 * low:.0f} %+  ", style("dim")))
-    segments += [Segment(glyphs.expected, style("expected")), Segment(" expected  ", style("dim"))]
+        segments.append(Segment(glyphs.shades[level], style("bar")))
+        segments.append(Segment(f" {100 * low:.0f} %  ", style("dim")))
+    segments += [Segment("  "), Segment(glyphs.expected, style("expected")), Segment(" expected  ", style("dim"))]
     segments += [Segment(glyphs.shades[4], style("predicted")), Segment(" predicted  ", style("dim"))]
     segments += [Segment(glyphs.right, style("good")), Segment(" right", style("dim"))]
     return Strip(segments).adjust_cell_length(width)

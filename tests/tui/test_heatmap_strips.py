@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from rich.style import Style
 
 from tui.heat_model import HeatMap, share_columns
-from tui.heat_strips import ASCII, LABEL, UNICODE, VERDICT, legend_strip, map_strips
+from tui.heat_strips import ASCII, LABEL, UNICODE, VERDICT, legend_strip, map_strips, share_rows
 
 
 def plain(role: str) -> Style:
@@ -30,18 +30,42 @@ def test_a_journey_in_one_picture() -> None:
         style=plain,
     )
     assert [strip.text for strip in strips] == [
-        "            start             ",
-        " untrained │▒▒▒▓▓▓▓▓▓    ✗    ",
-        "›  epoch 1 │┊┊┊░░░███▒▒▒ ✓    ",
-        "   epoch 2 │┊┊┊   ███    ✓    ",
-        "            ┃┃┃   ▲▲▲         ",
+        "             start            ",
+        "  untrained │▒▒▒▓▓▓▓▓▓    ✗   ",
+        "›   epoch 1 │┊┊┊░░░███▒▒▒ ✓   ",
+        "    epoch 2 │┊┊┊   ███    ✓   ",
+        "             ┃┃┃   ▲▲▲        ",
         " " * 30,
+    ]
+
+
+def test_few_snapshots_get_taller_rows_and_notes() -> None:
+    heat = HeatMap(np.ones((2, 2), np.float32) / 2, 0, np.array([0, 1], np.int32))
+    strips = map_strips(
+        "end",
+        heat,
+        ["untrained", "epoch 1"],
+        share_columns(2, 4),
+        current=0,
+        token=-1,
+        width=32,
+        height=6,
+        style=plain,
+        notes=["balm", "ice"],
+    )
+    assert [strip.text.rstrip() for strip in strips] == [
+        "             end",
+        "› untrained │████ ✓ balm",
+        "            │████",
+        "    epoch 1 │████ ✗ ice",
+        "            │████",
+        "             ▲▲",
     ]
 
 
 def test_the_legend_says_it_in_words() -> None:
     text = legend_strip(100, plain).text
-    assert "probability ░░ 1 %+  ▒▒ 5 %+  ▓▓ 20 %+  ██ 50 %+" in text
+    assert "probability from ░ 1 %  ▒ 5 %  ▓ 20 %  █ 50 %" in text
     assert "expected" in text
     assert legend_strip(100, plain, ASCII).text.isascii()
 
@@ -72,11 +96,13 @@ def test_the_marker_stands_on_the_columns_of_its_token(
     lines = [strip.text for strip in strips]
     assert len(lines) == height
     assert {strip.cell_length for strip in strips} == {width}
-    shown = min(snapshots, height - 2)
+    rows, tall = share_rows(0, snapshots, height)
+    assert len(rows) == min(snapshots, height - 2)
+    shown = len(rows) * tall
     floor = lines[1 + shown]
     marked = {place for place, glyph in enumerate(floor) if glyph == glyphs.expected}
     assert marked == {LABEL + column for column in columns.of(expected)}
-    for line in lines[1 : 1 + shown]:
+    for number, line in enumerate(lines[1 : 1 + shown]):
         full = {place for place, glyph in enumerate(line[: LABEL + columns.count]) if glyph == glyphs.shades[4]}
         assert full == marked
-        assert line.rstrip().endswith(glyphs.right)
+        assert line.rstrip().endswith(glyphs.right) == (number % tall == 0)

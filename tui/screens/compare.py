@@ -29,8 +29,8 @@ from tui.widgets.row_list import CellText, Row, RowList
 COLUMNS = (
     Column("change", "", 1),
     Column("number", "#", 5, align="right"),
-    Column("gain", "F1", 5, align="right"),
-    Column("surer", "conf", 5, align="right"),
+    Column("gain", "gain", 5, align="right"),
+    Column("surer", "surer", 5, align="right"),
     Column("question", "question", 10, share=4),
     Column("expected", "expected", 9, share=2),
     Column("left", "left", 9, share=2),
@@ -204,7 +204,7 @@ class Compare(View):
                 words = "waiting for the first snapshot"
             return [Strip([Segment(plain(words), style("dim"))])]
         more = "~" if self.tui.ascii_only else "…"
-        wide = max(12, min(40, (width - 42) // 2))
+        wide = max(12, min(30, (width - 42) // 2))
         marker = ">" if self.tui.ascii_only else "›"
         segments = [Segment(" " * 16)]
         for side in (LEFT, RIGHT):

@@ -12,13 +12,15 @@ from engine.errors import UserError
 from engine.eval_set import EvalSet, Tokens
 from tui import heat_strips
 from tui.heat_data import HeatData, Journey
-from tui.heat_model import Columns, rows_around, share_columns, story
-from tui.heat_strips import LABEL, VERDICT, legend_strip, map_strips
+from tui.heat_model import Columns, share_columns, story
+from tui.heat_strips import LABEL, VERDICT, legend_strip, map_strips, share_rows
 from tui.row_layout import fit_text
 from tui.screens.view import View
+from tui.span_data import NO_ANSWER
 from tui.text import plain
 from tui.widgets.picture import Picture
 
+WIDE = 120
 HEAD = 2
 """Lines above the maps: the question and what became of it."""
 
@@ -70,7 +72,29 @@ class HeatMap(View):
 
     def _columns(self) -> Columns:
         tokens = self._tokens.hi - self._tokens.lo if self._tokens else 1
-        return share_columns(tokens, self._width - LABEL - VERDICT)
+        return share_columns(tokens, self._width - LABEL - VERDICT - self._note_width)
+
+    @property
+    def _note_width(self) -> int:
+        """Cells for what the model answered, where the screen is wide."""
+        return min(48, self._width // 4) if self._width >= WIDE else 0
+
+    def _notes(self, number: int) -> list[str]:
+        """At the first map what each snapshot answered, at the second how probable the expected answer was."""
+        journey, data = self._journey, self._source
+        if journey is None or data is None or not self._note_width:
+            return []
+        more = "~" if self.tui.ascii_only else "…"
+        if number == 0:
+            context = data.examples[self.tui.place.example].context
+            told = [plain(context[a:b], 200) if a >= 0 else NO_ANSWER for a, b in journey.answers]
+        else:
+            start, end = journey.start, journey.end
+            if start.expected < 0:
+                return []
+            shares = zip(start.probability[:, start.expected], end.probability[:, end.expected], strict=True)
+            told = [f"expected: start {100 * a:.0f} %, end {100 * b:.0f} %" for a, b in shares]
+        return [fit_text(text, self._note_width - 1, more=more) for text in told]
 
     def _map_height(self, height: int) -> int:
         """Lines of each map, one for the legend left."""
@@ -93,7 +117,8 @@ class HeatMap(View):
         verdict = story(journey.right.tolist(), journey.right.tolist(), labels)
         lines = [Strip([Segment(head, self.style_of("heading"))]), self._token_line(width, verdict, more)]
         columns = self._columns()
-        for title, heat in (("start of the answer", journey.start), ("end of the answer", journey.end)):
+        maps = ("start of the answer", journey.start), ("end of the answer", journey.end)
+        for number, (title, heat) in enumerate(maps):
             lines += map_strips(
                 title,
                 heat,
@@ -105,6 +130,7 @@ class HeatMap(View):
                 height=self._map_height(height),
                 style=self.style_of,
                 glyphs=glyphs,
+                notes=self._notes(number),
             )
         lines = lines[: height - 1]
         return [*lines, legend_strip(width, self.style_of, glyphs)]
@@ -128,13 +154,13 @@ class HeatMap(View):
             return
         height = self._map_height(event.picture.size.height)
         line = (event.y - HEAD) % height - 1
-        rows = rows_around(self.tui.place.snapshot, len(viewer.snapshots), max(0, height - 2))
+        rows, tall = share_rows(self.tui.place.snapshot, len(viewer.snapshots), height)
         columns = self._columns()
         column = event.x - LABEL
         if event.y >= HEAD and 0 <= column < columns.count:
             self.tui.place.token = columns.at(column).start
-        if event.y >= HEAD and 0 <= line < len(rows):
-            self.tui.go_to(rows[line])
+        if event.y >= HEAD and 0 <= line < len(rows) * tall:
+            self.tui.go_to(rows[line // tall])
         else:
             self.tui.changed()
 

@@ -17,7 +17,7 @@ from tui import span_strips
 from tui.row_layout import Column, fit_text
 from tui.screens.view import View
 from tui.span_data import SpanColumns, SpanData, span_text
-from tui.span_grid import page_of
+from tui.span_grid import Page, page_of
 from tui.span_order import Bools, SpanOrder
 from tui.span_strips import GUTTER, SpanChart, chart_strips
 from tui.text import plain
@@ -28,7 +28,8 @@ MAX_SPAN = 100
 """The notebook draws no span of this many tokens or more."""
 TALL = 34
 """Height from which all three charts are drawn at first."""
-WIDTHS = (2, 4, 1)
+WIDTHS = (0, 4, 1)
+"""Columns for an example; 0 takes two, or more where there is room for all examples."""
 Charts = Literal["overlaid", "all three", "predicted", "expected"]
 CHARTS: tuple[Charts, ...] = ("overlaid", "all three", "predicted", "expected")
 VIEWS: dict[Charts, list[span_strips.View]] = {
@@ -69,7 +70,7 @@ class SpanScreen(View):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._charts: Charts | None = None
-        self._each = WIDTHS[0]
+        self._wished = WIDTHS[0]
         self._max_span: int | None = None
         self._source: EvalSet | None = None
         self._data: SpanData | None = None
@@ -160,7 +161,7 @@ class SpanScreen(View):
         if self._now is None or self._data is None:
             return [Strip([Segment(plain(self._trouble or self._waiting()), self.style_of("dim"))])]
         order = self._order
-        page = page_of(order.place, len(order.rows), width - GUTTER, self._each)
+        page, each = self._page(width)
         rows = order.rows[page.first : page.last]
         if not len(rows):
             return [Strip([Segment("no example fits this filter", self.style_of("dim"))])]
@@ -168,12 +169,18 @@ class SpanScreen(View):
             self._data.truth.take(rows),
             self._now.predicted.take(rows),
             longest=int(self._data.grid.length[rows].max()),
-            each=self._each,
+            each=each,
             cursor=order.place - page.first,
             none_row=bool(self._source and self._source.allow_null),
         )
         glyphs = span_strips.ASCII if self.tui.ascii_only else span_strips.UNICODE
         return chart_strips(chart, VIEWS[self._shown_charts], width, height, self.style_of, glyphs)
+
+    def _page(self, width: int) -> tuple[Page, int]:
+        """The examples that a chart of `width` cells shows, and the columns each of them has."""
+        order, columns = self._order, width - GUTTER
+        each = self._wished or max(2, min(4, columns // max(1, len(order.rows))))
+        return page_of(order.place, len(order.rows), columns, each), each
 
     def _waiting(self) -> str:
         if self.tui.viewer is None:
@@ -185,7 +192,7 @@ class SpanScreen(View):
             return []
         chart = self.query_one("#span-chart", Picture)
         order = self._order
-        page = page_of(order.place, len(order.rows), chart.size.width - GUTTER, self._each)
+        page, _ = self._page(chart.size.width)
         up, down = ("+", "-") if self.tui.ascii_only else ("↑", "↓")
         learned, forgotten = (int(flags.sum()) for flags in self._changes)
         segments = [Segment(plain(f" {order.describe()}"), self.style_of("heading"))]
@@ -306,7 +313,7 @@ class SpanScreen(View):
         self.call_after_refresh(self.renew)
 
     def do_width(self) -> None:
-        self._each = WIDTHS[(WIDTHS.index(self._each) + 1) % len(WIDTHS)]
+        self._wished = WIDTHS[(WIDTHS.index(self._wished) + 1) % len(WIDTHS)]
         self.renew()
 
     def do_max_span(self) -> None:
@@ -335,7 +342,7 @@ class SpanScreen(View):
     def on_picture_pressed(self, event: Picture.Pressed) -> None:
         if event.picture.id != "span-chart" or event.x < GUTTER or self._now is None:
             return
-        page = page_of(self._order.place, len(self._order.rows), event.picture.size.width - GUTTER, self._each)
-        place = page.first + (event.x - GUTTER) // self._each
+        page, each = self._page(event.picture.size.width)
+        place = page.first + (event.x - GUTTER) // each
         if place < page.last:
             self._go(place)

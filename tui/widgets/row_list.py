@@ -170,14 +170,14 @@ class RowList(ScrollView, can_focus=True, inherit_bindings=False):
 
     def _row(self, row: int) -> Strip:
         here = row == self.cursor
-        extra = self.style_of("cursor") if here else Style.null()
+        pointed = self.style_of("cursor") if here else None
         cells = self.cells(row)
-        segments = [Segment((self.marker if here else " " * len(self.marker)) + " " * GAP, extra)]
+        segments = [Segment((self.marker if here else " " * len(self.marker)) + " " * GAP, pointed)]
         blank = CellText("")
         for column, width in self.fitted():
             cell = cells.get(column.name, blank)
             text = fit_text(cell.text, width, column.align, more=self.more)
-            segments += [Segment(text, self.style_of(cell.role) + extra), Segment(" " * GAP, extra)]
+            segments += [Segment(text, pointed or self.style_of(cell.role)), Segment(" " * GAP, pointed)]
         return Strip(segments)
 
     def on_click(self, event: events.Click) -> None:
