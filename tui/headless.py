@@ -321,7 +321,9 @@ def print_runs(runs_dir: Path, *, as_json: bool = False) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table("run", "state", "data", "model", "epoch", "best", box=SIMPLE_HEAD)
+    table = Table(box=SIMPLE_HEAD)
+    for name in ("run", "state", "data", "model", "epoch", "best"):
+        table.add_column(name, overflow="fold")
     for row in rows:
         best = f"{row.best:.3f}" if row.best is not None else "-"
         cells = (row.name, row.state, row.dataset, row.model, f"{row.epoch:.1f}/{row.epochs}", best)
