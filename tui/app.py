@@ -257,7 +257,15 @@ class BertQAApp(Walking):
         frame = self.screen_stack[0]
         for bar in (StatusBar, Timeline, KeyBar):
             frame.query_one(bar).redraw()
-        self.view.renew()
+        try:
+            self.view.renew()
+        except (OSError, UserError) as error:
+            self.say(f"can't be read: {error}")
+
+    @property
+    def progress(self) -> str:
+        """How far the run is, in words. It may quote text from outside: show() it."""
+        return self.screen_stack[0].query_one(StatusBar).progress()
 
     def say(self, message: str) -> None:
         """Show a line in place of the keys for some seconds."""

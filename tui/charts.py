@@ -64,6 +64,11 @@ class Geometry:
         """One past the last visible token."""
         return self.tokens if self.overview else min(self.tokens, self.first + self.columns // self.each)
 
+    @property
+    def all_fit(self) -> bool:
+        """Whether every token has a bar of its own in view."""
+        return not self.overview and self.last - self.first == self.tokens
+
     def columns_of(self, token: int) -> range:
         """The columns of a token's bar; none where it is out of view."""
         if not self.first <= token < self.last:
@@ -131,7 +136,7 @@ class TokenChart:
     predicted: int = -1
     cursor: int = -1
     before: Numbers | None = None
-    note: str = ""
+    measure: str = "score"
 
 
 def token_strips(
@@ -266,29 +271,34 @@ def _number(value: float) -> str:
 
 
 def _title(chart: TokenChart, geometry: Geometry, style: Callable[[str], Style], glyphs: Glyphs) -> Strip:
-    segments = [
-        Segment(" " * GUTTER),
-        Segment(chart.title, style("heading")),
-        Segment(f"  {glyphs.parts[-1]}", style(chart.role)),
-        Segment(" score", style("text")),
-        Segment(f"  {glyphs.marker}{glyphs.expected}", style(chart.expected_role)),
-        Segment(" expected", style("text")),
-        Segment(f"  {glyphs.predicted}", style("predicted")),
-        Segment(" predicted", style("text")),
+    """What the chart shows and what its signs mean; what does not fit is left out whole."""
+    change = [(glyphs.gained, "gained", "rose"), (glyphs.lost, "lost", "fell")] if chart.before is not None else []
+    legend = [
+        (glyphs.parts[-1], chart.role, chart.measure),
+        (glyphs.marker + glyphs.expected, chart.expected_role, "expected"),
+        (glyphs.predicted, "predicted", "predicted"),
+        *change,
+        (glyphs.agreed, chart.expected_role, "both"),
     ]
-    if chart.before is not None:
-        segments += [
-            Segment(f"  {glyphs.gained}", style("gained")),
-            Segment(" rose", style("text")),
-            Segment(f"  {glyphs.lost}", style("lost")),
-            Segment(" fell", style("text")),
-        ]
+    stretch = ""
     if geometry.overview:
-        segments.append(Segment("  overview: highest token of each column", style("dim")))
-    elif geometry.last - geometry.first < geometry.tokens:
-        segments.append(Segment(f"  tokens {geometry.first} to {geometry.last - 1} of {geometry.tokens}", style("dim")))
-    if chart.note:
-        segments.append(Segment(f"  {chart.note}", style("dim")))
+        stretch = f"all {geometry.tokens} tokens, the highest of each column"
+    elif not geometry.all_fit:
+        stretch = f"tokens {geometry.first}-{geometry.last - 1} of {geometry.tokens}"
+    title, spare = chart.title, geometry.columns - sum(len(sign) + len(word) + 3 for sign, _, word in legend[:-1])
+    if len(title) + len(stretch) + 2 > spare:
+        stretch = f"all {geometry.tokens}" if geometry.overview else stretch.removeprefix("tokens ")
+    if len(title) + len(stretch) + 2 > spare:
+        title = title.split()[0]
+    room = geometry.columns - len(title) - (len(stretch) + 2 if stretch else 0)
+    segments = [Segment(" " * GUTTER), Segment(title, style("heading"))]
+    for sign, role, word in legend:
+        room -= len(sign) + len(word) + 3
+        if room < 0:
+            break
+        segments += [Segment(f"  {sign}", style(role)), Segment(f" {word}", style("text"))]
+    if stretch:
+        segments.append(Segment(f"  {stretch}", style("dim")))
     return Strip(segments)
 
 

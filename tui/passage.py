@@ -68,8 +68,9 @@ def passage_lines(
     if cursor is not None:
         targets = [n for n, line in enumerate(lines) if any("cursor" in roles for _, roles, _ in line)] or targets
     top = 0
-    if targets and targets[-1] >= rows:
-        top = max(0, min(targets[0] - 1, len(lines) - rows))
+    if targets and targets[-1] >= rows - 1:
+        spare = max(0, rows - (targets[-1] - targets[0] + 1))
+        top = max(0, min(targets[0] - (spare + 1) // 2, len(lines) - rows))
     return [_joined(line) for line in lines[top : top + rows]]
 
 

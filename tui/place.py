@@ -12,6 +12,7 @@ SCALE_NAMES = {
     "shifted": "logit − minimum",
     "probability": "probability among the tokens that may be chosen",
 }
+SCALE_WORDS = {"logit": "logit", "shifted": "logit − minimum", "probability": "probability"}
 
 
 @dataclass

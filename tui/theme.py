@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from rich.style import Style
 
@@ -23,19 +23,19 @@ _SHARED: dict[str, str] = {
 THEMES: dict[str, dict[str, str]] = {
     "dark": {
         "start": "#5f87ff", "end": "#ff8700", "expected_start": "#ffd700", "expected_end": "#ff5f5f",
-        "expected": "#ffd700", "true": "#5f87ff", "predicted": "#ff8700", "both": "#00d787", "apart": "#ff5f5f",
+        "expected": "#ffd700", "true": "#ffd700", "predicted": "#ff87d7", "both": "#00d787", "apart": "#ff5f5f",
         "good": "#00d787", "bad": "#ff5f5f", "warn": "bold #ffd700", "gained": "#00d787", "lost": "dim",
         "first": "#5f87ff", "second": "#ff8700", "third": "#00d787", "level": "#ffd700", "bar": "#5f87ff",
     },
     "light": {
-        "start": "#005faf", "end": "#d75f00", "expected_start": "#af8700", "expected_end": "#d70000",
-        "expected": "#af8700", "true": "#005faf", "predicted": "#d75f00", "both": "#008700", "apart": "#d70000",
+        "start": "#005faf", "end": "#d75f00", "expected_start": "#875f00", "expected_end": "#d70000",
+        "expected": "#875f00", "true": "#875f00", "predicted": "#af00af", "both": "#008700", "apart": "#d70000",
         "good": "#008700", "bad": "#d70000", "warn": "bold #af5f00", "gained": "#008700", "lost": "dim",
         "first": "#005faf", "second": "#d75f00", "third": "#008700", "level": "#af8700", "bar": "#005faf",
     },
     "colour-blind": {
-        "start": "#56b4e9", "end": "#e69f00", "expected_start": "#f0e442", "expected_end": "#cc79a7",
-        "expected": "#f0e442", "true": "#56b4e9", "predicted": "#e69f00", "both": "#009e73", "apart": "#cc79a7",
+        "start": "#56b4e9", "end": "#e69f00", "expected_start": "#f0e442", "expected_end": "#d55e00",
+        "expected": "#f0e442", "true": "#f0e442", "predicted": "#cc79a7", "both": "#009e73", "apart": "#d55e00",
         "good": "#009e73", "bad": "#d55e00", "warn": "bold #f0e442", "gained": "#009e73", "lost": "dim",
         "first": "#56b4e9", "second": "#e69f00", "third": "#009e73", "level": "#f0e442", "bar": "#56b4e9",
     },
@@ -49,14 +49,14 @@ THEMES: dict[str, dict[str, str]] = {
 # What is left of the colours where a terminal has 16: blue stays apart from yellow, shape and word do the rest.
 _FEW: dict[str, str] = {
     "start": "bright_blue", "end": "yellow", "expected_start": "bright_yellow", "expected_end": "bright_red",
-    "expected": "bright_yellow", "true": "bright_blue", "predicted": "yellow", "both": "green", "apart": "red",
-    "good": "green", "bad": "bright_red", "warn": "bold yellow", "gained": "green", "first": "bright_blue",
-    "second": "yellow", "third": "green", "level": "yellow", "bar": "bright_blue",
+    "expected": "bright_yellow", "true": "bright_yellow", "predicted": "bright_magenta", "both": "green",
+    "apart": "red", "good": "green", "bad": "bright_red", "warn": "bold yellow", "gained": "green",
+    "first": "bright_blue", "second": "yellow", "third": "green", "level": "yellow", "bar": "bright_blue",
 }  # fmt: skip
 _FEW_LIGHT: dict[str, str] = _FEW | {
-    "start": "blue", "end": "red", "expected_start": "magenta", "expected_end": "magenta", "expected": "magenta",
-    "true": "blue", "predicted": "red", "bad": "red", "warn": "bold magenta", "first": "blue", "second": "red",
-    "level": "magenta", "bar": "blue",
+    "start": "blue", "end": "red", "expected_start": "cyan", "expected_end": "magenta", "expected": "cyan",
+    "true": "cyan", "predicted": "magenta", "bad": "red", "warn": "bold red", "first": "blue", "second": "red",
+    "level": "cyan", "bar": "blue",
 }  # fmt: skip
 
 StyleOf = Callable[[str], Style]
@@ -96,3 +96,8 @@ def style_of(theme: str, *, few_colours: bool = False) -> StyleOf:
         roles |= _FEW_LIGHT if is_light(theme) else _FEW
     styles = {role: Style.parse(text) if text else Style.null() for role, text in roles.items()}
     return lambda role: styles.get(role, Style.null())
+
+
+def combined(style: StyleOf, roles: Iterable[str]) -> Style:
+    """The style of something that has several roles."""
+    return Style.combine([Style.null(), *(style(role) for role in roles)])

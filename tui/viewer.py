@@ -34,6 +34,7 @@ from engine.ownership import State, Watch
 from engine.run import RunDir
 from engine.snapshot import Snapshot, snapshot_event
 
+Scores = NDArray[np.float32]
 OPEN_SNAPSHOTS = 6
 KEPT_COLUMNS = 64
 OVER = frozenset({State.FINISHED, State.STOPPED, State.FAILED, State.DEAD})
@@ -179,11 +180,22 @@ class Viewer:
         """The open file of the snapshot at `position` of the timeline. Raises OSError or DataError."""
         index = self.snapshots[position].index
         if index not in self._open:
-            self._open[index] = Snapshot(self.run.path / self.snapshots[position].file)
+            self._open[index] = Snapshot(self.run.inside(self.snapshots[position].file))
             while len(self._open) > OPEN_SNAPSHOTS:
                 self._open.popitem(last=False)[1].close()
         self._open.move_to_end(index)
         return self._open[index]
+
+    def peek(self, position: int, tokens: Tokens) -> tuple[Scores, Scores] | None:
+        """Scores of a window at a snapshot, without keeping its file open; None where it can't be read."""
+        index = self.snapshots[position].index
+        try:
+            if index in self._open:
+                return self._open[index].logits(tokens.lo, tokens.hi)
+            with Snapshot(self.run.inside(self.snapshots[position].file)) as snapshot:
+                return snapshot.logits(tokens.lo, tokens.hi)
+        except (OSError, UserError):
+            return None
 
     def column(self, position: int, name: str) -> NDArray[Any]:
         """A per-example array `[N]` of the snapshot at `position`; names in engine.snapshot.COLUMNS."""

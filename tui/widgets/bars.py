@@ -14,7 +14,7 @@ from textual.strip import Strip
 from engine.events import Metrics, Phase, SnapshotTaken
 from engine.ownership import State
 from tui.commands import VIEW_TITLES, footer_items
-from tui.headless import clock, metrics_line
+from tui.headless import clock
 from tui.text import plain
 from tui.widgets.strip_view import StripView
 
@@ -29,6 +29,7 @@ PHASES = {
     "evaluating": "evaluating",
     "saving": "saving",
 }
+SPARKS = "▁▂▃▄▅▆▇█"
 TROUBLE = frozenset({State.DEAD, State.FAILED, State.SILENT})
 Runs = list[tuple[str, str]]
 
@@ -84,7 +85,7 @@ class StatusBar(Bar):
             (" ", "text"),
             (viewer.state.upper(), role),
             (" ", "text"),
-            (self._progress(), "text"),
+            (self.progress(), "text"),
         ]
         what = f"{viewer.config.dataset.rpartition('/')[2]} · {self._model()}"
         used = sum(len(text) for text, _ in runs)
@@ -102,26 +103,33 @@ class StatusBar(Bar):
         name = viewer.started.model if viewer.started else viewer.config.model
         return name.rstrip("/").rpartition("/")[2]
 
-    def _progress(self) -> str:
+    def progress(self) -> str:
+        """How far the run is, in words; why it is in trouble and what to do."""
         viewer = self.tui.viewer
-        assert viewer is not None
-        if viewer.state in TROUBLE or viewer.state in (State.STOPPED, State.PAUSED):
-            return viewer.reason or ("p goes on" if viewer.state is State.PAUSED else "")
-        if viewer.state is State.FINISHED:
-            return f"{viewer.steps[-1].step} steps" if viewer.steps else ""
-        phase = viewer.phase
-        if phase is None:
+        if viewer is None:
+            return ""
+        step = viewer.steps[-1] if viewer.steps else None
+        match viewer.state:
+            case State.PAUSED:
+                return f"at step {step.step}; p goes on" if step else "p goes on"
+            case State.DEAD | State.STOPPED:
+                return f"{viewer.reason}; 6 and R go on with it"
+            case State.FAILED | State.SILENT:
+                return viewer.reason
+            case State.FINISHED:
+                return f"{step.step} steps" if step else ""
+        if viewer.phase is None:
             return viewer.reason
-        if phase.name != "training" or not viewer.steps:
-            return self._clock.text(phase)
-        step, total = viewer.steps[-1], viewer.started.total_steps if viewer.started else 0
-        left = ""
-        if step.examples_per_second > 0 and viewer.started is not None:
-            left = f", {clock((total - step.step) * viewer.started.batch_size / step.examples_per_second)} left"
-        return (
-            f"step {step.step}/{total}, epoch {step.epoch:.1f}, loss {step.loss:.3f}, "
-            f"{step.examples_per_second:.0f} examples/s{left}"
-        )
+        if viewer.phase.name != "training" or step is None:
+            return self._clock.text(viewer.phase)
+        words = f"epoch {step.epoch:.1f}, step {step.step}"
+        if viewer.started is not None:
+            words = f"epoch {step.epoch:.1f}/{viewer.started.epochs}, step {step.step}/{viewer.started.total_steps}"
+        words += f", loss {step.loss:.3f}, {step.examples_per_second:.0f} examples/s"
+        if viewer.started is not None and step.examples_per_second > 0:
+            left = (viewer.started.total_steps - step.step) * viewer.started.batch_size / step.examples_per_second
+            words += f", {clock(left)} left"
+        return words
 
 
 class Timeline(Bar):
@@ -148,7 +156,9 @@ class Timeline(Bar):
                 self._places.append((x, x + len(text), position))
             x += len(text)
         newest = len(viewer.snapshots) - 1
-        follow = "  following" if place.following else "  f follows" if place.snapshot < newest else ""
+        follow = "  playing" if self.tui.playing else "  following" if place.following else ""
+        if not follow and place.snapshot < newest:
+            follow = "  f follows"
         segments.append(Segment(follow, style("dim")))
         return [Strip(segments), self._scores(viewer.snapshots[place.snapshot], width)]
 
@@ -156,28 +166,44 @@ class Timeline(Bar):
         viewer, chosen = self.tui.viewer, self.tui.place.snapshot
         assert viewer is not None
         labels = [short_label(event) for event in viewer.snapshots]
-        lo, hi = stretch([len(label) + 1 for label in labels], chosen, width)
-        pieces: list[tuple[str, str, int]] = [("‹" if lo else " ", "dim", -1)]
-        if self.tui.ascii_only:
-            pieces = [("<" if lo else " ", "dim", -1)]
+        # A little bar behind each label: the mean of start and end accuracy.
+        sparks = ["" if self.tui.ascii_only else spark(event) for event in viewer.snapshots]
+        less, more = ("<", ">") if self.tui.ascii_only else ("‹", "›")
+        lo, hi = stretch([len(label + sign) + 1 for label, sign in zip(labels, sparks, strict=True)], chosen, width)
+        pieces: list[tuple[str, str, int]] = [(less if lo else " ", "dim", -1)]
         for position in range(lo, hi):
-            label = labels[position]
-            if position == chosen:
-                pieces.append((f"[{label}]", "cursor", position))
-            else:
-                pieces.append((f" {label} ", "text", position))
-        pieces.append((">" if hi < len(labels) else " ", "dim", -1))
+            here = position == chosen
+            pieces.append(
+                (f"[{labels[position]}" if here else f" {labels[position]}", "cursor" if here else "", position)
+            )
+            pieces.append((sparks[position], "dim", position))
+            pieces.append(("]" if here else " ", "cursor" if here else "", position))
+        pieces.append((more if hi < len(labels) else " ", "dim", -1))
         return pieces
 
     def _scores(self, event: SnapshotTaken, width: int) -> Strip:
-        style = self.tui.style_of
-        number = f"{self.tui.place.snapshot + 1}/{len(self.tui.viewer.snapshots) if self.tui.viewer else 0}"
-        segments = [Segment(f" {event.label}", style("heading")), Segment(f" ({number})  ", style("dim"))]
-        segments.append(Segment(metrics_line(event.metrics), style("text")))
-        for name, part in (("seen", event.seen), ("unseen", event.unseen)):
-            if part is not None:
-                segments.append(Segment(f"  {name} {mean_accuracy(part):.3f}", style("text")))
-        return Strip(segments).adjust_cell_length(width)
+        """The snapshot's name and scores, the most telling first; what does not fit is left out whole."""
+        style, metrics = self.tui.style_of, event.metrics
+        count = len(self.tui.viewer.snapshots) if self.tui.viewer else 0
+        scores = [
+            f"start {metrics.start_accuracy:.3f}",
+            f"end {metrics.end_accuracy:.3f}",
+            f"EM {metrics.exact_match:.1f}",
+            f"F1 {metrics.f1:.1f}",
+        ]
+        if event.seen is not None and event.unseen is not None:
+            scores.append(f"seen {mean_accuracy(event.seen):.2f} unseen {mean_accuracy(event.unseen):.2f}")
+        if metrics.loss is not None:
+            scores.append(f"loss {metrics.loss:.3f}")
+        name, number = f" {plain(event.label, 20)}", f" ({self.tui.place.snapshot + 1}/{count})"
+        segments = [Segment(name, style("heading")), Segment(number, style("dim"))]
+        room = width - len(name) - len(number)
+        for text in scores:
+            room -= len(text) + 2
+            if room < 0:
+                break
+            segments.append(Segment(f"  {text}", style("text")))
+        return Strip(segments)
 
     def on_click(self, event: events.Click) -> None:
         if event.y == 0:
@@ -192,6 +218,11 @@ def short_label(event: SnapshotTaken) -> str:
         return "untrained"
     kind, _, number = event.label.partition(" ")
     return {"step": f"s{number}", "epoch": f"E{number}"}.get(kind, plain(event.label, 12))
+
+
+def spark(event: SnapshotTaken) -> str:
+    """A bar as high as the mean accuracy."""
+    return SPARKS[min(len(SPARKS) - 1, int(mean_accuracy(event.metrics) * len(SPARKS)))]
 
 
 def mean_accuracy(metrics: Metrics) -> float:

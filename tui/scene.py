@@ -1,0 +1,176 @@
+"""What Journey shows of one example at one snapshot, as numbers; and the limits of its scales."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.data.examples import Example
+from engine.eval_set import CONTEXT, Tokens
+from engine.insight.spans import Candidate
+from tui.place import Place, Scale
+from tui.viewer import Viewer
+
+Numbers = NDArray[np.float32]
+LOOKED_AT = 32
+"""Snapshots whose scores make the fixed scale of a window: all, or this many spread over a long run."""
+KEPT_LIMITS = 4096
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """One window of one example at one snapshot: scores float32[n], choosable bool[n] tokens of an answer."""
+
+    example: Example
+    tokens: Tokens
+    texts: list[str]
+    window: int
+    windows: int
+    start: Numbers
+    end: Numbers
+    candidates: list[Candidate]
+    predicted: Candidate | None
+    choosable: NDArray[np.bool_]
+    before: tuple[Numbers, Numbers] | None = None
+
+    @property
+    def predicted_tokens(self) -> tuple[int, int]:
+        """Start and end of the answer in this window; the null token for "no answer"; -1 where it is elsewhere."""
+        if self.predicted is None or self.predicted.feature != self.tokens.feature:
+            return -1, -1
+        if self.predicted.start < 0:
+            return self.tokens.null_token, self.tokens.null_token
+        return self.predicted.start, self.predicted.end
+
+    @property
+    def expected_tokens(self) -> tuple[int, int]:
+        """Start and end of the first gold answer; the null token where there is none; -1 where it is elsewhere."""
+        if self.example.is_impossible:
+            return self.tokens.null_token, self.tokens.null_token
+        return self.tokens.gold_start, self.tokens.gold_end
+
+    @property
+    def expected_chars(self) -> tuple[int, int] | None:
+        """The first gold answer in the passage, in code points."""
+        if not self.example.answers:
+            return None
+        first = self.example.answers[0]
+        return first.start, first.start + len(first.text)
+
+    @property
+    def predicted_chars(self) -> tuple[int, int] | None:
+        """The predicted answer in the passage, in code points; None for no answer."""
+        if self.predicted is None or self.predicted.start < 0:
+            return None
+        return self.predicted.char_start, self.predicted.char_end
+
+    def scaled(self, logits: Numbers, scale: Scale) -> Numbers:
+        """`logits` as the charts show them."""
+        match scale:
+            case "probability":
+                return probabilities(logits, self.choosable)
+            case "shifted":
+                return np.asarray(logits - logits.min(), np.float32)
+            case "logit":
+                return logits
+
+
+def probabilities(logits: Numbers, choosable: NDArray[np.bool_]) -> Numbers:
+    """float32[n]: softmax over the tokens that may be chosen; 0 for the others."""
+    masked = np.where(choosable, logits, -np.inf)
+    weights = np.exp(masked - masked.max(initial=-1e30))
+    return np.asarray(weights / max(float(weights.sum()), 1e-30), np.float32)
+
+
+def make_scene(viewer: Viewer, place: Place) -> Scene | None:
+    """What stands at `place`; None where there is nothing yet. Raises OSError, DataError for a snapshot file that
+    can't be read.
+
+    Without a chosen window it is the one with the expected answer, else the one with the predicted answer.
+    """
+    data = viewer.eval_set
+    if not viewer.snapshots or data is None or not viewer.examples:
+        return None
+    number = min(place.example, len(viewer.examples) - 1)
+    position = min(place.snapshot, len(viewer.snapshots) - 1)
+    windows = viewer.windows(number)
+    if not windows:
+        return None
+    predicted = viewer.predicted(position, number)
+    window = place.window
+    if window is None:
+        golden = [n for n, tokens in enumerate(windows) if tokens.gold_start >= 0]
+        holding = [n for n, tokens in enumerate(windows) if predicted and tokens.feature == predicted.feature]
+        window = (golden or holding or [0])[0]
+    window = min(window, len(windows) - 1)
+    tokens = windows[window]
+    start, end = viewer.snapshot(position).logits(tokens.lo, tokens.hi)
+    choosable = tokens.segment == CONTEXT
+    if data.allow_null:
+        choosable[tokens.null_token] = True
+    before = None
+    if place.change and position > 0:
+        before = viewer.snapshot(position - 1).logits(tokens.lo, tokens.hi)
+    return Scene(
+        viewer.examples[number],
+        tokens,
+        data.token_texts(tokens),
+        window,
+        len(windows),
+        start,
+        end,
+        viewer.candidates(position, number),
+        predicted,
+        choosable,
+        before,
+    )
+
+
+class Limits:
+    """Lowest and highest value of the y axis, the same for both charts."""
+
+    def __init__(self) -> None:
+        self._extremes: dict[tuple[int, int], Numbers] = {}
+
+    def of(self, viewer: Viewer, scene: Scene, place: Place) -> tuple[float, float]:
+        """With a fixed scale the limits hold for the window at all snapshots, so that a flip shows change and not
+        rescaling; else for the snapshot in view."""
+        if place.scale == "probability":
+            highest = max(float(scene.scaled(side, place.scale).max()) for side in (scene.start, scene.end))
+            return 0.0, 1.0 if place.fixed_scale else max(0.01, highest)
+        shown = [_extremes(scene.start, scene.end)]
+        if place.fixed_scale:
+            shown += [found for at in _spread(viewer) if (found := self._at(viewer, at, scene)) is not None]
+        extremes = np.array(shown)
+        if place.scale == "shifted":
+            return 0.0, max(1.0, float((extremes[:, :, 1] - extremes[:, :, 0]).max()))
+        return min(0.0, float(np.floor(extremes.min()))), max(1.0, float(np.ceil(extremes.max())))
+
+    def _at(self, viewer: Viewer, position: int, scene: Scene) -> Numbers | None:
+        key = (viewer.snapshots[position].index, scene.tokens.feature)
+        if key not in self._extremes:
+            if len(self._extremes) >= KEPT_LIMITS:
+                self._extremes.clear()
+            found = viewer.peek(position, scene.tokens)
+            if found is None:
+                return None
+            self._extremes[key] = _extremes(*found)
+        return self._extremes[key]
+
+
+def _extremes(start: Numbers, end: Numbers) -> Numbers:
+    """float32[2, 2]: lowest and highest of the finite start scores, and of the end scores."""
+    rows = []
+    for side in (start, end):
+        finite = side[np.isfinite(side)]
+        rows.append([finite.min(), finite.max()] if len(finite) else [0.0, 0.0])
+    return np.array(rows, np.float32)
+
+
+def _spread(viewer: Viewer) -> list[int]:
+    count = len(viewer.snapshots)
+    if count <= LOOKED_AT:
+        return list(range(count))
+    return sorted({round(number * (count - 1) / (LOOKED_AT - 1)) for number in range(LOOKED_AT)})
