@@ -323,7 +323,7 @@ def print_runs(runs_dir: Path, *, as_json: bool = False) -> None:
 
     table = Table(box=SIMPLE_HEAD)
     for name in ("run", "state", "data", "model", "epoch", "best"):
-        table.add_column(name, overflow="fold")
+        table.add_column(name, overflow="fold", no_wrap=name == "run")  # the name is what one types
     for row in rows:
         best = f"{row.best:.3f}" if row.best is not None else "-"
         cells = (row.name, row.state, row.dataset, row.model, f"{row.epoch:.1f}/{row.epochs}", best)
