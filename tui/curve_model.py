@@ -5,13 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.events import Metrics, SnapshotTaken
 
+if TYPE_CHECKING:
+    from tui.line_canvas import CanvasCell
+
+    Canvas = tuple[list[str], list[list[CanvasCell]]]
 Floats = NDArray[np.float64]
 Role = Literal["first", "second", "third", "level"]
 
@@ -95,7 +99,8 @@ class Curves:
     panels: tuple[Panel, ...]
     last_step: float
     total_steps: float
-    marks: tuple[tuple[float, str], ...] = field(default=())
+    canvases: dict[tuple[str, int, int, str], Canvas] = field(default_factory=dict, compare=False)
+    """What was drawn of these curves, kept by whoever draws: another snapshot moves only the guide."""
 
     @property
     def x_limits(self) -> tuple[float, float]:
@@ -165,8 +170,7 @@ def curves(
         panels.insert(3, panel)
     last = max([float(steps.step[-1])] if len(steps.step) else [0.0], default=0.0)
     last = max(last, float(at.max()) if len(at) else 0.0)
-    marks = tuple((float(snapshot.step), snapshot.label) for snapshot in snapshots)
-    return Curves(tuple(panels), last, float(total_steps), marks)
+    return Curves(tuple(panels), last, float(total_steps))
 
 
 def _line(x: Floats, y: Floats) -> Line:

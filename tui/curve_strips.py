@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 
 from rich.segment import Segment
 from rich.style import Style
@@ -112,8 +114,11 @@ def panel_strips(
     """One panel, `height` lines of `width` cells: title, canvas, axis."""
     columns, rows = max(1, width - GUTTER - MARGIN), max(1, height - 2)
     x_limits, (low, high) = curves.x_limits, panel.y_limits
-    strokes, roles = _strokes(panel, x_limits, columns, glyphs)
-    cells = draw(strokes, columns, rows, x_limits, (low, high))
+    key = panel.name, columns, rows, glyphs.line
+    if key not in curves.canvases:
+        strokes, roles = _strokes(panel, x_limits, columns, glyphs)
+        curves.canvases[key] = roles, draw(strokes, columns, rows, x_limits, (low, high))
+    roles, cells = curves.canvases[key]
     guide = _column(step, x_limits, columns) if step is not None else -1
     levels = {_row(level.y, low, high, rows): level.name for level in panel.levels if low <= level.y <= high}
     strips = [_title(panel, step, width, style, glyphs, chosen=chosen)]
@@ -127,18 +132,22 @@ def panel_strips(
         tail = f" {name}" if name else ""
         if any(cell.char != " " for cell in row[columns - len(tail) :]):
             tail = ""
+        line: list[tuple[str, str]] = []
         for column, cell in enumerate(row):
             if cell.stroke >= 0 and cell.char != " ":
-                segments.append(Segment(cell.char, style(roles[cell.stroke])))
+                line.append((cell.char, roles[cell.stroke]))
             elif name and column >= columns - len(tail):
-                segments.append(Segment(tail[column - columns + len(tail)], style("level")))
+                line.append((tail[column - columns + len(tail)], "level"))
             elif name and column % 2 == 0:
-                segments.append(Segment(glyphs.level, style("level")))
+                line.append((glyphs.level, "level"))
             elif column == guide:
-                segments.append(Segment(glyphs.guide, style("dim")))
+                line.append((glyphs.guide, "dim"))
             else:
-                segments.append(Segment(" "))
-        strips.append(Strip(segments).simplify().adjust_cell_length(width))
+                line.append((" ", ""))
+        segments += [
+            Segment("".join(char for char, _ in run), style(role)) for role, run in groupby(line, key=itemgetter(1))
+        ]
+        strips.append(Strip(segments).adjust_cell_length(width))
     if panel.empty and rows:
         words = fit_text("no values yet", columns)
         middle = Strip([Segment(" " * (GUTTER - 1) + glyphs.axis, style("axis")), Segment(words, style("dim"))])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from operator import itemgetter
 from typing import Literal
 
 import numpy as np
@@ -110,7 +111,7 @@ def _panel(
         segments = [Segment(f"{label:>{GUTTER - 2}} {glyphs.tick if label else glyphs.axis}", style("axis"))]
         segments += [
             Segment("".join(char for char, _ in run), style(role))
-            for role, run in groupby(line, key=lambda cell: cell[1])
+            for role, run in groupby(line, key=itemgetter(1))
         ]
         strips.append(Strip(segments).adjust_cell_length(width))
     return strips

@@ -41,7 +41,7 @@ def test_a_rising_line_rises() -> None:
     assert strips[-1].text == "       +0----------10 steps^  "
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(st.integers(1, 500), st.integers(30, 250), st.integers(4, 40), st.data())
 def test_a_snapshot_stands_on_the_column_of_its_guide(last: int, width: int, height: int, data: st.DataObject) -> None:
     step = float(data.draw(st.integers(0, last)))
@@ -74,6 +74,7 @@ def test_an_empty_panel_says_so() -> None:
     assert "no values yet" in text
 
 
+@settings(deadline=None)
 @given(st.integers(1, 8), st.integers(10, 400), st.integers(2, 80), st.booleans(), st.data())
 def test_the_chosen_panel_is_always_in_view(
     panels: int, width: int, height: int, zoomed: bool, data: st.DataObject

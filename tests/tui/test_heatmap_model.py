@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tui.heat_model import ASCII_SHADES, SHADES, HeatMap, rows_around, shade, share_columns, softmax, spread, story
 
 
+@settings(deadline=None)
 @given(st.integers(1, 600), st.integers(1, 300))
 def test_every_token_has_the_same_whole_share(tokens: int, width: int) -> None:
     columns = share_columns(tokens, width)
@@ -23,6 +24,7 @@ def test_every_token_has_the_same_whole_share(tokens: int, width: int) -> None:
         assert {len(columns.of(token)) for token in range(tokens)} == {columns.each}
 
 
+@settings(deadline=None)
 @given(st.integers(1, 200), st.integers(1, 120), st.integers(0, 10_000))
 def test_a_column_keeps_its_largest_token(tokens: int, width: int, seed: int) -> None:
     probability = np.random.default_rng(seed).random((3, tokens), dtype=np.float32)
@@ -52,6 +54,7 @@ def test_shades_grow_with_probability() -> None:
     assert len(set(SHADES)) == len(set(ASCII_SHADES)) == 5
 
 
+@settings(deadline=None)
 @given(st.integers(0, 200), st.integers(1, 200), st.integers(1, 60))
 def test_the_current_snapshot_is_always_shown(current: int, total: int, height: int) -> None:
     rows = rows_around(min(current, total - 1), total, height)

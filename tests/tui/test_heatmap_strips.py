@@ -70,7 +70,7 @@ def test_the_legend_says_it_in_words() -> None:
     assert legend_strip(100, plain, ASCII).text.isascii()
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(st.integers(2, 512), st.integers(20, 300), st.integers(1, 60), st.integers(3, 40), st.booleans(), st.data())
 def test_the_marker_stands_on_the_columns_of_its_token(
     tokens: int, width: int, snapshots: int, height: int, ascii_only: bool, data: st.DataObject

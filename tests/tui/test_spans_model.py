@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tui.span_grid import Cell, Spans, TokenGrid, only, page_of, span_cells, tokens_per_row
@@ -69,6 +69,7 @@ span = st.integers(0, 300).flatmap(lambda a: st.tuples(st.just(a), st.integers(a
 answers = st.one_of(span, st.just((-1, -1)))
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(answers, answers), min_size=1, max_size=20), st.integers(1, 40), st.booleans())
 def test_every_token_of_a_span_is_in_its_row_and_no_other(
     pairs: list[tuple[tuple[int, int], tuple[int, int]]], height: int, none_row: bool
@@ -93,6 +94,7 @@ def test_every_token_of_a_span_is_in_its_row_and_no_other(
             assert cells[row, column] == wanted
 
 
+@settings(deadline=None)
 @given(st.integers(1, 20_000), st.integers(1, 300), st.integers(1, 6), st.data())
 def test_pages_cover_every_example_once(total: int, columns: int, each: int, data: st.DataObject) -> None:
     place = data.draw(st.integers(0, total - 1))

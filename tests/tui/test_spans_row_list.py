@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.style import Style
@@ -129,6 +129,7 @@ columns = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(columns, st.integers(0, 250))
 def test_columns_fill_the_width_and_never_more(made: list[Column], width: int) -> None:
     fitted = fit_columns(made, width)
@@ -139,6 +140,7 @@ def test_columns_fill_the_width_and_never_more(made: list[Column], width: int) -
     assert all(wide >= column.width for column, wide in fitted)
 
 
+@settings(deadline=None)
 @given(
     st.text(st.characters(exclude_categories=["Cc", "Cs", "Cf", "Mn", "Me", "Zl", "Zp"]), max_size=40),
     st.integers(0, 30),

@@ -29,6 +29,7 @@ from tui.widgets.row_list import CellText, Row, RowList
 
 POLL_SECONDS = 1.0
 CELL_LIMIT = 300
+FIRST_SAMPLE = "remedies"
 COLUMNS = (
     Column("state", "state", 8),
     Column("name", "run", 16, share=3),
@@ -79,7 +80,7 @@ class Runs(View):
         return self.query_one("#runs-table", RowList)
 
     def on_mount(self) -> None:
-        self._samples = sample_names()
+        self._samples = sorted(sample_names(), key=lambda name: name != FIRST_SAMPLE)
         self._timer = self.set_interval(POLL_SECONDS, self._poll)
         self.run_worker(self._poll(), exclusive=False)
 
@@ -127,7 +128,7 @@ class Runs(View):
             words, hint = f"looking for runs in {folder}", ""
         elif not self._rows:
             words = f"There are no runs in {folder} yet."
-            hint = "Choose a sample data set and press Enter: training starts, and goes on when you leave."
+            hint = "Enter on a sample data set starts training; it goes on when you leave."
         else:
             words, hint = f"{summary(self._rows)} in {folder}", ""
         return [
@@ -144,7 +145,7 @@ class Runs(View):
                 return []
             return [
                 Strip.blank(width),
-                Strip([Segment(fit_text(f" fine-tune the default model on {sample}: 5 epochs, minutes", width))]),
+                Strip([Segment(fit_text(f" fine-tunes the default model on {sample}, 5 epochs", width))]),
                 Strip([Segment(" Enter starts it", style("dim"))]),
             ]
         model = plain(row.model, CELL_LIMIT)
@@ -175,7 +176,7 @@ class Runs(View):
                 "state": CellText("new", "heading"),
                 "name": CellText("start a run"),
                 "dataset": CellText(name, "heading"),
-                "reason": CellText("sample data: Enter starts it", "dim"),
+                "reason": CellText("sample data", "dim"),
             }
         row = rows[place]
         viewer = self.tui.viewer
