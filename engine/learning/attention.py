@@ -14,6 +14,7 @@ from engine.learning.dropout import Masks, scale, untyped
 
 def attend(qkv: Tensor, batch: Batch, heads: int, masks: Masks | None, p: float, *, training: bool) -> Tensor:
     """Self-attention; `qkv` [T, 3·H] holds queries, keys and values of all tokens, the result is [T, H].
+    Rows beyond the batch's windows (filling) come out as 0.
 
     `p` is the dropout of attention probabilities, used when training; its masks come from `masks` on a CPU.
     """
@@ -29,6 +30,7 @@ def attend(qkv: Tensor, batch: Batch, heads: int, masks: Masks | None, p: float,
             o = F.scaled_dot_product_attention(q[None], k[None], v[None])[0]
             out[low : low + length].view(length, heads, -1).copy_(o.transpose(0, 1))
             low += length
+        out[low:] = 0
         return out
     dropout = p if training else 0.0
     q, k, v = qkv.view(-1, 3, heads, width // heads).unbind(1)
@@ -62,6 +64,7 @@ class _CpuAttention(torch.autograd.Function):
             torch.mul(o.transpose(0, 1), factor, out=out[low : low + length].view(length, heads, -1))
             kept_for_backward.append(weights)
             low += length
+        out[low:] = 0
         ctx.save_for_backward(qkv, out, *kept_for_backward)
         ctx.lengths, ctx.heads, ctx.factor = lengths, heads, factor
         return out
@@ -88,6 +91,7 @@ class _CpuAttention(torch.autograd.Function):
             grad_q.copy_(torch.matmul(grad_scores, k))
             grad_k.copy_(torch.matmul(grad_scores.transpose(1, 2), q))
             low += length
+        grad_qkv[low:] = 0
         return grad_qkv, None, None, None, None
 
 

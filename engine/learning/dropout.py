@@ -23,15 +23,19 @@ class Masks:
         self.lengths = lengths
         self._streams = [np.random.SFC64((seed, step, place, 0x44524F50)) for place in places]
 
-    def kept(self, width: int, p: float) -> Tensor:
-        """int16[T, width]: all bits set where a value is kept, none where it is dropped (with probability p)."""
-        mask = np.empty((sum(self.lengths), width), dtype=np.int16)
+    def kept(self, rows: int, width: int, p: float) -> Tensor:
+        """int16[rows, width]: all bits set where a value is kept, none where it is dropped (with probability p).
+
+        Rows beyond the windows' tokens are kept.
+        """
+        mask = np.empty((rows, width), dtype=np.int16)
         low = 0
         for stream, length in zip(self._streams, self.lengths, strict=True):
             part = mask[low : low + length]
             np.subtract(_words(stream, part.size).reshape(part.shape), threshold(p), out=part)
             part >>= BITS
             low += length
+        mask[low:] = 0
         np.invert(mask, out=mask)
         return torch.from_numpy(mask)
 
@@ -96,5 +100,5 @@ def add_dropped(residual: Tensor | None, x: Tensor, masks: Masks | None, p: floa
     if masks is None:
         dropped = torch.nn.functional.dropout(x, p)
         return dropped if residual is None else residual + dropped
-    result: Tensor = untyped(_AddDropped).apply(residual, x, masks.kept(x.shape[-1], p), scale(p))
+    result: Tensor = untyped(_AddDropped).apply(residual, x, masks.kept(*x.shape, p), scale(p))
     return result

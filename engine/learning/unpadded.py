@@ -3,6 +3,9 @@
 All tokens of a batch lie one after the other, [T, H], for every linear map and normalisation; only attention
 looks at windows. So nothing is computed for padding. Residuals and normalisation stay in float32; matrix
 products run in `dtype`.
+
+On a CPU a batch is filled up to a multiple of ROUND_TOKENS: the matrix library compiles a kernel for each new number
+of rows, and memory is reused best where sizes repeat.
 """
 
 from __future__ import annotations
@@ -15,6 +18,9 @@ from engine.learning.architecture import Shape
 from engine.learning.attention import attend
 from engine.learning.batches import Batch
 from engine.learning.dropout import Masks, add_dropped
+
+
+ROUND_TOKENS = 64
 
 
 class Linear(nn.Module):
@@ -92,10 +98,12 @@ class Unpadded(nn.Module):
         x: Tensor = self.words(batch.input_ids) + self.places(batch.position + shape.first_position)
         if self.types is not None:
             x = x + self.types(batch.type_ids)
+        if x.device.type == "cpu":
+            x = F.pad(x, (0, 0, 0, -len(x) % ROUND_TOKENS))
         x = add_dropped(None, self.embedding_norm(x), masks, shape.hidden_dropout if self.training else 0.0)
         if self.project is not None:
             x = self.project(x.to(dtype)).float()
         for layer in self.layers:
             x = layer(x, batch, masks, dtype)
         x = add_dropped(None, x, masks, shape.head_dropout if self.training else 0.0)
-        return F.linear(x, self.head.weight, self.head.bias)
+        return F.linear(x[: len(batch.input_ids)], self.head.weight, self.head.bias)

@@ -1,0 +1,275 @@
+"""The family computed without padding equals Hugging Face's models: scores, gradients, files."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import transformers
+
+from engine.data.features import Features
+from engine.errors import ModelError
+from engine.learning.architecture import PREFIXES, Shape, hub_names
+from engine.learning.attention import attend
+from engine.learning.batches import Batch, evaluation_batches, make_batch
+from engine.learning.dropout import Masks, scale, threshold
+from engine.learning.evaluation import score_windows
+from engine.learning.model import Model, load_model
+from engine.learning.padded import Padded
+from engine.learning.steps import span_loss
+from engine.learning.unpadded import Unpadded
+from engine.models import model_in_folder
+
+SMALL: dict[str, Any] = {
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 48,
+    "vocab_size": 90,
+    "max_position_embeddings": 80,
+}
+ROBERTA = SMALL | {"type_vocab_size": 1, "pad_token_id": 1}
+MODELS: dict[str, Callable[[], Any]] = {
+    "bert": lambda: transformers.BertForQuestionAnswering(transformers.BertConfig(**SMALL)),
+    "distilbert": lambda: transformers.DistilBertForQuestionAnswering(
+        transformers.DistilBertConfig(
+            dim=32, n_layers=2, n_heads=4, hidden_dim=48, vocab_size=90, max_position_embeddings=80
+        )
+    ),
+    "roberta": lambda: transformers.RobertaForQuestionAnswering(transformers.RobertaConfig(**ROBERTA)),
+    "xlm-roberta": lambda: transformers.XLMRobertaForQuestionAnswering(transformers.XLMRobertaConfig(**ROBERTA)),
+    "camembert": lambda: transformers.CamembertForQuestionAnswering(transformers.CamembertConfig(**ROBERTA)),
+    "electra": lambda: transformers.ElectraForQuestionAnswering(
+        transformers.ElectraConfig(**SMALL, embedding_size=24)
+    ),
+}
+
+
+def windows(lengths: list[int], *, types: bool = True) -> Features:
+    """Random windows of these lengths; every other one holds an answer."""
+    rng = np.random.default_rng(5)
+    total = sum(lengths)
+    offset = np.concatenate(([0], np.cumsum(lengths))).astype(np.int64)
+    gold = np.array([rng.integers(1, n - 1) if k % 2 else -1 for k, n in enumerate(lengths)], dtype=np.int32)
+    return Features(
+        feature_example=np.arange(len(lengths), dtype=np.int32),
+        token_offset=offset,
+        input_ids=rng.integers(2, 90, total).astype(np.int32),
+        type_ids=(rng.integers(0, 2, total) if types else np.zeros(total)).astype(np.int8),
+        char_start=np.zeros(total, np.int16),
+        char_end=np.zeros(total, np.int16),
+        segment=np.full(total, 2, np.int8),
+        null_token=np.zeros(len(lengths), np.int32),
+        gold_start=gold,
+        gold_end=gold,
+    )
+
+
+def saved(kind: str, folder: Path, *, spread: float = 0.3) -> Any:
+    """A random model of the architecture, its weights spread so that mistakes show; saved to `folder`."""
+    torch.manual_seed(3)
+    model = MODELS[kind]()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter) * spread)
+    model.save_pretrained(folder)
+    return model
+
+
+def batch_for(kind: str, lengths: list[int]) -> Batch:
+    features = windows(lengths, types=kind in ("bert", "electra"))
+    return make_batch(features, np.arange(len(lengths)))
+
+
+def hub_scores(model: Any, batch: Batch, kind: str) -> torch.Tensor:
+    """Scores [T, 2] by Hugging Face's own forward, padded to more than the longest window."""
+    size = (len(batch.lengths), max(batch.lengths) + 3)
+    ids = torch.full(size, model.config.pad_token_id)
+    types, real = torch.zeros(size, dtype=torch.long), torch.zeros(size, dtype=torch.long)
+    ids[batch.row, batch.position] = batch.input_ids
+    types[batch.row, batch.position] = batch.type_ids
+    real[batch.row, batch.position] = 1
+    more = {"token_type_ids": types} if kind in ("bert", "electra") else {}
+    out = model(input_ids=ids, attention_mask=real, **more)
+    return torch.stack((out.start_logits, out.end_logits), -1)[batch.row, batch.position]
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_scores_and_gradients_equal_hugging_faces(kind: str, tmp_path: Path) -> None:
+    theirs = saved(kind, tmp_path).eval()
+    ours = load_model(model_in_folder(tmp_path, name=kind, revision=None), seed=1)
+    assert ours.unpadded
+    ours.network.eval()
+    batch = batch_for(kind, [17, 5, 40, 31, 17])
+    mine, others = ours.network(batch), hub_scores(theirs, batch, kind)
+    assert others.abs().max() > 0.5
+    torch.testing.assert_close(mine, others, rtol=1e-4, atol=1e-5)
+
+    span_loss(mine, batch, 5).backward()
+    span_loss(others, batch, 5).backward()
+    gradients = {name: parameter.grad for name, parameter in theirs.named_parameters()}
+    shape = ours.network.shape
+    assert isinstance(shape, Shape)
+    checked = set()
+    for name, parameter in ours.network.named_parameters():
+        names = hub_names(shape).get(name)
+        full = [f"{PREFIXES[kind]}{n}" for n in names] if names else [name.replace("head", "qa_outputs")]
+        torch.testing.assert_close(parameter.grad, torch.cat([gradients[n] for n in full]), rtol=1e-3, atol=1e-5)
+        checked |= set(full)
+    assert checked == set(gradients)
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_what_is_saved_loads_in_transformers(kind: str, tmp_path: Path) -> None:
+    saved(kind, tmp_path)
+    ours = load_model(model_in_folder(tmp_path, name=kind, revision=None), seed=1)
+    with torch.no_grad():
+        ours.network.get_parameter("layers.1.qkv.weight").add_(0.01)
+    (tmp_path / "out").mkdir()
+    ours.save(tmp_path / "out")
+    theirs, report = transformers.AutoModelForQuestionAnswering.from_pretrained(
+        tmp_path / "out", output_loading_info=True
+    )
+    assert not report["missing_keys"]
+    assert not report["unexpected_keys"]
+    ours.network.eval()
+    batch = batch_for(kind, [9, 21])
+    torch.testing.assert_close(ours.network(batch), hub_scores(theirs.eval(), batch, kind), rtol=1e-4, atol=1e-5)
+
+
+def test_a_missing_head_comes_from_the_seed_and_other_missing_weights_are_told(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    transformers.BertModel(transformers.BertConfig(**SMALL)).save_pretrained(tmp_path)
+    files = model_in_folder(tmp_path, name="base", revision=None)
+    heads = [load_model(files, seed=seed).network.get_parameter("head.weight") for seed in (1, 1, 2)]
+    assert torch.equal(heads[0], heads[1])
+    assert not torch.equal(heads[0], heads[2])
+    config = (tmp_path / "config.json").read_text()
+    (tmp_path / "config.json").write_text(config.replace('"num_hidden_layers": 2', '"num_hidden_layers": 3'))
+    with pytest.raises(ModelError, match="lack encoder.layer.2"):
+        load_model(files, seed=1)
+    (tmp_path / "config.json").write_text(config.replace('"vocab_size": 90', '"vocab_size": 91'))
+    with pytest.raises(ModelError, match="word_embeddings"):
+        load_model(files, seed=1)
+
+
+def test_varieties_that_are_not_built_go_to_hugging_faces_code(tmp_path: Path) -> None:
+    assert Shape.of(SMALL | {"model_type": "bert"}) is not None
+    for change in ({"hidden_act": "relu"}, {"position_embedding_type": "relative_key"}, {"is_decoder": True}):
+        assert Shape.of(SMALL | {"model_type": "bert"} | change) is None
+    assert Shape.of({"model_type": "deberta-v2"}) is None
+
+
+@pytest.mark.parametrize("kind", ["bert", "roberta"])
+def test_the_padded_way_gives_the_same_scores_for_any_grouping(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs = saved(kind, tmp_path).eval()
+    padded = load_model(model_in_folder(tmp_path, name=kind, revision=None), seed=1, unpadded=False)
+    assert isinstance(padded.network, Padded)
+    padded.network.eval()
+    batch = batch_for(kind, [17, 5, 40, 31, 17])
+    for tokens in (1, 50, 10_000):
+        monkeypatch.setattr("engine.learning.padded.GROUP_TOKENS", {"cpu": tokens})
+        torch.testing.assert_close(padded.network(batch), hub_scores(theirs, batch, kind), rtol=1e-4, atol=1e-5)
+
+
+def test_bfloat16_stays_close(tmp_path: Path) -> None:
+    saved("bert", tmp_path, spread=0.05)
+    network = load_model(model_in_folder(tmp_path, name="bert", revision=None), seed=1).network
+    assert isinstance(network, Unpadded)
+    network.eval()
+    batch = batch_for("bert", [40, 31])
+    exact = network(batch)
+    rounded = network(batch, None, torch.bfloat16)
+    assert rounded.dtype == torch.float32
+    assert 0 < (exact - rounded).abs().max() < 0.05
+
+
+def test_evaluation_scores_every_window_once_whatever_the_batches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved("bert", tmp_path)
+    model = load_model(model_in_folder(tmp_path, name="bert", revision=None), seed=1)
+    features = windows([12, 70, 3, 3, 25, 70, 8])
+    before = torch.random.get_rng_state()
+    told: list[tuple[int, int]] = []
+    first = score_windows(model, features, progress=lambda done, total: told.append((done, total)))
+    assert told[-1] == (7, 7)
+    assert torch.equal(before, torch.random.get_rng_state())
+    assert model.network.training
+    model.network.eval()
+    one = model.network(make_batch(features, np.arange(7))).detach().numpy()
+    np.testing.assert_allclose(np.stack(first, -1), one, rtol=1e-4, atol=1e-5)
+    monkeypatch.setattr("engine.learning.evaluation.EVAL_TOKENS", 1)
+    np.testing.assert_allclose(score_windows(model, features), first, rtol=1e-4, atol=1e-5)
+    for world in (1, 2, 3):
+        shares = [evaluation_batches(features, max_tokens=40, rank=rank, world=world) for rank in range(world)]
+        numbers = [int(n) for share in shares for group in share for n in group]
+        assert sorted(numbers) == list(range(7))
+
+
+def test_attention_with_dropout_follows_its_formula() -> None:
+    lengths, heads, p = [7, 12], 3, 0.25
+    batch = make_batch(windows(lengths), np.arange(2))
+    torch.manual_seed(1)
+    qkv = torch.randn(24, 3 * 12, requires_grad=True)  # five rows of filling
+    out = attend(qkv, batch, heads, Masks(1, 1, [0, 1], lengths), p, training=True)
+    signs = Masks(1, 1, [0, 1], lengths)
+    low = 0
+    expected = []
+    for window, length in enumerate(lengths):
+        q, k, v = qkv[low : low + length].view(length, 3, heads, 4).permute(1, 2, 0, 3)
+        weights = torch.softmax(q @ k.transpose(1, 2) / math.sqrt(4), -1)
+        kept = signs.dropped_signs(window, (heads, length, length), p) == 0
+        expected.append(((weights * kept * scale(p)) @ v).transpose(0, 1).reshape(length, 12))
+        low += length
+    reference = torch.cat([*expected, torch.zeros(5, 12)])
+    torch.testing.assert_close(out, reference)
+    direction = torch.randn_like(out)
+    (mine,) = torch.autograd.grad(out, qkv, direction)
+    (others,) = torch.autograd.grad(reference, qkv, direction)
+    torch.testing.assert_close(mine, others)
+
+
+@pytest.mark.parametrize("p", [0.1, 0.5])
+def test_dropout_drops_its_share_and_depends_on_seed_step_and_place_alone(p: float) -> None:
+    lengths = [50, 60, 70]
+    mask = Masks(1, 7, [0, 1, 2], lengths).kept(200, 384, p)
+    assert set(mask.unique().tolist()) == {0, -1}
+    assert bool((mask[180:] == -1).all())
+    assert (mask[:180] == 0).float().mean().item() == pytest.approx(p, abs=0.01)
+    assert int(threshold(p)) / 2**15 == pytest.approx(p, abs=1e-4)
+    # The second of two processes, with the middle window alone, draws that window's masks.
+    alone = Masks(1, 7, [1], [60]).kept(60, 384, p)
+    assert torch.equal(alone, mask[50:110])
+    assert not torch.equal(alone, Masks(1, 8, [1], [60]).kept(60, 384, p))
+    assert not torch.equal(alone, Masks(2, 7, [1], [60]).kept(60, 384, p))
+
+
+def test_training_mode_drops_and_the_mean_stays(tmp_path: Path) -> None:
+    saved("bert", tmp_path, spread=0.05)
+    model: Model = load_model(model_in_folder(tmp_path, name="bert", revision=None), seed=1)
+    batch = batch_for("bert", [40, 31])
+    without = model.network(batch, None)
+    drawn = torch.stack([model.network(batch, Masks(1, step, [0, 1], [40, 31])) for step in range(200)])
+    assert drawn.std(0).mean() > 0.01
+    assert (drawn.mean(0) - without).abs().mean() < 0.3 * drawn.std(0).mean()
+
+
+def test_the_loss_is_hugging_faces_without_padding(tmp_path: Path) -> None:
+    theirs = saved("bert", tmp_path).eval()
+    batch = batch_for("bert", [20, 20, 20])
+    scores = hub_scores(theirs, batch, "bert")
+    out = theirs(
+        input_ids=batch.input_ids.view(3, 20),
+        token_type_ids=batch.type_ids.view(3, 20),
+        start_positions=batch.target[0],
+        end_positions=batch.target[1],
+    )
+    torch.testing.assert_close(span_loss(scores, batch, 3), out.loss, rtol=1e-4, atol=1e-5)
