@@ -110,8 +110,7 @@ def _panel(
             label = str(token) if row % 4 == (rows - 1) % 4 else ""
         segments = [Segment(f"{label:>{GUTTER - 2}} {glyphs.tick if label else glyphs.axis}", style("axis"))]
         segments += [
-            Segment("".join(char for char, _ in run), style(role))
-            for role, run in groupby(line, key=itemgetter(1))
+            Segment("".join(char for char, _ in run), style(role)) for role, run in groupby(line, key=itemgetter(1))
         ]
         strips.append(Strip(segments).adjust_cell_length(width))
     return strips

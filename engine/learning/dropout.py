@@ -100,5 +100,5 @@ def add_dropped(residual: Tensor | None, x: Tensor, masks: Masks | None, p: floa
     if masks is None:
         dropped = torch.nn.functional.dropout(x, p)
         return dropped if residual is None else residual + dropped
-    result: Tensor = untyped(_AddDropped).apply(residual, x, masks.kept(*x.shape, p), scale(p))
+    result: Tensor = untyped(_AddDropped).apply(residual, x, masks.kept(x.shape[0], x.shape[1], p), scale(p))
     return result

@@ -19,7 +19,6 @@ from engine.learning.attention import attend
 from engine.learning.batches import Batch
 from engine.learning.dropout import Masks, add_dropped
 
-
 ROUND_TOKENS = 64
 
 

@@ -16,6 +16,7 @@ import msgspec
 import numpy as np
 import psutil
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from engine import RunConfig, attach, resume, start
 from engine.errors import ExitCode
@@ -258,6 +259,65 @@ def test_suspended_for_a_while(tmp_path: Path, config: RunConfig, reference: Run
     assert list(dict.fromkeys(watch_state)) == [State.LIVE, State.SILENT]
     assert attach(run.path).wait() is State.FINISHED
     check_same(run.directory, reference)
+
+
+BATCH_JOB = """
+if [ -e "$RUN/config.json" ]; then
+    bertqa-tui resume "$RUN" --plain &
+else
+    bertqa-tui train "$DATA" --run-dir "$RUN" --model "$MODEL" $OPTIONS &
+fi
+work=$!
+trap 'kill -TERM $work' TERM
+wait $work
+wait $work
+exit $?
+"""
+
+
+@pytest.mark.long
+def test_a_batch_job_that_runs_into_its_time_limit(tmp_path: Path, config: RunConfig, reference: RunDir) -> None:
+    """The script of the README under `nohup`: SIGTERM, exit 75, and the same script again ends the run."""
+    run = RunDir(tmp_path / "run")
+    options = (
+        f"--epochs {config.epochs} --batch-size 4 --max-length 128 --doc-stride 32 --device cpu --precision fp32 "
+        "--keep-weights last"
+    )
+    environment = os.environ | {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "RUN": str(run.path),
+        "DATA": config.dataset,
+        "MODEL": config.model,
+        "OPTIONS": options,
+    }
+    script = ["nohup", "bash", "-c", BATCH_JOB]
+    job = subprocess.Popen(script, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, cwd=tmp_path)
+    until(lambda: any(isinstance(event, Step) for event in read_events(run.events_file)))
+    job.send_signal(signal.SIGHUP)
+    job.send_signal(signal.SIGTERM)
+    output, _ = job.communicate(timeout=DEADLINE)
+    assert job.returncode == ExitCode.STOPPED, output
+    assert isinstance(read_events(run.events_file)[-1], Stopped)
+    again = subprocess.run(script, env=environment, capture_output=True, text=True, cwd=tmp_path, timeout=DEADLINE)
+    assert again.returncode == 0, again.stderr
+    assert "finished" in again.stdout
+    assert "\x1b" not in again.stdout
+    check_same(run, reference)
+
+
+@pytest.mark.long
+def test_numbers_that_overflow_are_told(tmp_path: Path, config: RunConfig) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(config.model, model)
+    weights = load_file(model / "model.safetensors")
+    weights["qa_outputs.weight"] = weights["qa_outputs.weight"] * np.float32(1e38)
+    save_file(weights, model / "model.safetensors", {"format": "pt"})
+    run = new_run(msgspec.structs.replace(config, model=str(model)), tmp_path / "run")
+    assert engine(run).returncode == ExitCode.RUN_FAILED
+    failed = read_events(run.events_file)[-1]
+    assert isinstance(failed, Failed)
+    assert "not a finite number at step 1" in failed.message
+    assert "--lr" in failed.hint
 
 
 @pytest.mark.long

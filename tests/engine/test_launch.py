@@ -24,6 +24,7 @@ from engine.events import AnyEvent, CommandDone, Failed, Finished, RunStarted, S
 from engine.launch import Run
 from engine.liveness import State, is_live
 from engine.log import read_events
+from engine.ownership import Ownership
 from engine.process import Owner, is_alive_here, read_owner
 from engine.run import DataIdentity, ModelIdentity, RunDir, RunInfo, data_identity, versions
 
@@ -398,6 +399,31 @@ def test_a_full_disk_ends_the_run_with_its_reason_and_resume_goes_on(
         assert [event.seq for event in events] == list(range(1, len(events) + 1))
         ballast.unlink()
         assert resume(run.path).wait() is State.FINISHED
+    finally:
+        subprocess.run(["umount", "-l", str(mount)], check=True)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a read-only file system")
+async def test_a_read_only_run_is_shown_and_not_resumed(config: RunConfig, tmp_path: Path) -> None:
+    run = start(config)
+    assert run.wait() is State.FINISHED
+    whole = events_of(run)
+    mount = tmp_path / "frozen"
+    mount.mkdir()
+    flags = ["mount", "--bind", "-o", "ro", str(run.path), str(mount)]
+    done = subprocess.run(flags, capture_output=True)
+    if done.returncode:
+        pytest.skip(f"cannot mount here: {done.stderr.decode().strip()}")
+    try:
+        frozen = attach(mount)
+        assert [event async for event in frozen.events()] == whole
+        assert frozen.snapshot(1).scores("fake-0").tokens
+        with pytest.raises(UsageError, match="finished"):
+            resume(mount)
+        with pytest.raises(WriteError, match="read-only"):
+            frozen.stop()
+        with pytest.raises(WriteError, match="read-only"):
+            Ownership(RunDir(mount))
     finally:
         subprocess.run(["umount", "-l", str(mount)], check=True)
 

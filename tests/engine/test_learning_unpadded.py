@@ -44,9 +44,7 @@ MODELS: dict[str, Callable[[], Any]] = {
     "roberta": lambda: transformers.RobertaForQuestionAnswering(transformers.RobertaConfig(**ROBERTA)),
     "xlm-roberta": lambda: transformers.XLMRobertaForQuestionAnswering(transformers.XLMRobertaConfig(**ROBERTA)),
     "camembert": lambda: transformers.CamembertForQuestionAnswering(transformers.CamembertConfig(**ROBERTA)),
-    "electra": lambda: transformers.ElectraForQuestionAnswering(
-        transformers.ElectraConfig(**SMALL, embedding_size=24)
-    ),
+    "electra": lambda: transformers.ElectraForQuestionAnswering(transformers.ElectraConfig(**SMALL, embedding_size=24)),
 }
 
 
@@ -151,7 +149,7 @@ def test_a_missing_head_comes_from_the_seed_and_other_missing_weights_are_told(t
     assert not torch.equal(heads[0], heads[2])
     config = (tmp_path / "config.json").read_text()
     (tmp_path / "config.json").write_text(config.replace('"num_hidden_layers": 2', '"num_hidden_layers": 3'))
-    with pytest.raises(ModelError, match="lack encoder.layer.2"):
+    with pytest.raises(ModelError, match=r"lack encoder\.layer\.2"):
         load_model(files, seed=1)
     (tmp_path / "config.json").write_text(config.replace('"vocab_size": 90', '"vocab_size": 91'))
     with pytest.raises(ModelError, match="word_embeddings"):

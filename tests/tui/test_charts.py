@@ -148,7 +148,7 @@ def test_the_chart_as_text() -> None:
         chart([0.0, 1.0, 2.0, 8.0, 0.5, 4.0], expected=2, predicted=3, cursor=5, high=8.0), fit(6, 12), 6, style
     )
     assert [strip.text.rstrip() for strip in strips] == [
-        "        START  █ sco",
+        "        START",
         "     8 ┤    ┃┃██",
         "       │    ┃┃██",
         "       │    ┃┃██  ██",
@@ -210,8 +210,8 @@ def test_more_tokens_on_either_side_are_told() -> None:
     strips = token_strips(chart([1.0] * 40), fit(40, 20, first=10), 4, style)
     assert strips[-1].text == "      ‹└───────────────────›"
     wide = token_strips(chart([1.0] * 140), fit(140, 100, first=10), 4, style)
-    assert "tokens 10 to 109 of 140" in wide[0].text
-    assert "overview" in token_strips(chart([1.0] * 140), fit(140, 100, overview=True), 4, style)[0].text
+    assert "tokens 10-109 of 140" in wide[0].text
+    assert "all 140 tokens" in token_strips(chart([1.0] * 140), fit(140, 100, overview=True), 4, style)[0].text
 
 
 def test_geometry_is_a_value() -> None:

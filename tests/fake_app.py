@@ -1,0 +1,72 @@
+"""The app on a made-up run, and its screen as text: for tests of the screens."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from textual.pilot import Pilot
+
+from engine.run import RunDir
+from tui.app import BertQAApp
+from tui.settings import Settings
+
+PATIENCE = 20.0
+
+
+def make_app(run: RunDir | None, runs_dir: Path | None = None, *, ascii_only: bool = False, theme: str = "dark") -> Any:
+    """The app, without the user's own settings and memory."""
+    folder = runs_dir or (run.path.parent if run else Path("runs"))
+    return BertQAApp(
+        run.path if run else None,
+        runs_dir=folder,
+        settings=Settings(),
+        remember=False,
+        ascii_only=ascii_only,
+        theme_name=theme,
+    )
+
+
+def screen_lines(app: Any) -> list[str]:
+    """What the terminal shows, line by line, without trailing blanks."""
+    width, height = app.size
+    lines = app.screen._compositor.render_strips(app.size)
+    return [line.text.rstrip()[:width] for line in lines[:height]]
+
+
+def screen_text(app: Any) -> str:
+    return "\n".join(screen_lines(app))
+
+
+async def until(pilot: Pilot[Any], told: Callable[[], object], patience: float = PATIENCE) -> None:
+    """Wait until `told()` is true. Raises AssertionError with what the screen shows instead."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + patience
+    while not told():
+        assert loop.time() < end, screen_text(pilot.app)
+        await pilot.pause(0.02)
+
+
+async def press(pilot: Pilot[Any], *keys: str) -> None:
+    """Press keys, and wait until what they changed is drawn."""
+    for key in keys:
+        await pilot.press(key)
+    await settle(pilot)
+
+
+async def settle(pilot: Pilot[Any]) -> None:
+    """Wait until nothing is left to draw: keys that come fast are drawn together, a little later."""
+    await until(pilot, lambda: pilot.app._draw_timer is None)
+    await pilot.pause()
+
+
+async def opened(pilot: Pilot[Any], view: str = "") -> None:
+    """Wait until the run's snapshots are on the screen, and go to a view by its key."""
+    await until(
+        pilot, lambda: pilot.app.viewer is not None and pilot.app.viewer.snapshots and pilot.app.viewer.eval_set
+    )
+    await settle(pilot)
+    if view:
+        await press(pilot, view)
