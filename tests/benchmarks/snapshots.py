@@ -125,7 +125,8 @@ def storing(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     share = 100 * middle["storing"] / (middle["training"] + middle["evaluation"])
     print(
         f"an epoch of {len(task.train)} training and {len(task.eval)} eval windows: "
-        f"training {middle['training']:.1f} s, evaluation {middle['evaluation']:.1f} s, storing {1000 * middle['storing']:.1f} ms: {share:.2f} % on top",
+        f"training {middle['training']:.1f} s, "
+        f"evaluation {middle['evaluation']:.1f} s, storing {1000 * middle['storing']:.1f} ms: {share:.2f} % on top",
         flush=True,
     )
     return {"rounds": rounds, "percent": share}
