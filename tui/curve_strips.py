@@ -33,10 +33,11 @@ class CurveGlyphs:
     guide: str
     level: str
     here: str
+    more: str
 
 
-UNICODE = CurveGlyphs(BRAILLE, ("o", "x", "+"), "│", "┤", "└", "─", "┊", "╌", "▲")
-ASCII = CurveGlyphs(".", ("o", "x", "+"), "|", "+", "+", "-", ":", "=", "^")
+UNICODE = CurveGlyphs(BRAILLE, ("o", "x", "+"), "│", "┤", "└", "─", "┊", "╌", "▲", "…")
+ASCII = CurveGlyphs(".", ("o", "x", "+"), "|", "+", "+", "-", ":", "=", "^", "~")
 ROLES = ("first", "second", "third")
 
 
@@ -96,7 +97,7 @@ def grid_strips(
         strips += [Strip.join(parts).adjust_cell_length(width) for parts in zip(*row, strict=True)]
     if grid.last - grid.first < len(curves.panels) and not zoomed and len(strips) < height:
         words = f"  charts {grid.first + 1} to {grid.last} of {len(curves.panels)}: up and down show the others"
-        strips.append(Strip([Segment(fit_text(words, width), style("dim"))]))
+        strips.append(Strip([Segment(fit_text(words, width, more=glyphs.more), style("dim"))]))
     return strips[:height] + [Strip.blank(width)] * (height - len(strips))
 
 
@@ -149,7 +150,7 @@ def panel_strips(
         ]
         strips.append(Strip(segments).adjust_cell_length(width))
     if panel.empty and rows:
-        words = fit_text("no values yet", columns)
+        words = fit_text("no values yet", columns, more=glyphs.more)
         middle = Strip([Segment(" " * (GUTTER - 1) + glyphs.axis, style("axis")), Segment(words, style("dim"))])
         strips[1 + rows // 2] = middle.adjust_cell_length(width)
     strips.append(_floor(x_limits, guide, columns, width, style, glyphs))

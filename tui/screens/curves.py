@@ -11,8 +11,8 @@ from rich.segment import Segment
 from textual import events
 from textual.app import ComposeResult
 from textual.strip import Strip
-from textual.timer import Timer
 
+from engine.errors import UserError
 from engine.insight.metrics import human_line
 from tui import curve_strips
 from tui.curve_model import Curves as CurveSet
@@ -46,7 +46,6 @@ class Curves(View):
         self._gpu = ""
         self._human: Human | None = None
         self._asked_human: Viewer | None = None
-        self._timer: Timer | None = None
         self._made = NO_CURVES
         self._made_of: tuple[object, ...] = ()
 
@@ -54,11 +53,9 @@ class Curves(View):
         yield Picture(self._draw, id="curve-picture")
         yield Picture(self._draw_gpu, id="curve-gpu")
 
-    def enter(self) -> None:
-        self.renew()
-        if self._timer is None:
-            self._timer = self.set_interval(GPU_SECONDS, self._ask_gpu)
-            self.run_worker(self._ask_gpu(), group="gpu", exclusive=True)
+    def on_mount(self) -> None:
+        self.set_interval(GPU_SECONDS, self._ask_gpu)
+        self.run_worker(self._ask_gpu(), group="gpu", exclusive=True)
 
     def renew(self) -> None:
         viewer = self.tui.viewer
@@ -95,17 +92,22 @@ class Curves(View):
 
     async def _ask_gpu(self) -> None:
         viewer = self.tui.viewer
-        if self.tui.view_name != "curves" or viewer is None:
+        if self.tui.view_name != self.id or viewer is None:
             return
-        info = viewer.run.info
-        if info is None or info.host != platform.node():
-            return  # the GPUs here are not the ones it trains on
-        line = gpu_line(await asyncio.to_thread(self._meter.read))
-        if line != self._gpu:
+        line = await asyncio.to_thread(self._read_gpu, viewer)
+        if line != self._gpu and viewer is self.tui.viewer:
             self._gpu = line
             picture = self.query_one("#curve-gpu", Picture)
             picture.display = bool(line)
             picture.redraw()
+
+    def _read_gpu(self, viewer: Viewer) -> str:
+        """One line on the GPUs; "" where the run trains, or trained, on another machine."""
+        try:
+            info = viewer.run.info
+        except UserError:
+            return ""
+        return gpu_line(self._meter.read()) if info is not None and info.host == platform.node() else ""
 
     # ------------------------------------------------------------------ pictures
 
@@ -119,8 +121,10 @@ class Curves(View):
         )
 
     def _draw_gpu(self, width: int, height: int) -> Sequence[Strip]:
-        more = "~" if self.tui.ascii_only else "…"
-        return [Strip([Segment(fit_text(f" {plain(self._gpu)}", width, more=more), self.style_of("dim"))])]
+        words, more = self._gpu, "…"
+        if self.tui.ascii_only:
+            words, more = words.replace(" × ", " x ").replace(" · ", ", "), "~"
+        return [Strip([Segment(fit_text(f" {plain(words)}", width, more=more), self.style_of("dim"))])]
 
     def _step(self) -> float | None:
         """The step of the snapshot in view; None while the newest values are looked at."""
@@ -147,23 +151,21 @@ class Curves(View):
         self.tui.changed()
 
     def on_picture_pressed(self, event: Picture.Pressed) -> None:
-        """A click chooses a panel, and the snapshot nearest to its step."""
+        """A click chooses a panel, and on its canvas the snapshot nearest to its step."""
         viewer, size = self.tui.viewer, event.picture.size
-        if viewer is None or not viewer.snapshots or event.picture.id != "curve-picture":
+        if viewer is None or not self._made.panels or event.picture.id != "curve-picture":
             return
         grid = share_grid(len(self._made.panels), self._chosen, size.width, size.height, zoomed=self._zoomed)
         panel = grid.first + event.y // grid.height * grid.across + event.x // grid.width
         if panel >= grid.last or event.x // grid.width >= grid.across:
             return
-        self._chosen = panel
+        self._choose(panel)
         columns = max(1, grid.width - GUTTER - MARGIN)
         low, high = self._made.x_limits
         step = low + (event.x % grid.width - GUTTER) / max(1, columns - 1) * (high - low)
-        if event.x % grid.width >= GUTTER and event.y % grid.height:
+        if viewer.snapshots and event.x % grid.width >= GUTTER and event.y % grid.height:
             nearest = min(range(len(viewer.snapshots)), key=lambda n: abs(viewer.snapshots[n].step - step))
             self.tui.go_to(nearest)
-        else:
-            self.tui.changed()
 
     def on_resize(self, event: events.Resize) -> None:
         self.call_after_refresh(self.renew)
