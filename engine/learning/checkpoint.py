@@ -17,6 +17,7 @@ from engine.durable import make_folder, operations, remove_file, remove_folder, 
 from engine.durable import told_as_write_error as telling
 from engine.errors import UserError, WriteError
 from engine.events import CheckpointSaved
+from engine.learning.optimizer import MOMENTS
 from engine.learning.steps import Learner
 from engine.models import ModelFiles, model_in_folder
 from engine.run import RunDir, read_json
@@ -24,7 +25,6 @@ from engine.tensors import Tensors, write_tensors
 
 MANIFEST, STATE, STATE_TENSORS = "MANIFEST.json", "state.json", "state.safetensors"
 NAME = re.compile(r"(epoch-\d{4,}|step-\d{8,})")
-MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 
 
 class FileEntry(Struct, frozen=True):

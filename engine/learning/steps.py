@@ -19,6 +19,7 @@ from engine.learning.batches import Batch, make_batch, steps_per_epoch
 from engine.learning.distributed import Group
 from engine.learning.dropout import Masks, untyped
 from engine.learning.model import Model, default_learning_rate
+from engine.learning.optimizer import AdamW
 
 READ_LATER = 4
 """On a GPU the values of a step are read this many steps later, so that the processor never waits for it."""
@@ -68,12 +69,11 @@ def make_plan(config: RunConfig, features: Features, parameters: int) -> Plan:
     )
 
 
-def make_optimizer(network: nn.Module, plan: Plan) -> torch.optim.AdamW:
-    """AdamW, fused; biases and normalisation do not decay."""
+def make_optimizer(network: nn.Module, plan: Plan) -> AdamW:
+    """AdamW; biases and normalisation do not decay."""
     decays = [p for p in network.parameters() if p.ndim > 1]
     others = [p for p in network.parameters() if p.ndim <= 1]
-    groups = [{"params": decays, "weight_decay": plan.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.AdamW([g for g in groups if g["params"]], lr=plan.lr, fused=True)
+    return AdamW([(decays, plan.weight_decay), (others, 0.0)])
 
 
 def span_loss(scores: Tensor, batch: Batch, count: int) -> Tensor:
@@ -167,15 +167,12 @@ class Learner:
 
     def _update(self, loss: Tensor) -> tuple[float, Tensor]:
         rate = self.plan.learning_rate(self.step)
-        for settings in self.optimizer.param_groups:
-            settings["lr"] = rate
         norm = nn.utils.clip_grad_norm_(self.parameters, self.plan.max_grad_norm)
         total = self.group.add_up(loss.detach().clone())
         self._bad = torch.maximum(self._bad, (~torch.isfinite(total + norm)).float())
         # The fused kernel leaves weights and moments alone where this is 1: no need to look at it here.
-        self.optimizer.found_inf = self._bad  # type: ignore[attr-defined]  # torch's own grad scaler sets it so
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.step(rate, skip=self._bad)
+        self.optimizer.zero_grad()
         return rate, torch.stack((total, norm, self._bad))
 
     def settle(self) -> list[StepValues]:

@@ -5,9 +5,7 @@ Under torchrun every rank runs this; the first alone owns the run and writes.
 
 from __future__ import annotations
 
-import importlib
 import sys
-import threading
 import traceback
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
@@ -19,6 +17,7 @@ from engine.events import AnyEvent, Failed, Phase, Stopped
 from engine.learning.control import Control, Signals, StopAsked
 from engine.learning.distributed import Group, die_with_parent
 from engine.learning.prepare import prepare
+from engine.learning.warm_up import warm_up
 from engine.log import EventLog
 from engine.ownership import Ownership
 from engine.privacy import scrub
@@ -31,8 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if len(arguments) != 1:
         print("usage: python -m engine.learning.worker RUN_DIR", file=sys.stderr)
         return int(ExitCode.USAGE)
-    # Most of a start is the import of torch; it goes on while the data is read.
-    threading.Thread(target=_import_torch, name="import-torch", daemon=True).start()
+    warm_up()
     run = RunDir(Path(arguments[0]))
     group = Group.of_environment()
     signals = Signals(group)
@@ -83,11 +81,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             return int(ExitCode.RUN_FAILED)
         finally:
             group.leave()
-
-
-def _import_torch() -> None:
-    with suppress(ImportError):
-        importlib.import_module("torch")
 
 
 def _explain(error: Exception, config: RunConfig) -> tuple[str, str]:

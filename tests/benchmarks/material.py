@@ -17,6 +17,7 @@ import numpy as np
 from engine.config import RunConfig
 from engine.data.examples import Example, squad_bytes
 from engine.data.squad import read_dataset
+from engine.data.tokenizer import PairTokenizer
 from engine.models import locate_model
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -53,6 +54,11 @@ def write_squad(path: Path, examples: Sequence[Example]) -> None:
 def model_folder() -> Path:
     """The default model's files."""
     return locate_model(RunConfig(dataset="-")).path
+
+
+def tokenizer() -> PairTokenizer:
+    """The default model's."""
+    return PairTokenizer.from_file(model_folder() / "tokenizer.json")
 
 
 def run_child(module: str, *options: str) -> dict[str, Any]:

@@ -10,7 +10,6 @@ import argparse
 import json
 import logging
 import tempfile
-import threading
 import time
 from itertools import pairwise
 from pathlib import Path
@@ -76,7 +75,9 @@ def reference(options: argparse.Namespace, out: Path) -> dict[str, Any]:
 
 def ours(options: argparse.Namespace, out: Path) -> dict[str, Any]:
     """The engine's own path, part by part in the worker's order."""
-    threading.Thread(target=lambda: __import__("torch"), daemon=True).start()  # as the worker does
+    from engine.learning.warm_up import warm_up
+
+    warm_up()
     from engine.config import RunConfig
     from engine.learning.prepare import prepare
 

@@ -10,7 +10,6 @@ are medians over the rounds; above 1 is in our favour.
 from __future__ import annotations
 
 import json
-import os
 import statistics
 import tempfile
 import time
@@ -18,16 +17,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from engine.config import RunConfig
-from engine.data.examples import Example
-from engine.data.features import Features, build_features
-from engine.data.tokenizer import PairTokenizer
-from engine.insight.scoring import prepared, score_snapshot
+from engine.data.features import build_features
 from tests.benchmarks import material
-from tests.benchmarks.material import DOC_STRIDE, MAX_ANSWER_LENGTH, MAX_LENGTH
+from tests.benchmarks.material import DOC_STRIDE, MAX_LENGTH
 
 RIVALS = ("example", "tuned")
 Result = dict[str, Any]
@@ -107,7 +100,7 @@ def measure_sides(options: Any, rounds: list[dict[str, Result]]) -> None:
     evaluation = material.spread(material.questions(options.data, material.EVAL_FILE), options.eval_questions)
     from engine.learning.batches import epoch_batches
 
-    features = build_features(train, tokenizer(), max_length=MAX_LENGTH, doc_stride=DOC_STRIDE)
+    features = build_features(train, material.tokenizer(), max_length=MAX_LENGTH, doc_stride=DOC_STRIDE)
     batches = epoch_batches(features, RunConfig(dataset="-").seed, 1, options.batch_size)
     with tempfile.TemporaryDirectory() as folder:
         files = [Path(folder) / name for name in ("train.json", "eval.json", "order.json")]
@@ -129,74 +122,20 @@ def measure_sides(options: Any, rounds: list[dict[str, Result]]) -> None:
                 print(f"round {number}, {side}: {told}, {time.monotonic() - began:.0f} s in all", flush=True)
 
 
-def tokenizer() -> PairTokenizer:
-    return PairTokenizer.from_file(material.model_folder() / "tokenizer.json")
-
-
 def measure_texts(options: Any, rounds: list[dict[str, Result]], wanted: list[str]) -> int:
     """Tokenising, and decoding with metrics, of the whole SQuAD dev set; returns how many questions that are."""
-    from tests.benchmarks import hugging_face as hf
-
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     examples = material.questions(options.data, material.EVAL_FILE)
+    what = [name for name in ("tokenize", "decode") if name in wanted]
     with tempfile.TemporaryDirectory() as folder:
-        material.write_squad(Path(folder) / "eval.json", examples)
-        rows = hf.read_rows(Path(folder) / "eval.json")
-    pair, fast = tokenizer(), hf.load_tokenizer(material.model_folder())
-    reference: list[hf.Row] = []
-    features: Features | None = None
-    for each in rounds if "tokenize" in wanted else rounds[:1]:
-        began = time.perf_counter()
-        reference = hf.evaluation_features(fast, rows, pad=True)
-        between = time.perf_counter()
-        features = build_features(examples, pair, max_length=MAX_LENGTH, doc_stride=DOC_STRIDE)
-        ended = time.perf_counter()
-        if "tokenize" in wanted:
-            each.setdefault("example", {})["tokenize"] = between - began
-            each.setdefault("ours", {})["tokenize"] = ended - between
-    assert features is not None
-    print(f"features of {len(examples):,} questions: {features.nbytes / 1e6:.1f} MB", flush=True)
-    if "decode" in wanted:
-        _measure_decoding(examples, features, rows, reference, rounds)
+        path = Path(folder) / "eval.json"
+        material.write_squad(path, examples)
+        for number, each in enumerate(rounds, start=1):
+            for side in ("example", "ours"):
+                result = material.run_child("tests.benchmarks.texts", side, str(path), *what)
+                each.setdefault(side, {}).update(result)
+                told = ", ".join(f"{name} {value:.2f}" for name, value in result.items())
+                print(f"round {number}, {side}: {told}", flush=True)
     return len(examples)
-
-
-def _measure_decoding(
-    examples: list[Example], features: Features, rows: list[Any], reference: list[Any], rounds: list[dict[str, Result]]
-) -> None:
-    from tests.benchmarks import hugging_face as hf
-
-    start, end = plausible_scores(features)
-    lengths = np.diff(features.token_offset)
-    where = (np.repeat(np.arange(len(lengths)), lengths), np.concatenate([np.arange(n) for n in lengths.tolist()]))
-    padded = np.full((2, len(lengths), MAX_LENGTH), -10.0, np.float32)
-    padded[0][where], padded[1][where] = start, end
-    golds = prepared(examples, allow_null=False)
-    for number, each in enumerate(rounds, start=1):
-        began = time.perf_counter()
-        exact, f1 = hf.official_scores(rows, hf.answers_of(rows, reference, padded[0], padded[1]))
-        between = time.perf_counter()
-        _, metrics, _, _ = score_snapshot(
-            examples, features, start, end, max_answer_length=MAX_ANSWER_LENGTH, allow_null=False, golds=golds
-        )
-        ended = time.perf_counter()
-        each.setdefault("example", {})["decode"] = between - began
-        each.setdefault("ours", {})["decode"] = ended - between
-        print(
-            f"round {number}, decoding: EM and F1 {exact:.2f}, {f1:.2f} (example), "
-            f"{metrics.exact_match:.2f}, {metrics.f1:.2f} (ours)",
-            flush=True,
-        )
-
-
-def plausible_scores(features: Features) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Scores like a trained model's: low, but for some tokens, among them most gold ones."""
-    random = np.random.default_rng(0)
-    start, end = random.normal(-6.0, 1.0, size=(2, len(features.input_ids))).astype(np.float32)
-    held = np.flatnonzero(features.gold_start >= 0)
-    for logits, gold in ((start, features.gold_start), (end, features.gold_end)):
-        logits[features.token_offset[held] + gold[held]] += random.normal(12.0, 4.0, len(held)).astype(np.float32)
-    return start, end
 
 
 if __name__ == "__main__":
