@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rich.cells import cell_len
 from rich.segment import Segment
 from textual.app import ComposeResult
 from textual.strip import Strip
@@ -23,6 +24,8 @@ from tui.widgets.picture import Picture
 WIDE = 120
 HEAD = 2
 """Lines above the maps: the question and what became of it."""
+LEAST_STORY = 12
+"""Cells below which what became of the example is not told beside a token."""
 
 
 class HeatMap(View):
@@ -35,6 +38,9 @@ class HeatMap(View):
         self._source: EvalSet | None = None
         self._data: HeatData | None = None
         self._journey: Journey | None = None
+        self._labels: list[str] = []
+        """Of the snapshots that the journey holds: the run may know of a newer one that is not read yet."""
+        self._window = 0
         self._tokens: Tokens | None = None
         self._words: list[str] = []
         self._trouble = ""
@@ -55,14 +61,15 @@ class HeatMap(View):
             return
         try:
             if examples is not self._source or self._data is None:
-                self._source, self._data = examples, HeatData(examples, viewer.snapshot)
-            window = self._data.home_window(place.example) if place.window is None else place.window
+                self._source, self._data, self._tokens = examples, HeatData(examples, viewer.snapshot), None
+            self._window = self._data.home_window(place.example) if place.window is None else place.window
             marks = [(event.index, event.time) for event in viewer.snapshots]
-            tokens = self._data.tokens(place.example, window)
-            if self._tokens is None or self._tokens.lo != tokens.lo or not self._words:
+            tokens = self._data.tokens(place.example, self._window)
+            if self._tokens is None or self._tokens.feature != tokens.feature:
                 self._words = examples.token_texts(tokens)
             self._tokens = tokens
-            self._journey = self._data.journey(place.example, window, marks)
+            self._journey = self._data.journey(place.example, self._window, marks)
+            self._labels = [plain(event.label, 20) for event in viewer.snapshots]
         except (OSError, UserError) as error:
             self._trouble = f"the snapshots can't be read: {error}"
 
@@ -110,10 +117,12 @@ class HeatMap(View):
             return [Strip([Segment(plain(words), self.style_of("dim"))])]
         ascii_only = self.tui.ascii_only
         glyphs = heat_strips.ASCII if ascii_only else heat_strips.UNICODE
-        labels = [plain(event.label, 20) for event in viewer.snapshots]
+        labels = self._labels
         example = self._source.examples[place.example]
         more = "~" if ascii_only else "…"
-        head = fit_text(f" {place.example + 1}. {plain(example.question, 400)}", width, more=more)
+        windows = len(self._source.features_of(place.example))
+        where = f"window {self._window + 1}/{windows}  " if windows > 1 else ""
+        head = fit_text(f" {place.example + 1}. {where}{plain(example.question, 400)}", width, more=more)
         verdict = story(journey.right.tolist(), journey.right.tolist(), labels)
         lines = [Strip([Segment(head, self.style_of("heading"))]), self._token_line(width, verdict, more)]
         columns = self._columns()
@@ -136,33 +145,37 @@ class HeatMap(View):
         return [*lines, legend_strip(width, self.style_of, glyphs)]
 
     def _token_line(self, width: int, verdict: str, more: str) -> Strip:
-        """What became of the example, and the token under the cursor with its probabilities."""
+        """What became of the example, and the token under the cursor with its probabilities, which go first where
+        there is not room for both."""
         place, journey = self.tui.place, self._journey
-        segments = [Segment(f" {verdict}", self.style_of("text"))]
-        if journey is not None and 0 <= place.token < len(self._words) and place.snapshot < len(journey.right):
-            start = float(journey.start.probability[place.snapshot, place.token])
-            end = float(journey.end.probability[place.snapshot, place.token])
-            word = plain(self._words[place.token], 40)
-            told = f"   token {place.token} {word!r}: start {100 * start:.1f} %, end {100 * end:.1f} %"
-            segments.append(Segment(fit_text(told, max(0, width - len(verdict) - 1), more=more), self.style_of("dim")))
-        return Strip(segments)
+        story_style, token_style = self.style_of("text"), self.style_of("dim")
+        if journey is None or not 0 <= place.token < len(self._words) or place.snapshot >= len(journey.right):
+            return Strip([Segment(fit_text(f" {verdict}", width, more=more), story_style)])
+        start = float(journey.start.probability[place.snapshot, place.token])
+        end = float(journey.end.probability[place.snapshot, place.token])
+        word = plain(self._words[place.token], 40)
+        token = f"token {place.token} {word!r}: start {100 * start:.1f} %, end {100 * end:.1f} %"
+        room = width - cell_len(token) - 4
+        if room < LEAST_STORY:
+            return Strip([Segment(fit_text(f" {token}", width, more=more), token_style)])
+        told = fit_text(verdict, min(room, cell_len(verdict)), more=more)
+        return Strip([Segment(f" {told}", story_style), Segment(f"   {token}", token_style)])
 
     def on_picture_pressed(self, event: Picture.Pressed) -> None:
-        """A click chooses the snapshot of its row and the token of its column."""
-        viewer = self.tui.viewer
-        if viewer is None or self._journey is None:
+        """A click on a map chooses the snapshot of its row and the token of its column."""
+        if self._journey is None:
             return
-        height = self._map_height(event.picture.size.height)
-        line = (event.y - HEAD) % height - 1
-        rows, tall = share_rows(self.tui.place.snapshot, len(viewer.snapshots), height)
-        columns = self._columns()
-        column = event.x - LABEL
-        if event.y >= HEAD and 0 <= column < columns.count:
-            self.tui.place.token = columns.at(column).start
-        if event.y >= HEAD and 0 <= line < len(rows) * tall:
-            self.tui.go_to(rows[line // tall])
-        else:
-            self.tui.changed()
+        place, height = self.tui.place, self._map_height(event.picture.size.height)
+        number, line = divmod(event.y - HEAD, height)
+        if number not in (0, 1) or event.y >= event.picture.size.height - 1:
+            return
+        columns, column = self._columns(), event.x - LABEL
+        if 0 <= column < columns.count:
+            place.token = columns.at(column).start
+        rows, tall = share_rows(place.snapshot, len(self._labels), height)
+        if 1 <= line <= len(rows) * tall:
+            self.tui.go_to(rows[(line - 1) // tall])
+        self.tui.changed()
 
     def do_window(self) -> None:
         """Go on to the next window of a long passage."""
@@ -170,8 +183,10 @@ class HeatMap(View):
             return
         place = self.tui.place
         count = len(self._source.features_of(place.example))
-        now = self._data.home_window(place.example) if place.window is None else place.window
-        place.window, place.token = (now + 1) % count, -1
+        if count < 2:
+            self.tui.say("this passage fits one window")
+            return
+        place.window, place.token = (self._window + 1) % count, -1
         self.tui.changed()
 
     def do_token_right(self) -> None:
