@@ -43,7 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             config = run.config
             if group.rank == 0:
                 held.enter_context(Ownership(run))
-                log = held.enter_context(EventLog(run.events_file))
+                log = EventLog(run.events_file)
+                held.callback(_close, log)
         except UserError as error:
             print(scrub(str(error)), file=sys.stderr)
             return int(error.exit_code)
@@ -81,6 +82,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             return int(ExitCode.RUN_FAILED)
         finally:
             group.leave()
+
+
+def _close(log: EventLog) -> None:
+    """What a log can lose by closing is of no weight for how the run ended; its ending was made to last before."""
+    try:
+        log.close()
+    except UserError as error:
+        print(scrub(str(error)), file=sys.stderr)
 
 
 def _explain(error: Exception, config: RunConfig) -> tuple[str, str]:
