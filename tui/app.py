@@ -34,7 +34,7 @@ from tui.place import SCALES, Place
 from tui.screens.dialogs import Help, Leave
 from tui.screens.view import View
 from tui.settings import SavedPlace, Settings, load_place, read_settings, save_place
-from tui.text import plain
+from tui.text import path_from_here, plain
 from tui.theme import choose_theme, is_light, style_of, theme_names
 from tui.viewer import OVER, Viewer
 from tui.walking import Walking
@@ -315,7 +315,7 @@ class BertQAApp(Walking):
             return
         try:
             handler()
-        except UserError as error:
+        except (OSError, UserError) as error:
             self.say(str(error))
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
@@ -404,7 +404,7 @@ class BertQAApp(Walking):
             return
         self._save_place()
         if self.viewer is not None:
-            path = plain(str(self.viewer.run.path))
+            path = plain(path_from_here(self.viewer.run.path))
             if choice == "stop":
                 with suppress(UserError):
                     send_command(self.viewer.run, "stop")

@@ -78,6 +78,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("token_right", "right_square_bracket", "next token", ("journey", "heatmap")),
     Command("tokens_left", "left_curly_bracket", "ten tokens back", ("journey", "heatmap")),
     Command("tokens_right", "right_curly_bracket", "ten tokens on", ("journey", "heatmap")),
+    Command("no_token", "escape", "put the token cursor away", ("journey",)),
     Command("jump", "m", "jump between expected and predicted start and end", ("journey", "heatmap"), "jump"),
     Command("scale", "y", "logits, logit − minimum, or probabilities", ("journey",), "scale"),
     Command("fixed", "equals_sign", "same scale in all snapshots, or each its own", ("journey",)),

@@ -7,6 +7,7 @@ from data, models, file names or logs goes through here.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -61,6 +62,14 @@ def show_line(text: str, limit: int = LIMIT) -> Content:
     from textual.content import Content
 
     return Content(plain(text, limit))
+
+
+def path_from_here(path: Path) -> str:
+    """`path` as one types it: relative where it lies in the working folder. It must still be made harmless."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except (OSError, ValueError):
+        return str(path)
 
 
 def _cut(text: str, limit: int) -> str:

@@ -14,7 +14,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from tui.commands import VIEW_HELP, VIEW_TITLES, commands_of, key_names
-from tui.text import show, show_line
+from tui.text import path_from_here, show, show_line
 from tui.viewer import Viewer
 
 
@@ -59,7 +59,7 @@ class Help(ModalScreen[None]):
         if self._viewer is None:
             return Content("")
         lines = [
-            Content("\nrun       ") + show_line(str(self._viewer.run.path)),
+            Content("\nrun       ") + show_line(path_from_here(self._viewer.run.path)),
             Content("data      ") + show_line(self._viewer.config.dataset),
             Content(f"state     {self._viewer.state} ") + show(self._viewer.reason, 2000),
         ]
@@ -96,7 +96,7 @@ class Leave(ModalScreen[str]):
     def compose(self) -> ComposeResult:
         with Vertical():
             yield Static(Content("Training goes on when you leave. Come back with:\n"))
-            yield Static(Content("  bertqa-tui attach ") + show_line(str(self._path)))
+            yield Static(Content("  bertqa-tui attach ") + show_line(path_from_here(self._path)))
             yield Static(Content("\n  enter or q   leave"))
             yield Static(Content("  s            save a checkpoint, stop training, leave"))
             yield Static(Content("  escape       stay"))

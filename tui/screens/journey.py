@@ -41,6 +41,11 @@ class Journey(View):
     def picture(self) -> JourneyPicture:
         return self.query_one(JourneyPicture)
 
+    def scene_at_place(self) -> Scene | None:
+        """What stands at the place now; the picture may lag behind keys that come fast."""
+        viewer = self.tui.viewer
+        return make_scene(viewer, self.tui.place) if viewer is not None and viewer.ready else None
+
     def do_token_right(self) -> None:
         self._move_token(1)
 
@@ -54,7 +59,7 @@ class Journey(View):
         self._move_token(-10)
 
     def _move_token(self, by: int) -> None:
-        scene, place = self.picture.scene, self.tui.place
+        scene, place = self.scene_at_place(), self.tui.place
         if scene is None:
             return
         token = max(scene.expected_tokens[0], 0) if place.token < 0 else place.token + by
@@ -62,7 +67,7 @@ class Journey(View):
         self.tui.changed()
 
     def do_jump(self) -> None:
-        scene, place = self.picture.scene, self.tui.place
+        scene, place = self.scene_at_place(), self.tui.place
         if scene is None:
             return
         stops = list(dict.fromkeys(t for t in (*scene.expected_tokens, *scene.predicted_tokens) if t >= 0))
@@ -100,7 +105,7 @@ class Journey(View):
         self.tui.changed()
 
     def do_window(self) -> None:
-        scene = self.picture.scene
+        scene = self.scene_at_place()
         if scene is None or scene.windows < 2:
             self.tui.say("this passage fits one window")
             return
@@ -108,7 +113,7 @@ class Journey(View):
         self.tui.changed()
 
     def do_copy(self) -> None:
-        scene = self.picture.scene
+        scene = self.scene_at_place()
         if scene is None:
             return
         golds = " | ".join(answer.text for answer in scene.example.answers) or "(no answer)"
@@ -221,11 +226,12 @@ class JourneyPicture(StripView):
         self.geometry = geometry
         if not geometry.overview:
             self._seen = (feature, geometry.first)
+        measure = SCALE_WORDS[place.scale]
         strips: list[Strip] = []
         for side, (name, logits) in enumerate((("start", scene.start), ("end", scene.end))):
             chart = TokenChart(
                 title=f"{name} of the answer",
-                measure=SCALE_WORDS[place.scale],
+                measure=measure.replace("−", "-") if self.view.tui.ascii_only else measure,
                 values=scene.scaled(logits, place.scale),
                 low=low,
                 high=high,
@@ -246,7 +252,7 @@ class JourneyPicture(StripView):
             return Strip([Segment(words, style("dim"))])
         segments = [
             Segment(f" token {token} ", style("dim")),
-            Segment(f"“{plain(scene.texts[token], 30)}”", style("cursor")),
+            Segment(f'"{plain(scene.texts[token], 30)}"', style("cursor")),
         ]
         for name, logits in (("start", scene.start), ("end", scene.end)):
             share = float(probabilities(logits, scene.choosable)[token])

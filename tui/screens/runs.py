@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.segment import Segment
+from textual import events
 from textual.app import ComposeResult
 from textual.strip import Strip
-from textual.timer import Timer
 
 from engine.commands import send_command
 from engine.config import RunConfig
@@ -30,6 +30,9 @@ from tui.widgets.row_list import CellText, Row, RowList
 POLL_SECONDS = 1.0
 CELL_LIMIT = 300
 FIRST_SAMPLE = "remedies"
+HEAD, DETAIL = 2, 3
+TALL = 10
+"""Height from which head and detail have all their lines."""
 COLUMNS = (
     Column("state", "state", 8),
     Column("name", "run", 16, share=3),
@@ -54,10 +57,10 @@ ROLES = {
 class Runs(View):
     """A row for each run, newest first, and one for each sample data set that a run can be started on."""
 
-    DEFAULT_CSS = """
-    Runs { layout: vertical; }
-    Runs #runs-head { height: 2; }
-    Runs #runs-detail { height: 3; }
+    DEFAULT_CSS = f"""
+    Runs {{ layout: vertical; }}
+    Runs #runs-head {{ height: {HEAD}; }}
+    Runs #runs-detail {{ height: {DETAIL}; }}
     """
 
     def __init__(self, *, id: str | None = None) -> None:
@@ -66,8 +69,11 @@ class Runs(View):
         self._rows: list[RunRow] | None = None
         self._samples: list[str] = []
         self._cursor = 0
-        self._timer: Timer | None = None
-        self._asked: tuple[str, str] | None = None
+        self._asked: tuple[str, str, str] | None = None
+        """Key and deed that a second press confirms, and the run they are for."""
+        self._seek = ""
+        """Path of the run that the cursor goes to when it is listed."""
+        self._polling = False
         self._starting = False
 
     def compose(self) -> ComposeResult:
@@ -81,22 +87,37 @@ class Runs(View):
 
     def on_mount(self) -> None:
         self._samples = sorted(sample_names(), key=lambda name: name != FIRST_SAMPLE)
-        self._timer = self.set_interval(POLL_SECONDS, self._poll)
+        if self.tui.viewer is not None:
+            self._seek = str(self.tui.viewer.run.path)
+        self.set_interval(POLL_SECONDS, self._poll)
         self.run_worker(self._poll(), exclusive=False)
 
     def enter(self) -> None:
+        self._asked = None
         self.run_worker(self._poll(), exclusive=False)
         self.renew()
 
     async def _poll(self) -> None:
-        if self.tui.view_name != self.id:
+        if self.tui.view_name != self.id or self._polling:
             return
         if self._folder is None or self._folder.path != self.tui.runs_dir:
             self._folder = RunsFolder(self.tui.runs_dir)
-        chosen = self._chosen
-        self._rows = await asyncio.to_thread(self._folder.poll)
-        if chosen is not None:
-            self._cursor = next((n for n, row in enumerate(self._rows) if row.path == chosen.path), self._cursor)
+        self._polling = True
+        try:
+            self._take(await asyncio.to_thread(self._folder.poll))
+        finally:
+            self._polling = False
+
+    def _take(self, rows: list[RunRow]) -> None:
+        """Show new rows; the cursor stays on what it is on, wherever that is now."""
+        chosen, sample = self._chosen, self._sample
+        path = self._seek or (chosen.path if chosen is not None else "")
+        place = next((n for n, row in enumerate(rows) if row.path == path), -1)
+        if place >= 0:
+            self._cursor, self._seek = place, ""
+        elif sample is not None:
+            self._cursor = len(rows) + self._samples.index(sample)
+        self._rows = rows
         self.renew()
 
     def renew(self) -> None:
@@ -143,11 +164,12 @@ class Runs(View):
             sample = self._sample
             if sample is None:
                 return []
+            words = f" fine-tunes the default model on {sample}, 5 epochs"
             return [
                 Strip.blank(width),
-                Strip([Segment(fit_text(f" fine-tunes the default model on {sample}, 5 epochs", width))]),
+                Strip([Segment(fit_text(words, width, more=more), style("text"))]),
                 Strip([Segment(" Enter starts it", style("dim"))]),
-            ]
+            ][-height:]
         model = plain(row.model, CELL_LIMIT)
         reason = f": {plain(row.reason, 2000)}" if row.reason else ""
         keys = ["Enter opens it"]
@@ -155,7 +177,7 @@ class Runs(View):
             keys.append("S stops it")
         if row.state in RESUMABLE:
             keys.append("R goes on with it")
-        asked = self._asked
+        asked = self._asked if self._asked and self._asked[2] == row.path else None
         last = f"press {asked[0]} once more to {asked[1]} it" if asked else ", ".join(keys)
         return [
             Strip([Segment(fit_text(f" {plain(row.path, 2000)}", width, more=more), style("dim"))]),
@@ -166,7 +188,7 @@ class Runs(View):
                 ]
             ),
             Strip([Segment(fit_text(f" {last}", width, more=more), style("warn" if asked else "dim"))]),
-        ]
+        ][-height:]
 
     def _row(self, place: int) -> Row:
         rows = self._rows or []
@@ -220,11 +242,12 @@ class Runs(View):
             self.run_worker(self._start(sample), exclusive=False)
 
     async def _start(self, sample: str) -> None:
-        config = RunConfig(dataset=str(find_dataset(sample)), runs_dir=str(self.tui.runs_dir))
         try:
+            config = RunConfig(dataset=str(find_dataset(sample)), runs_dir=str(self.tui.runs_dir))
             # The model is looked for first: a run that can't begin is not made.
             await asyncio.to_thread(locate_model, config)
             run = await asyncio.to_thread(start, config)
+            self._seek = str(run.path)
             self.tui.open_run(run.path)
         except UserError as error:
             self.tui.say(str(error))
@@ -235,8 +258,9 @@ class Runs(View):
         """Ask the engine of the run under the cursor to save and stop; asks once more first."""
         row = self._chosen
         if row is None or row.state not in RUNNING:
+            self._asked = None
             self.tui.say("this run is not training")
-        elif self._sure("S", "stop"):
+        elif self._sure("S", "stop", row):
             send_command(RunDir(Path(row.path)), "stop")
             self.tui.say(f"asked {row.name} to save and stop")
         self.renew()
@@ -245,18 +269,21 @@ class Runs(View):
         """Go on with the run under the cursor; asks once more first."""
         row = self._chosen
         if row is None or row.state not in RESUMABLE:
+            self._asked = None
             self.tui.say("this run can't be resumed: it is finished, or at work")
         elif row.state is State.PAUSED:
+            self._asked = None
             send_command(RunDir(Path(row.path)), "resume")
             self.tui.say(f"asked {row.name} to go on")
-        elif self._sure("R", "go on with"):
+        elif self._sure("R", "go on with", row):
             self.run_worker(self._resume(Path(row.path)), exclusive=False)
         self.renew()
 
-    def _sure(self, key: str, what: str) -> bool:
-        """Whether the same was asked just before."""
-        again = self._asked == (key, what)
-        self._asked = None if again else (key, what)
+    def _sure(self, key: str, what: str, row: RunRow) -> bool:
+        """Whether the same was asked of the same run just before."""
+        question = (key, what, row.path)
+        again = self._asked == question
+        self._asked = None if again else question
         return again
 
     async def _resume(self, path: Path) -> None:
@@ -266,7 +293,14 @@ class Runs(View):
         except UserError as error:
             self.tui.say(str(error))
 
-    # ------------------------------------------------------------------ mouse
+    # ------------------------------------------------------------------ layout and mouse
+
+    def on_resize(self, event: events.Resize) -> None:
+        """On a low screen the rows come first."""
+        tall = self.size.height >= TALL
+        self.query_one("#runs-head", Picture).styles.height = HEAD if tall else 1
+        self.query_one("#runs-detail", Picture).styles.height = DETAIL if tall else 1
+        self.call_after_refresh(self.renew)
 
     def on_row_list_moved(self, event: RowList.Moved) -> None:
         self._go(event.row)

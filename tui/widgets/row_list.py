@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from rich.segment import Segment
 from rich.style import Style
@@ -11,6 +12,7 @@ from textual import events
 from textual.geometry import Region, Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
+from textual.scrollbar import ScrollBarRender
 from textual.strip import Strip
 
 from tui.row_layout import GAP, Column, fit_columns, fit_text
@@ -27,6 +29,12 @@ class CellText:
 
 Row = dict[str, CellText]
 """Cells by column name; a column without a cell is blank."""
+
+
+class AsciiBar(ScrollBarRender):
+    """A scroll bar of whole cells, for terminals that have no block characters."""
+
+    VERTICAL_BARS: ClassVar[list[str]] = [" "] * 8
 
 
 class RowList(ScrollView, can_focus=True, inherit_bindings=False):
@@ -79,6 +87,7 @@ class RowList(ScrollView, can_focus=True, inherit_bindings=False):
         self.columns, self.cells, self.style_of = columns, cells, style
         self.empty = empty
         self.marker, self.more = (">", "~") if ascii_only else ("›", "…")
+        self._ascii_only = ascii_only
         self.count = 0
         self.cursor = 0
         self._drawn: dict[int, Strip] = {}
@@ -144,6 +153,10 @@ class RowList(ScrollView, can_focus=True, inherit_bindings=False):
         if crop.column_span == (0, self.size.width):
             return lines
         return [line.crop(crop.x, crop.right) for line in lines]
+
+    def on_mount(self) -> None:
+        if self._ascii_only:
+            self.vertical_scrollbar.renderer = AsciiBar  # type: ignore[misc]  # Textual's own way to set it for one bar
 
     def on_resize(self) -> None:
         self._drawn.clear()

@@ -1,0 +1,25 @@
+"""A real run that is kept with the tests: what a screen shows of it is what users see.
+
+It is the sample data, fine-tuned with the defaults on two cores; `python -m tests.recorded.make` makes it anew.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from engine.run import RunDir
+
+KEPT = Path(__file__).parent / "run"
+NAME = "remedies"
+
+
+def recorded_run(folder: Path) -> RunDir:
+    """A copy of the run as `folder/remedies`."""
+    path = folder / NAME
+    shutil.copytree(KEPT, path)
+    for inside in (path, path / "snapshots"):
+        inside.chmod(0o700)
+    for empty in ("checkpoints", "commands"):
+        (path / empty).mkdir(mode=0o700)
+    return RunDir(path)
