@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from textual.drivers.headless_driver import HeadlessDriver
 from textual.pilot import Pilot
 
 from engine.run import RunDir
@@ -16,15 +17,42 @@ from tui.settings import Settings
 PATIENCE = 20.0
 
 
-def make_app(run: RunDir | None, runs_dir: Path | None = None, *, ascii_only: bool = False, theme: str = "dark") -> Any:
+class RecordingDriver(HeadlessDriver):
+    """Keeps what a terminal would be sent."""
+
+    sent: list[str]
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.sent = []
+
+    @property
+    def is_headless(self) -> bool:
+        return False
+
+    def write(self, data: str) -> None:
+        self.sent.append(data)
+
+
+def make_app(
+    run: RunDir | None,
+    runs_dir: Path | None = None,
+    *,
+    ascii_only: bool = False,
+    theme: str = "dark",
+    few_colours: bool = False,
+    settings: Settings | None = None,
+    remember: bool = False,
+) -> Any:
     """The app, without the user's own settings and memory."""
     folder = runs_dir or (run.path.parent if run else Path("runs"))
     return BertQAApp(
         run.path if run else None,
         runs_dir=folder,
-        settings=Settings(),
-        remember=False,
+        settings=settings or Settings(),
+        remember=remember,
         ascii_only=ascii_only,
+        few_colours=few_colours,
         theme_name=theme,
     )
 

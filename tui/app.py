@@ -169,7 +169,7 @@ class BertQAApp(Walking):
             self.place = Place(
                 example=max(0, saved.example),
                 token=saved.token,
-                scale=saved.scale if saved.scale in SCALES else "logit",
+                scale=saved.scale if saved.scale in SCALES else SCALES[0],
                 fixed_scale=saved.fixed_scale,
                 overview=saved.overview,
                 change=saved.change,

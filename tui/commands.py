@@ -80,7 +80,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("tokens_right", "right_curly_bracket", "ten tokens on", ("journey", "heatmap")),
     Command("no_token", "escape", "put the token cursor away", ("journey",)),
     Command("jump", "m", "jump between expected and predicted start and end", ("journey", "heatmap"), "jump"),
-    Command("scale", "y", "logits, logit − minimum, or probabilities", ("journey",), "scale"),
+    Command("scale", "y", "logit − minimum, logits, or probabilities", ("journey",), "scale"),
     Command("fixed", "equals_sign", "same scale in all snapshots, or each its own", ("journey",)),
     Command("zoom", "z", "all tokens in an overview, or a stretch at full width", ("journey",), "zoom"),
     Command("window", "w", "next window of a long passage", ("journey", "heatmap"), "window"),

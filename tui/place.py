@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Scale = Literal["logit", "shifted", "probability"]
-SCALES: tuple[Scale, ...] = ("logit", "shifted", "probability")
+SCALES: tuple[Scale, ...] = ("shifted", "logit", "probability")
 SCALE_NAMES = {
     "logit": "logits",
     "shifted": "logit − minimum",
@@ -25,7 +25,7 @@ class Place:
     example: int = 0
     window: int | None = None
     token: int = -1
-    scale: Scale = "logit"
+    scale: Scale = "shifted"
     fixed_scale: bool = True
     overview: bool = False
     change: bool = False

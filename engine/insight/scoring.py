@@ -68,8 +68,8 @@ def score_snapshot(
         "start_correct": start_correct,
         "end_correct": end_correct,
         "iou": _overlap(examples, predicted),
-        "exact_match": 100.0 * exact,
-        "f1": 100.0 * f1,
+        "exact_match": exact,
+        "f1": f1,
     }
     loss = -(start_log + end_log) / 2
 

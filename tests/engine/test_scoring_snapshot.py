@@ -83,8 +83,8 @@ def test_by_hand() -> None:
     # "dry" is right by the second gold, but only its end is the first gold's; the wrong "your" has the right text.
     assert columns["start_correct"].tolist() == [False, False, True]
     assert columns["end_correct"].tolist() == [True, False, True]
-    assert columns["exact_match"].tolist() == [100.0, 100.0, 100.0]
-    assert columns["f1"].tolist() == [100.0, 100.0, 100.0]
+    assert columns["exact_match"].tolist() == [1.0, 1.0, 1.0]
+    assert columns["f1"].tolist() == [1.0, 1.0, 1.0]
     assert columns["iou"].tolist() == pytest.approx([3 / 8, 0.0, 1.0])
     gold_start = [1 / (7 + np.exp(3)), 1 / (7 + np.exp(2)), np.e / (3 + np.e)]
     gold_end = [np.exp(3) / (7 + np.exp(3)), 1 / (7 + np.exp(2)), np.exp(4) / (3 + np.exp(4))]
@@ -119,8 +119,8 @@ def test_no_answer() -> None:
     assert columns["null_score"].tolist() == [4.0, 0.0, 4.0, 0.0]  # the smallest of the windows
     assert columns["start_correct"].tolist() == [True, False, False, True]
     assert columns["end_correct"].tolist() == [True, False, False, False]
-    assert columns["exact_match"].tolist() == [100.0, 0.0, 0.0, 0.0]
-    assert columns["f1"].tolist() == pytest.approx([100.0, 0.0, 0.0, 100 * 2 / 3])
+    assert columns["exact_match"].tolist() == [1.0, 0.0, 0.0, 0.0]
+    assert columns["f1"].tolist() == pytest.approx([1.0, 0.0, 0.0, 2 / 3])
     assert columns["iou"].tolist() == pytest.approx([1.0, 0.0, 0.0, 4 / 8])
     null_share = np.exp(3) / (4 + np.exp(3))  # among the context's tokens and the null token
     assert columns["gold_start_prob"].tolist() == pytest.approx(
@@ -174,7 +174,7 @@ def test_golds_may_be_prepared_once() -> None:
         columns, metrics, _, _ = score_snapshot(
             examples, features, scores, scores, max_answer_length=3, allow_null=True, golds=given
         )
-        assert columns["f1"].tolist() == pytest.approx([100 * 2 / 3, 100.0])
+        assert columns["f1"].tolist() == pytest.approx([2 / 3, 1.0])
         assert metrics.exact_match == 50.0
 
 

@@ -94,7 +94,6 @@ async def test_the_screen_shows_what_the_snapshot_file_holds(run: RunDir) -> Non
     app = make_app(run)
     async with app.run_test(size=(230, 60)) as pilot:
         await opened(pilot)
-        await press(pilot, "y")  # logit − minimum: every bar stands on the lowest row
         for number in (0, 7, 20, 43):
             app.go_to_example(number)
             await press(pilot, "g")
@@ -248,7 +247,7 @@ async def test_the_token_cursor(run: RunDir) -> None:
             assert cursor <= {app.place.token}
         await press(pilot, *["{"] * 30)
         assert app.place.token == 0
-        assert "token 0 \"[CLS]\"" in screen_text(app)
+        assert 'token 0 "[CLS]"' in screen_text(app)
         await press(pilot, "escape")
         assert app.place.token == -1
         assert "token 0" not in screen_text(app)
@@ -271,7 +270,7 @@ async def test_scales(run: RunDir) -> None:
     async with app.run_test(size=(120, 40)) as pilot:
         await opened(pilot)
         top = app.view.picture.region.y + 2
-        for words in ("logit − minimum", "probability", "logit"):
+        for words in ("logit", "probability", "logit − minimum"):
             await press(pilot, "y")
             assert f"█ {words}" in screen_text(app)
         await press(pilot, "home")

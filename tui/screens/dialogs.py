@@ -24,7 +24,7 @@ class Help(ModalScreen[None]):
     AUTO_FOCUS = "VerticalScroll"
     DEFAULT_CSS = """
     Help { align: center middle; background: transparent; }
-    Help > VerticalScroll { width: 78; max-width: 100%; height: auto; max-height: 100%; border: round ansi_blue;
+    Help > VerticalScroll { width: 80; max-width: 100%; height: auto; max-height: 100%; border: round ansi_blue;
         padding: 0 1; background: ansi_default; scrollbar-size-vertical: 1; }
     Help Static { background: ansi_default; }
     """

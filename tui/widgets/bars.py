@@ -174,10 +174,10 @@ class Timeline(Bar):
         for position in range(lo, hi):
             here = position == chosen
             pieces.append(
-                (f"[{labels[position]}" if here else f" {labels[position]}", "cursor" if here else "", position)
+                (f"[{labels[position]}" if here else f" {labels[position]}", "heading" if here else "", position)
             )
             pieces.append((sparks[position], "dim", position))
-            pieces.append(("]" if here else " ", "cursor" if here else "", position))
+            pieces.append(("]" if here else " ", "heading" if here else "", position))
         pieces.append((more if hi < len(labels) else " ", "dim", -1))
         return pieces
 
