@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -128,12 +128,12 @@ def metric_rows(left: Metrics, right: Metrics) -> list[MetricRow]:
     return rows
 
 
-def shared_examples(left: Sequence[str], right: Sequence[str]) -> tuple[Ints, Ints]:
-    """Numbers on either side of the examples whose ids both have, in the left side's order."""
+def shared_examples(left: Sequence[Hashable], right: Sequence[Hashable]) -> tuple[Ints, Ints]:
+    """Numbers on either side of the examples whose marks both have, in the left side's order."""
     if list(left) == list(right):
         every = np.arange(len(left), dtype=np.int32)
         return every, every
-    places = {ident: number for number, ident in enumerate(right)}
-    pairs = [(number, places[ident]) for number, ident in enumerate(left) if ident in places]
+    places = {mark: number for number, mark in enumerate(right)}
+    pairs = [(number, places[mark]) for number, mark in enumerate(left) if mark in places]
     both = np.array(pairs, dtype=np.int32).reshape(-1, 2)
     return both[:, 0], both[:, 1]
