@@ -73,14 +73,16 @@ def make_run(
     live: bool = False,
     seed: int = 0,
     steps_per_epoch: int = STEPS_PER_EPOCH,
+    noise: float = 1.0,
     extra_events: tuple[AnyEvent, ...] = (),
 ) -> RunDir:
     """Write the run `folder/name`: `examples` eval examples of about `tokens` tokens in each of `windows` windows.
 
     Snapshot 0 is `untrained`, the others are epochs. Every third example's passage is unseen in training. With
     `has_impossible` every fourth example has no answer. With `live` the run does not end, and this process is its
-    engine. `extra_events` are told before the end. Large runs (over 40 million scores) share the bytes of some
-    snapshot files, so that only file names and events tell their snapshots apart.
+    engine. `noise` is the deviation of scores that mean nothing. `extra_events` are told before the end. Of a large
+    run (over 40 million scores) only the first DISTINCT snapshot files are written; the others are links to them, back
+    and forth, so that neighbours always differ.
     """
     made = fake_set(examples, tokens=tokens, windows=windows, has_impossible=has_impossible, seed=seed)
     data_file = folder / f"{name}-data.json"
@@ -112,24 +114,28 @@ def make_run(
         seem_alive(run)
     log.append(run_started(made.dataset, config, steps_per_epoch))
     big = examples * tokens * windows * snapshots * 2 > 40_000_000
-    info: SnapshotInfo | None = None
-    written = -1
+    distinct = DISTINCT if big else snapshots
+    infos: list[SnapshotInfo] = []
     for index in range(snapshots):
         if index:
             for step in fake_steps(index - 1, steps_per_epoch, config.epochs):
                 log.append(step)
-        chunk = index * DISTINCT // snapshots
-        if big and info is not None and index > 1 and chunk == (index - 1) * DISTINCT // snapshots:
-            os.link(run.path / snapshot_name(written), run.path / snapshot_name(index))
-            info = msgspec.structs.replace(
-                info, index=index, label=f"epoch {index}", step=index * steps_per_epoch, epoch=float(index)
-            )
+        if index < distinct:
+            progress = index / max(1, distinct - 1)
+            written = write_fake_snapshot(
+                run, made, index, progress=progress, seed=seed, step=index * steps_per_epoch, noise=noise,
+                time=began + 60 * index,
+            )  # fmt: skip
+            infos.append(written)
         else:
-            written = index
-            progress = index / max(1, snapshots - 1)
-            info = write_fake_snapshot(
-                run, made, index, progress=progress, seed=seed, step=index * steps_per_epoch, time=began + 60 * index
+            twin = distinct - 1 - abs(index % (2 * distinct - 2) - (distinct - 1))
+            os.link(run.path / snapshot_name(twin), run.path / snapshot_name(index))
+            infos.append(
+                msgspec.structs.replace(
+                    infos[twin], index=index, label=f"epoch {index}", step=index * steps_per_epoch, epoch=float(index)
+                )
             )
+        info = infos[-1]
         log.append(snapshot_event(info))
         if index:
             log.append(CheckpointSaved(path=f"checkpoints/epoch-{index:04}", step=info.step, epoch=info.epoch))
@@ -141,7 +147,7 @@ def make_run(
                 step=(snapshots - 1) * steps_per_epoch,
                 epoch=float(snapshots - 1),
                 seconds=60.0,
-                metrics=None if info is None else info.metrics,
+                metrics=infos[-1].metrics if infos else None,
             )
         )
     log.close()
@@ -284,10 +290,18 @@ def write_fake_features(run: RunDir, made: FakeSet, allow_null: bool) -> None:
 
 
 def write_fake_snapshot(
-    run: RunDir, made: FakeSet, index: int, *, progress: float, seed: int, step: int, time: float | None = None
+    run: RunDir,
+    made: FakeSet,
+    index: int,
+    *,
+    progress: float,
+    seed: int,
+    step: int,
+    noise: float = 1.0,
+    time: float | None = None,
 ) -> SnapshotInfo:
     """Write snapshot `index`; with `progress` from 0 (noise) to 1 (sharp) the gold answers stand out."""
-    start_logits, end_logits = fake_logits(made, progress=progress, seed=seed * 1000 + index)
+    start_logits, end_logits = fake_logits(made, progress=progress, seed=seed * 1000 + index, noise=noise)
     columns = _columns(made, start_logits, end_logits)
     seen = np.array([number % 3 != 2 for number in range(len(made.dataset.eval))])
     info = SnapshotInfo(
@@ -304,14 +318,16 @@ def write_fake_snapshot(
     return info
 
 
-def fake_logits(made: FakeSet, *, progress: float, seed: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def fake_logits(
+    made: FakeSet, *, progress: float, seed: int, noise: float = 1.0
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Start and end scores float32[T]: noise, and peaks on the gold answer (or the null token) that grow."""
     rng = np.random.default_rng(seed)
     total = int(made.token_offset[-1])
     luck = rng.random(len(made.feature_example)) < 0.05  # some examples are never learned
     both = []
     for gold in (made.gold_start, made.gold_end):
-        logits = rng.standard_normal(total, dtype=np.float32)
+        logits = noise * rng.standard_normal(total, dtype=np.float32)
         peak = made.token_offset[:-1] + np.where(gold >= 0, gold, made.null_token)
         logits[peak] += np.where(luck, 0.0, 10.0 * progress).astype(np.float32)
         both.append(logits)
