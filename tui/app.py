@@ -10,6 +10,7 @@ a view has changed the place.
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import time
 from collections.abc import Iterable
@@ -18,7 +19,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import ClassVar
 
+from rich.console import RenderableType
 from textual import events
+from textual._compositor import ChopsUpdate
 from textual.app import ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
@@ -34,6 +37,7 @@ from tui.place import SCALES, Place
 from tui.screens.dialogs import Help, Leave
 from tui.screens.view import View
 from tui.settings import SavedPlace, Settings, load_place, read_settings, save_place
+from tui.slow_link import ExactUpdate
 from tui.text import path_from_here, plain
 from tui.theme import choose_theme, is_light, style_of, theme_names
 from tui.viewer import OVER, Viewer
@@ -210,6 +214,8 @@ class BertQAApp(Walking):
             changed = viewer.take(news)
             if became_ready:
                 self._find_example()
+                # What is loaded now stays: to look through it for garbage would take longer than a flip.
+                gc.freeze()
             if len(viewer.snapshots) > known:
                 self._new_snapshots(first=not known)
             self.place.snapshot = min(self.place.snapshot, max(0, self.last_snapshot))
@@ -243,6 +249,11 @@ class BertQAApp(Walking):
                 self.say(f"{event.command}: {event.outcome}")
             else:
                 self.say(f"{event.message} {event.hint}".strip())
+
+    def _display(self, screen: Screen[object], renderable: RenderableType | None) -> None:
+        if isinstance(renderable, ChopsUpdate):
+            renderable = ExactUpdate.of(renderable)
+        super()._display(screen, renderable)
 
     # -- drawing -------------------------------------------------------------------------------------------
 

@@ -159,3 +159,7 @@ class Walking(App[int]):
 
     def do_ten_up(self) -> None:
         self.go_to_example(self.place.example - 10)
+
+    def do_no_token(self) -> None:
+        self.place.token = -1
+        self.changed()

@@ -76,10 +76,6 @@ class Journey(View):
             place.token = stops[at % len(stops)]
             self.tui.changed()
 
-    def do_no_token(self) -> None:
-        self.tui.place.token = -1
-        self.tui.changed()
-
     def do_scale(self) -> None:
         place = self.tui.place
         place.scale = SCALES[(SCALES.index(place.scale) + 1) % len(SCALES)]

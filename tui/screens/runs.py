@@ -23,7 +23,7 @@ from tui.row_layout import Column, fit_text
 from tui.run_list import RunRow
 from tui.runs_model import RESUMABLE, RUNNING, STATE_WORDS, RunsFolder, progress_text, summary
 from tui.screens.view import View
-from tui.text import plain
+from tui.text import path_from_here, plain
 from tui.widgets.picture import Picture
 from tui.widgets.row_list import CellText, Row, RowList
 
@@ -144,7 +144,7 @@ class Runs(View):
 
     def _draw_head(self, width: int, height: int) -> Sequence[Strip]:
         more = "~" if self.tui.ascii_only else "…"
-        folder = plain(str(self.tui.runs_dir), CELL_LIMIT)
+        folder = plain(path_from_here(self.tui.runs_dir), CELL_LIMIT)
         if self._rows is None:
             words, hint = f"looking for runs in {folder}", ""
         elif not self._rows:
@@ -178,9 +178,10 @@ class Runs(View):
         if row.state in RESUMABLE:
             keys.append("R goes on with it")
         asked = self._asked if self._asked and self._asked[2] == row.path else None
+        where = plain(path_from_here(Path(row.path)), 2000)
         last = f"press {asked[0]} once more to {asked[1]} it" if asked else ", ".join(keys)
         return [
-            Strip([Segment(fit_text(f" {plain(row.path, 2000)}", width, more=more), style("dim"))]),
+            Strip([Segment(fit_text(f" {where}", width, more=more), style("dim"))]),
             Strip(
                 [
                     Segment(f" {STATE_WORDS[row.state]}", style(ROLES[row.state])),

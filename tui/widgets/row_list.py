@@ -16,7 +16,7 @@ from textual.scrollbar import ScrollBarRender
 from textual.strip import Strip
 
 from tui.row_layout import GAP, Column, fit_columns, fit_text
-from tui.widgets.strip_view import changed_stretch
+from tui.widgets.strip_view import changed_stretches
 
 
 @dataclass(frozen=True)
@@ -139,9 +139,8 @@ class RowList(ScrollView, can_focus=True, inherit_bindings=False):
             if not 0 <= y < self.size.height:
                 continue
             before, after = self._drawn.get(y), self._line(y)
-            lo, hi = (0, self.size.width) if before is None else changed_stretch(before, after)
             self._drawn[y] = after
-            if lo < hi:
+            for lo, hi in [(0, self.size.width)] if before is None else changed_stretches(before, after):
                 self.refresh(Region(lo, y, hi - lo, 1))
 
     def render_lines(self, crop: Region) -> list[Strip]:

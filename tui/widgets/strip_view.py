@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
+from rich.cells import get_character_cell_size
 from rich.segment import Segment
 from rich.style import Style
 from textual.geometry import Region
@@ -11,10 +13,15 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 _PLAIN = Style.null()
+JUMP_BYTES = 18
+"""Cells that stayed are sent again where they take fewer bytes than the cursor's jump past them, with the style."""
+
+Cell = tuple[str, Style]
 
 
 class StripView(Widget):
-    """Shows what `build` makes. `redraw` builds anew and refreshes the stretch of each row that differs, nothing else.
+    """Shows what `build` makes. `redraw` builds anew and refreshes the stretches of each row that differ, nothing
+    else.
 
     Textual does not compare frames: a plain refresh sends the whole widget again, which a slow link shows. Its way
     from a widget to the screen would also paint a background behind every segment; lines go out as they are.
@@ -38,14 +45,13 @@ class StripView(Widget):
         fresh = self._built_for == (width, height)
         lines = self._build(width, height)
         for y in range(height):
-            lo, hi = changed_stretch(self._lines[y], lines[y]) if fresh else (0, width)
-            if lo < hi:
+            for lo, hi in changed_stretches(self._lines[y], lines[y]) if fresh else [(0, width)]:
                 self.refresh(Region(lo, y, hi - lo, 1))
         self._lines = lines
 
     def _build(self, width: int, height: int) -> list[Strip]:
         self._built_for = (width, height)
-        lines = [line.adjust_cell_length(width) for line in list(self.build(width, height))[:height]]
+        lines = [lean(line.adjust_cell_length(width)) for line in list(self.build(width, height))[:height]]
         return lines + [Strip.blank(width)] * (height - len(lines))
 
     @property
@@ -63,42 +69,61 @@ class StripView(Widget):
         return [line.crop(crop.x, crop.right) for line in lines]
 
 
-def changed_stretch(before: Strip, after: Strip) -> tuple[int, int]:
-    """First cell that differs between two lines of equal width, and one past the last; (0, 0) where none does."""
-    if before == after:
-        return 0, 0
-    width = after.cell_length
-    if before.cell_length != width:
-        return 0, max(before.cell_length, width)
-    old, new = _runs(before), _runs(after)
-    if old == new:
-        return 0, 0
-    return _common(old, new), width - _common(old[::-1], new[::-1], from_end=True)
-
-
-def _runs(strip: Strip) -> list[Segment]:
-    """The line in as few segments as its styles need, so that equal lines compare equal."""
-    runs: list[Segment] = []
+def lean(strip: Strip) -> Strip:
+    """The same picture in fewer segments: blanks take the style of what stands beside them where it can't be seen."""
+    segments: list[Segment] = []
     for text, style, _ in strip:
-        if runs and (runs[-1].style or _PLAIN) == (style or _PLAIN):
-            runs[-1] = Segment(runs[-1].text + text, runs[-1].style)
-        elif text:
-            runs.append(Segment(text, style or _PLAIN))
-    return runs
+        look = style or _PLAIN
+        if segments:
+            before, its_look = segments[-1].text, segments[-1].style or _PLAIN
+            unseen = _unseen_on_blanks(look) and _unseen_on_blanks(its_look)
+            if look == its_look or (unseen and not text.strip(" ")):
+                segments[-1] = Segment(before + text, its_look)
+                continue
+            if unseen and not before.strip(" "):
+                segments[-1] = Segment(before + text, look)
+                continue
+        segments.append(Segment(text, look))
+    return Strip(segments, strip.cell_length)
 
 
-def _common(old: Sequence[Segment], new: Sequence[Segment], *, from_end: bool = False) -> int:
-    """Cells that two lines have in common at their beginning (or end); wide characters are kept whole."""
-    cells = 0
-    for one, other in zip(old, new, strict=False):
-        if one == other:
-            cells += one.cell_length
+@lru_cache(maxsize=256)
+def _unseen_on_blanks(style: Style) -> bool:
+    return not (style.bgcolor or style.reverse or style.underline or style.strike or style.overline or style.blink)
+
+
+def changed_stretches(before: Strip, after: Strip) -> list[tuple[int, int]]:
+    """Stretches of cells, first and one past the last, in which two lines differ; wide characters are kept whole."""
+    if before == after:
+        return []
+    old, new = _cells(before), _cells(after)
+    if len(old) != len(new):
+        return [(0, max(len(old), len(new)))]
+    stretches: list[tuple[int, int]] = []
+    for at in [n for n, (one, other) in enumerate(zip(old, new, strict=True)) if one != other]:
+        if stretches and sum(len(char.encode()) for char, _ in new[stretches[-1][1] : at]) < JUMP_BYTES:
+            stretches[-1] = (stretches[-1][0], at + 1)
+        else:
+            stretches.append((at, at + 1))
+    return stretches
+
+
+def _cells(strip: Strip) -> list[Cell]:
+    """Character and style of each cell; both cells of a wide character hold it, each with its own mark, so that one
+    never changes without the other."""
+    cells: list[Cell] = []
+    for text, style, _ in strip:
+        look = style or _PLAIN
+        blank = (" ", _PLAIN if _unseen_on_blanks(look) else look)
+        if text.isascii():
+            cells += [blank if char == " " else (char, look) for char in text]
             continue
-        if one.style == other.style and one.text.isascii() and other.text.isascii():
-            pair = (one.text[::-1], other.text[::-1]) if from_end else (one.text, other.text)
-            for a, b in zip(*pair, strict=False):
-                if a != b:
-                    break
-                cells += 1
-        break
+        for char in text:
+            size = get_character_cell_size(char)
+            if size == 1:
+                cells.append(blank if char == " " else (char, look))
+            elif size == 0 and cells:
+                cells[-1] = (cells[-1][0] + char, look)
+            else:
+                cells += [(f"{char}{part}", look) for part in range(size)]
     return cells
