@@ -33,7 +33,7 @@ from engine.errors import UserError
 from engine.events import CommandDone
 from engine.liveness import State
 from tui.commands import BY_ID, COMMANDS
-from tui.place import SCALES, Place
+from tui.place import Place
 from tui.screens.dialogs import Help, Leave
 from tui.screens.view import View
 from tui.settings import SavedPlace, Settings, load_place, read_settings, save_place
@@ -169,34 +169,14 @@ class BertQAApp(Walking):
         assert self.viewer is not None
         self._saved = load_place(self.viewer.run.path) if self._remember else None
         if self._saved is not None:
-            saved = self._saved
-            self.place = Place(
-                example=max(0, saved.example),
-                token=saved.token,
-                scale=saved.scale if saved.scale in SCALES else SCALES[0],
-                fixed_scale=saved.fixed_scale,
-                overview=saved.overview,
-                change=saved.change,
-                following=saved.snapshot < 0,
-            )
-            if saved.view in SCREENS:
-                self.view_name = saved.view
+            self.place = self._saved.place()
+            if self._saved.view in SCREENS:
+                self.view_name = self._saved.view
 
     def _save_place(self) -> None:
         if self.viewer is None or not self._remember or self.last_snapshot < 0:
             return
-        place = self.place
-        saved = SavedPlace(
-            view=self.view_name,
-            snapshot=-1 if place.following else place.snapshot,
-            example=place.example,
-            token=place.token,
-            scale=place.scale,
-            fixed_scale=place.fixed_scale,
-            overview=place.overview,
-            change=place.change,
-        )
-        save_place(self.viewer.run.path, saved)
+        save_place(self.viewer.run.path, SavedPlace.of(self.place, self.view_name))
 
     async def poll(self) -> None:
         """Look what is new in the run, and show it."""
@@ -321,6 +301,9 @@ class BertQAApp(Walking):
 
     def action_do(self, name: str) -> None:
         """Run a command of the table: the view's own method where it has one, else the app's."""
+        if name.startswith("view_"):
+            self.show_view(name.removeprefix("view_"))
+            return
         handler = getattr(self.view, f"do_{name}", None) or getattr(self, f"do_{name}", None)
         if handler is None:
             return
@@ -354,24 +337,6 @@ class BertQAApp(Walking):
         """Put `text`, made harmless, on the clipboard of the terminal (OSC 52)."""
         self.copy_to_clipboard("\n".join(plain(line) for line in text.split("\n")))
         self.say("copied (where the terminal allows OSC 52)")
-
-    def do_view_journey(self) -> None:
-        self.show_view("journey")
-
-    def do_view_spans(self) -> None:
-        self.show_view("spans")
-
-    def do_view_curves(self) -> None:
-        self.show_view("curves")
-
-    def do_view_compare(self) -> None:
-        self.show_view("compare")
-
-    def do_view_runs(self) -> None:
-        self.show_view("runs")
-
-    def do_view_heatmap(self) -> None:
-        self.show_view("heatmap")
 
     def do_themes(self) -> None:
         names = theme_names()

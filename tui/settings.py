@@ -6,16 +6,16 @@ import os
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import platformdirs
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from engine.errors import UsageError
 from tui.commands import BY_ID
 from tui.options import read_config_file, user_config_file
-from tui.place import Scale
+from tui.place import SCALES, Place, Scale
 
 KEPT_PLACES = 200
 MAX_STATE = 1 << 20
@@ -54,12 +54,25 @@ class SavedPlace(Struct, frozen=True):
 
     view: str = "journey"
     snapshot: int = -1
-    example: int = 0
+    example: Annotated[int, Meta(ge=0)] = 0
     token: int = -1
-    scale: Scale = "shifted"
+    scale: Scale = SCALES[0]
     fixed_scale: bool = True
     overview: bool = False
     change: bool = False
+
+    @classmethod
+    def of(cls, place: Place, view: str) -> SavedPlace:
+        """`place`, seen in `view`."""
+        kept = {name: getattr(place, name) for name in _KEPT}
+        return cls(view=view, snapshot=-1 if place.following else place.snapshot, **kept)
+
+    def place(self) -> Place:
+        """The place again, but for the snapshot, which may not be there yet."""
+        return Place(following=self.snapshot < 0, **{name: getattr(self, name) for name in _KEPT})
+
+
+_KEPT = ("example", "token", "scale", "fixed_scale", "overview", "change")
 
 
 def _state_file() -> Path:

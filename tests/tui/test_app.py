@@ -117,6 +117,21 @@ async def test_the_place_is_kept(run: RunDir, tmp_path: Path, monkeypatch: pytes
         assert not again.place.following
 
 
+@pytest.mark.parametrize(
+    "stored", [b"", b"{", b'{"RUN": {"example": -4}}', b'{"RUN": {"scale": "loud"}}', b'{"RUN": 3}']
+)
+async def test_a_damaged_memory_of_places_is_none(
+    run: RunDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stored: bytes
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    (tmp_path / "bertqa-tui").mkdir()
+    (tmp_path / "bertqa-tui" / "places.json").write_bytes(stored.replace(b"RUN", str(run.path).encode()))
+    app = make_app(run, remember=True)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await opened(pilot)
+        assert (app.place.example, app.place.scale) == (0, "shifted")
+
+
 async def test_leaving_a_finished_run_asks_nothing(run: RunDir) -> None:
     app = make_app(run)
     async with app.run_test(size=(80, 24)) as pilot:

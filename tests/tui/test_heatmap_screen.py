@@ -211,6 +211,9 @@ async def test_the_token_under_the_cursor(run: RunDir) -> None:
             for side in SIDES:
                 floor = map_lines(app, side)[-1].ljust(80)
                 assert floor[LABEL + token] == ("▲" if token == stored.features[f"gold_{side}"][example] else "┃")
+        await press(pilot, "escape")
+        assert app.place.token == -1
+        assert "token" not in token_line(app)
 
 
 async def test_jumping_from_mark_to_mark(run: RunDir) -> None:

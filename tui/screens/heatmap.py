@@ -189,24 +189,12 @@ class HeatMap(View):
         place.window, place.token = (self._window + 1) % count, -1
         self.tui.changed()
 
-    def do_token_right(self) -> None:
-        self._move_token(1)
-
-    def do_token_left(self) -> None:
-        self._move_token(-1)
-
-    def do_tokens_right(self) -> None:
-        self._move_token(10)
-
-    def do_tokens_left(self) -> None:
-        self._move_token(-10)
-
-    def _move_token(self, step: int) -> None:
+    def move_token(self, by: int) -> None:
         if self._tokens is None or self._journey is None:
             return
         place, count = self.tui.place, self._tokens.hi - self._tokens.lo
-        start = place.token if place.token >= 0 else max(0, self._journey.start.expected) - step
-        place.token = max(0, min(count - 1, start + step))
+        start = place.token if place.token >= 0 else max(0, self._journey.start.expected) - by
+        place.token = max(0, min(count - 1, start + by))
         self.tui.changed()
 
     def do_jump(self) -> None:

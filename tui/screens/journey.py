@@ -46,19 +46,7 @@ class Journey(View):
         viewer = self.tui.viewer
         return make_scene(viewer, self.tui.place) if viewer is not None and viewer.ready else None
 
-    def do_token_right(self) -> None:
-        self._move_token(1)
-
-    def do_token_left(self) -> None:
-        self._move_token(-1)
-
-    def do_tokens_right(self) -> None:
-        self._move_token(10)
-
-    def do_tokens_left(self) -> None:
-        self._move_token(-10)
-
-    def _move_token(self, by: int) -> None:
+    def move_token(self, by: int) -> None:
         scene, place = self.scene_at_place(), self.tui.place
         if scene is None:
             return

@@ -35,3 +35,18 @@ class View(Widget):
 
     def do_search_text(self, text: str) -> None:
         """The user searched for `text` in this view."""
+
+    def move_token(self, by: int) -> None:
+        """Move the token cursor, in views that have one."""
+
+    def do_token_right(self) -> None:
+        self.move_token(1)
+
+    def do_token_left(self) -> None:
+        self.move_token(-1)
+
+    def do_tokens_right(self) -> None:
+        self.move_token(10)
+
+    def do_tokens_left(self) -> None:
+        self.move_token(-10)
