@@ -83,11 +83,13 @@ class BertQAApp(Walking):
         config_file: Path | None = None,
         ascii_only: bool = False,
         theme_name: str | None = None,
+        light_background: bool | None = None,
         few_colours: bool | None = None,
         settings: Settings | None = None,
         remember: bool = True,
     ) -> None:
-        """`few_colours`: draw for 16 colours (default: as the terminal has them).
+        """`light_background`: what the terminal said of itself; `few_colours`: draw for 16 colours (default: as the
+        terminal has them).
 
         Raises UsageError for a run, a theme or a setting that is not there.
         """
@@ -95,7 +97,7 @@ class BertQAApp(Walking):
         super().__init__(ansi_color=True)
         self.settings = settings if settings is not None else read_settings(config_file)
         self._few_colours = self.console.color_system == "standard" if few_colours is None else few_colours
-        self._set_theme(choose_theme(theme_name or self.settings.theme))
+        self._set_theme(choose_theme(theme_name or self.settings.theme, light_background=light_background))
         self.ascii_only = ascii_only or self.settings.ascii
         self.runs_dir = runs_dir
         self.view_name = "journey" if run_path else "runs"
@@ -190,8 +192,8 @@ class BertQAApp(Walking):
             became_ready = not viewer.ready and await asyncio.to_thread(viewer.prepare)
             if viewer is not self.viewer or not self.is_running:
                 return
-            known = len(viewer.snapshots)
-            changed = viewer.take(news)
+            known, before = len(viewer.snapshots), (viewer.snapshots[-1:], viewer.state)
+            told = viewer.take(news)
             if became_ready:
                 self._find_example()
                 # What is loaded now stays: to look through it for garbage would take longer than a flip.
@@ -200,8 +202,10 @@ class BertQAApp(Walking):
                 self._new_snapshots(first=not known)
             self.place.snapshot = min(self.place.snapshot, max(0, self.last_snapshot))
             self._tell_news()
-            if changed or became_ready or viewer.state not in OVER:
+            if became_ready or (viewer.snapshots[-1:], viewer.state) != before or not viewer.snapshots:
                 self.changed()
+            elif told or viewer.state not in OVER:
+                self.progressed()
         finally:
             self._polling = False
 
@@ -252,6 +256,13 @@ class BertQAApp(Walking):
             self.view.renew()
         except (OSError, UserError) as error:
             self.say(f"can't be read: {error}")
+
+    def progressed(self) -> None:
+        """Training went on, and nothing else is new: draw only what tells of it. On a machine that trains on its
+        processor, all that the app draws is taken from training."""
+        if not self._behind():
+            self.screen_stack[0].query_one(StatusBar).redraw()
+            self.view.progressed()
 
     @property
     def progress(self) -> str:

@@ -91,7 +91,7 @@ def train(arguments: Sequence[str]) -> int:
     options.target = options.dataset
     from tui.headless import follow
 
-    return follow(_start(_config(options)), as_json=options.json)
+    return follow(_start(_config(options)), as_json=options.json, bars=_can_move_cursor(options))
 
 
 def attach(arguments: Sequence[str]) -> int:
@@ -132,7 +132,7 @@ def resume(arguments: Sequence[str]) -> int:
     if options.json or not _can_draw(options):
         from tui.headless import follow
 
-        return follow(run, as_json=options.json, after=told)
+        return follow(run, as_json=options.json, bars=_can_move_cursor(options), after=told)
     return _show(run.path, options, started=True)
 
 
@@ -239,7 +239,12 @@ def _start(config: RunConfig) -> Run:
 
 
 def _can_draw(options: argparse.Namespace) -> bool:
-    return not options.plain and sys.stdout.isatty() and sys.stdin.isatty() and os.environ.get("TERM") != "dumb"
+    return _can_move_cursor(options) and sys.stdin.isatty()
+
+
+def _can_move_cursor(options: argparse.Namespace) -> bool:
+    plain = getattr(options, "plain", False)
+    return not plain and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def _show(path: Path | None, options: argparse.Namespace, *, started: bool = False) -> int:
@@ -252,10 +257,13 @@ def _show(path: Path | None, options: argparse.Namespace, *, started: bool = Fal
             return int(ExitCode.OK)
         from engine.launch import attach as attach_run
 
-        return follow(attach_run(path), owns_run=started)
+        return follow(attach_run(path), bars=_can_move_cursor(options), owns_run=started)
     if "SSH_CONNECTION" in os.environ:
         # Read by Textual at import: fewer frames on a slow link, unless the user chose a number.
         os.environ.setdefault("TEXTUAL_FPS", "15")
+    from tui.background import Background, is_worth_asking
+
+    background = Background() if options.theme is None and is_worth_asking() else None
     from tui.app import BertQAApp
 
     app = BertQAApp(
@@ -264,6 +272,7 @@ def _show(path: Path | None, options: argparse.Namespace, *, started: bool = Fal
         config_file=Path(options.config) if getattr(options, "config", None) else None,
         ascii_only=options.ascii,
         theme_name=options.theme,
+        light_background=background.is_light() if background is not None else None,
     )
     app.run()
     for line in app.farewell:

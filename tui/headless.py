@@ -94,16 +94,18 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def follow(run: Run, *, as_json: bool = False, owns_run: bool = True, after: int = 0) -> int:
+def follow(run: Run, *, as_json: bool = False, bars: bool = False, owns_run: bool = True, after: int = 0) -> int:
     """Print a run's events with a number above `after` until it ends; returns the run's exit code.
+
+    `bars` adds progress bars, which need a terminal that can move its cursor.
 
     SIGINT and SIGTERM stop a run that this command started (`owns_run`), which then saves a checkpoint and
     ends with 75; a second one leaves at once. A run that is only watched is left alone.
     """
-    return asyncio.run(_follow(run, as_json=as_json, owns_run=owns_run, after=after))
+    return asyncio.run(_follow(run, as_json=as_json, bars=bars, owns_run=owns_run, after=after))
 
 
-async def _follow(run: Run, *, as_json: bool, owns_run: bool, after: int) -> int:
+async def _follow(run: Run, *, as_json: bool, bars: bool, owns_run: bool, after: int) -> int:
     loop = asyncio.get_running_loop()
     leave = asyncio.Event()
     asked = False
@@ -122,7 +124,7 @@ async def _follow(run: Run, *, as_json: bool, owns_run: bool, after: int) -> int
 
     if not as_json:
         print(f"run {plain(str(run.path))}", flush=True)
-    printer = _JsonLines() if as_json else _Bars() if sys.stdout.isatty() else _Lines()
+    printer = _JsonLines() if as_json else _Bars() if bars else _Lines()
     ending: AnyEvent | None = None
     with printer:
         reader = asyncio.create_task(_read(run, printer, after))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -16,7 +17,7 @@ from tokenizers import Tokenizer
 
 from engine.errors import ModelError
 
-CHUNK_CHARACTERS = 500_000
+CHUNK_CHARACTERS = 250_000
 """Texts are encoded in chunks of about this size: the encodings of a chunk are some fifty times bigger."""
 
 PROBES = (
@@ -117,13 +118,24 @@ class PairTokenizer:
         leads = [len(text) - len(text.lstrip()) if strip else 0 for text in texts]
         pieces: list[tuple[NDArray[np.int32], NDArray[np.int32]]] = []
         counts: list[int] = []
-        for low, high in _chunks(texts):
+
+        def encoded(chunk: tuple[int, int]) -> Any:
+            low, high = chunk
             bare = [text[lead:] for text, lead in zip(texts[low:high], leads[low:high], strict=True)]
-            encodings = self._backend.encode_batch(bare, add_special_tokens=False)
-            pieces.append((_flat_ids(e.ids for e in encodings), _flat_offsets(e.offsets for e in encodings)))
-            counts.extend(len(e) for e in encodings)
-            if done is not None:
-                done(high)
+            return self._backend.encode_batch(bare, add_special_tokens=False)
+
+        chunks = list(_chunks(texts))
+        # The library works without Python's lock: while it encodes a chunk, the one before is taken over.
+        with ThreadPoolExecutor(1) as ahead:
+            coming = ahead.submit(encoded, chunks[0]) if chunks else None
+            for number, (_, high) in enumerate(chunks, 1):
+                assert coming is not None
+                encodings = coming.result()
+                coming = ahead.submit(encoded, chunks[number]) if number < len(chunks) else None
+                pieces.append((_flat_ids(e.ids for e in encodings), _flat_offsets(e.offsets for e in encodings)))
+                counts.extend(len(e) for e in encodings)
+                if done is not None:
+                    done(high)
         return _table(texts, counts, pieces, leads)
 
     def encode_pairs(

@@ -66,6 +66,9 @@ class Curves(View):
         for picture in self.query(Picture):
             picture.redraw()
 
+    def progressed(self) -> None:
+        self.renew()
+
     def _make(self, viewer: Viewer | None) -> None:
         if viewer is None:
             self._made, self._made_of = NO_CURVES, ()

@@ -29,6 +29,9 @@ class View(Widget):
         """Something changed (new events, another snapshot, another example, theme): draw what differs."""
         raise NotImplementedError
 
+    def progressed(self) -> None:
+        """Steps and phases were told, and nothing else is new: draw what shows them."""
+
     def enter(self) -> None:
         """The view comes to the front."""
         self.renew()

@@ -18,12 +18,15 @@ from types import TracebackType
 
 import psutil
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 SLICE_SECONDS = 0.02
 
 
 class PseudoTerminal:
-    """A process with a terminal of `columns` × `rows` cells. `bytes_per_second` bounds how fast it is read."""
+    """A process with a terminal of `columns` × `rows` cells. `bytes_per_second` bounds how fast it is read.
+
+    Asked for its background, the terminal says `background` (None: nothing; it still says who it is).
+    """
 
     def __init__(
         self,
@@ -33,11 +36,13 @@ class PseudoTerminal:
         rows: int = 40,
         environment: Mapping[str, str] | None = None,
         bytes_per_second: float | None = None,
+        background: str | None = "rgb:0000/0000/0000",
     ) -> None:
         self._rate = bytes_per_second
+        self._answer = (f"\x1b]11;{background}\x1b\\" if background else "") + "\x1b[?62;22c"
         self._master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-        unwanted = {"COLORTERM", "NO_COLOR", "TEXTUAL_FPS", "SSH_CONNECTION", "TEXTUAL_COLOR_SYSTEM"}
+        unwanted = {"COLORFGBG", "COLORTERM", "NO_COLOR", "TEXTUAL_FPS", "SSH_CONNECTION", "TEXTUAL_COLOR_SYSTEM"}
         inherited = {name: value for name, value in os.environ.items() if name not in unwanted}
         self.chunks: list[tuple[float, bytes]] = []
         self.began = time.perf_counter()
@@ -69,6 +74,8 @@ class PseudoTerminal:
                 return
             if not data:
                 return
+            if data.endswith(b"\x1b[c"):
+                self.press(self._answer)
             self.chunks.append((time.perf_counter(), data))
 
     @property
