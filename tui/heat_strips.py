@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from rich.segment import Segment
@@ -12,6 +13,9 @@ from textual.strip import Strip
 
 from tui.heat_model import ASCII_SHADES, LEVELS, SHADES, Columns, HeatMap, rows_around, shade, spread
 from tui.row_layout import fit_text
+
+Part = Literal["start", "end"]
+PARTS: tuple[Part, ...] = ("start", "end")
 
 LABEL = 13
 """Cells left of the map: the cursor's mark, a snapshot's label, the axis."""
@@ -37,7 +41,7 @@ ASCII = HeatGlyphs(ASCII_SHADES, "|", ">", "^", "|", "+", "-", "'")
 
 
 def map_strips(
-    title: str,
+    part: Part,
     heat: HeatMap,
     labels: Sequence[str],
     columns: Columns,
@@ -55,7 +59,7 @@ def map_strips(
     says whether the predicted token is the expected one, its note what else there is to say; the column of
     `token` (-1: none) is the reader's own."""
     rows, tall = share_rows(current, len(labels), height)
-    strips = [_title(title, width, style)]
+    strips = [_title(part, width, style)]
     shades = shade(spread(heat.probability[rows.start : rows.stop], columns))
     right = heat.right
     expected = columns.of(heat.expected) if heat.expected >= 0 else range(0)
@@ -63,7 +67,7 @@ def map_strips(
     for place, row in enumerate(rows):
         here = row == current
         predicted = columns.of(int(heat.predicted[row])) if heat.predicted[row] >= 0 else range(0)
-        cells = _row(shades[place], expected, predicted, chosen, style, glyphs)
+        cells = _row(part, shades[place], expected, predicted, chosen, style, glyphs)
         label = f"{glyphs.here if here else ' '} {fit_text(labels[row], LABEL - 4, 'right')} "
         segments = [Segment(label, style("cursor" if here else "text")), Segment(glyphs.axis, style("axis")), *cells]
         if heat.expected >= 0:
@@ -74,7 +78,7 @@ def map_strips(
         strips.append(Strip(segments).adjust_cell_length(width))
         below = [Segment(" " * (LABEL - 1)), Segment(glyphs.axis, style("axis")), *cells]
         strips += [Strip(below).adjust_cell_length(width)] * (tall - 1)
-    strips.append(_floor(columns, expected, chosen, width, style, glyphs))
+    strips.append(_floor(part, columns, expected, chosen, width, style, glyphs))
     return strips[:height] + [Strip.blank(width)] * (height - len(strips))
 
 
@@ -89,19 +93,21 @@ def legend_strip(width: int, style: Callable[[str], Style], glyphs: HeatGlyphs =
     """What shades and marks mean, in words."""
     segments = [Segment(" probability from ", style("dim"))]
     for level, low in enumerate(LEVELS, start=1):
-        segments.append(Segment(glyphs.shades[level], style("bar")))
+        segments.append(Segment(glyphs.shades[level], style("text")))
         segments.append(Segment(f" {100 * low:.0f} %  ", style("dim")))
-    segments += [Segment("  "), Segment(glyphs.expected, style("expected")), Segment(" expected  ", style("dim"))]
+    segments += [Segment("  "), *(Segment(glyphs.expected, style(f"expected_{part}")) for part in PARTS)]
+    segments.append(Segment(" expected  ", style("dim")))
     segments += [Segment(glyphs.shades[4], style("predicted")), Segment(" predicted  ", style("dim"))]
     segments += [Segment(glyphs.right, style("good")), Segment(" right", style("dim"))]
     return Strip(segments).adjust_cell_length(width)
 
 
-def _title(title: str, width: int, style: Callable[[str], Style]) -> Strip:
-    return Strip([Segment(" " * LABEL), Segment(title, style("heading"))]).adjust_cell_length(width)
+def _title(part: Part, width: int, style: Callable[[str], Style]) -> Strip:
+    return Strip([Segment(" " * LABEL), Segment(f"{part} of the answer", style("heading"))]).adjust_cell_length(width)
 
 
 def _row(
+    part: Part,
     shades: np.ndarray[tuple[int, ...], np.dtype[np.uint8]],
     expected: range,
     predicted: range,
@@ -110,16 +116,16 @@ def _row(
     glyphs: HeatGlyphs,
 ) -> list[Segment]:
     """The cells of a row, runs of equal ones joined. An empty cell lets the expected column shine through."""
-    cells = []
+    cells: list[tuple[str, str]] = []
     for column, level in enumerate(shades.tolist()):
         if level:
-            cells.append((glyphs.shades[level], "predicted" if column in predicted else "bar"))
+            cells.append((glyphs.shades[level], "predicted" if column in predicted else part))
         elif column in expected:
-            cells.append((glyphs.guide, "expected"))
+            cells.append((glyphs.guide, f"expected_{part}"))
         elif column in chosen:
             cells.append((glyphs.guide, "dim"))
         else:
-            cells.append((" ", "bar"))
+            cells.append((" ", part))
     segments: list[Segment] = []
     first = 0
     for place in range(1, len(cells) + 1):
@@ -131,6 +137,7 @@ def _row(
 
 
 def _floor(
+    part: Part,
     columns: Columns,
     expected: range,
     chosen: range,
@@ -141,7 +148,7 @@ def _floor(
     segments = [Segment(" " * LABEL)]
     for column in range(columns.count):
         if column in expected:
-            segments.append(Segment(glyphs.expected, style("expected")))
+            segments.append(Segment(glyphs.expected, style(f"expected_{part}")))
         elif column in chosen:
             segments.append(Segment(glyphs.cursor, style("cursor")))
         else:

@@ -25,22 +25,22 @@ THEMES: dict[str, dict[str, str]] = {
         "start": "#5f87ff", "end": "#ff8700", "expected_start": "#ffd700", "expected_end": "#ff5f5f",
         "expected": "#ffd700", "true": "#ffd700", "predicted": "#ff87d7", "both": "#00d787", "apart": "#ff5f5f",
         "good": "#00d787", "bad": "#ff5f5f", "warn": "bold #ffd700", "gained": "#00d787", "lost": "dim",
-        "first": "#5f87ff", "second": "#ff8700", "third": "#00d787", "level": "#ffd700", "bar": "#5f87ff",
+        "first": "#5f87ff", "second": "#ff8700", "third": "#00d787", "level": "#ffd700",
     },
     "light": {
         "start": "#005faf", "end": "#d75f00", "expected_start": "#875f00", "expected_end": "#d70000",
         "expected": "#875f00", "true": "#875f00", "predicted": "#af00af", "both": "#008700", "apart": "#d70000",
         "good": "#008700", "bad": "#d70000", "warn": "bold #af5f00", "gained": "#008700", "lost": "dim",
-        "first": "#005faf", "second": "#d75f00", "third": "#008700", "level": "#af8700", "bar": "#005faf",
+        "first": "#005faf", "second": "#d75f00", "third": "#008700", "level": "#af8700",
     },
     "colour-blind": {
         "start": "#56b4e9", "end": "#e69f00", "expected_start": "#f0e442", "expected_end": "#d55e00",
         "expected": "#f0e442", "true": "#f0e442", "predicted": "#cc79a7", "both": "#009e73", "apart": "#d55e00",
         "good": "#009e73", "bad": "#d55e00", "warn": "bold #f0e442", "gained": "#009e73", "lost": "dim",
-        "first": "#56b4e9", "second": "#e69f00", "third": "#009e73", "level": "#f0e442", "bar": "#56b4e9",
+        "first": "#56b4e9", "second": "#e69f00", "third": "#009e73", "level": "#f0e442",
     },
     "none": dict.fromkeys(
-        ["start", "true", "first", "third", "bar", "good", "gained", "both"], ""
+        ["start", "true", "first", "third", "good", "gained", "both"], ""
     )
     | dict.fromkeys(["end", "expected_start", "expected_end", "expected", "predicted", "bad", "warn", "second"], "bold")
     | dict.fromkeys(["lost", "level", "apart"], "dim"),
@@ -51,12 +51,12 @@ _FEW: dict[str, str] = {
     "start": "bright_blue", "end": "yellow", "expected_start": "bright_yellow", "expected_end": "bright_red",
     "expected": "bright_yellow", "true": "bright_yellow", "predicted": "bright_magenta", "both": "green",
     "apart": "red", "good": "green", "bad": "bright_red", "warn": "bold yellow", "gained": "green",
-    "first": "bright_blue", "second": "yellow", "third": "green", "level": "yellow", "bar": "bright_blue",
+    "first": "bright_blue", "second": "yellow", "third": "green", "level": "yellow",
 }  # fmt: skip
 _FEW_LIGHT: dict[str, str] = _FEW | {
     "start": "blue", "end": "red", "expected_start": "cyan", "expected_end": "magenta", "expected": "cyan",
     "true": "cyan", "predicted": "magenta", "bad": "red", "warn": "bold red", "first": "blue", "second": "red",
-    "level": "cyan", "bar": "blue",
+    "level": "cyan",
 }  # fmt: skip
 
 StyleOf = Callable[[str], Style]

@@ -33,14 +33,14 @@ WALK: tuple[tuple[str, str, float], ...] = (
     ("end", "after the last epoch", 3.0),
     ("y", "the logits themselves: negative ones hang from zero", 2.0),
     ("y", "the same as probabilities", 3.0),
-    ("y", "and back", 1.0),
+    ("y", "logit − minimum again: differences are what counts", 1.0),
     ("m", "the token under the cursor, in both charts and in the passage", 3.0),
     ("down", "another example", 2.0),
     ("2", "all examples: expected and predicted spans", 4.0),
     ("3", "the curves", 4.0),
     ("5", "two snapshots compared", 4.0),
     ("x", "one example's whole journey", 4.0),
-    ("1", "and back", 2.0),
+    ("1", "back to the journey; q leaves, training goes on", 2.0),
 )
 
 
@@ -55,27 +55,27 @@ class Frame:
 async def record(run: Path, *, live: bool) -> list[Frame]:
     """Watch `run`; while it trains a picture for each new snapshot, afterwards the walk."""
     frames: list[Frame] = []
-    app = BertQAApp(run, theme_name="dark", remember=False)
+    app = BertQAApp(run, theme_name="dark", few_colours=False, remember=False)
     async with app.run_test(size=SIZE) as pilot:
 
-        async def shoot(seconds: float) -> None:
+        async def shoot(caption: str, seconds: float) -> None:
             await pilot.pause(0.3)
-            frames.append(Frame(app.export_screenshot(title="bertqa-tui"), seconds))
+            frames.append(Frame(app.export_screenshot(title=f"bertqa-tui: {caption}"), seconds))
 
         if live:
             await pilot.pause(1.0)
-            await shoot(2.0)
+            await shoot("the engine starts", 2.0)
             seen = 0
             while app.viewer is not None and app.viewer.ending is None:
                 await pilot.pause(0.5)
                 if len(app.viewer.snapshots) > seen:
                     seen = len(app.viewer.snapshots)
-                    await shoot(1.0)
+                    await shoot("training goes on, each snapshot is shown as it comes", 1.0)
         await pilot.pause(1.5)
-        for key, _, seconds in WALK:
+        for key, caption, seconds in WALK:
             await pilot.press(key)
             await pilot.pause(0.4)
-            await shoot(seconds)
+            await shoot(caption, seconds)
     return frames
 
 

@@ -25,17 +25,17 @@ def test_a_journey_in_one_picture() -> None:
         share_columns(4, 12),
         current=1,
         token=0,
-        width=30,
+        width=34,
         height=6,
         style=plain,
     )
-    assert [strip.text for strip in strips] == [
-        "             start            ",
-        "  untrained │▒▒▒▓▓▓▓▓▓    ✗   ",
-        "›   epoch 1 │┊┊┊░░░███▒▒▒ ✓   ",
-        "    epoch 2 │┊┊┊   ███    ✓   ",
-        "             ┃┃┃   ▲▲▲        ",
-        " " * 30,
+    assert [strip.text.rstrip() for strip in strips] == [
+        "             start of the answer",
+        "  untrained │▒▒▒▓▓▓▓▓▓    ✗",
+        "›   epoch 1 │┊┊┊░░░███▒▒▒ ✓",
+        "    epoch 2 │┊┊┊   ███    ✓",
+        "             ┃┃┃   ▲▲▲",
+        "",
     ]
 
 
@@ -54,7 +54,7 @@ def test_few_snapshots_get_taller_rows_and_notes() -> None:
         notes=["balm", "ice"],
     )
     assert [strip.text.rstrip() for strip in strips] == [
-        "             end",
+        "             end of the answer",
         "› untrained │████ ✓ balm",
         "            │████",
         "    epoch 1 │████ ✗ ice",

@@ -126,11 +126,10 @@ class HeatMap(View):
         verdict = story(journey.right.tolist(), journey.right.tolist(), labels)
         lines = [Strip([Segment(head, self.style_of("heading"))]), self._token_line(width, verdict, more)]
         columns = self._columns()
-        maps = ("start of the answer", journey.start), ("end of the answer", journey.end)
-        for number, (title, heat) in enumerate(maps):
+        for number, part in enumerate(heat_strips.PARTS):
             lines += map_strips(
-                title,
-                heat,
+                part,
+                journey.start if part == "start" else journey.end,
                 labels,
                 columns,
                 current=place.snapshot,
