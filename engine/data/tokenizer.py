@@ -17,7 +17,7 @@ from tokenizers import Tokenizer
 
 from engine.errors import ModelError
 
-CHUNK_CHARACTERS = 250_000
+CHUNK_CHARACTERS = 500_000
 """Texts are encoded in chunks of about this size: the encodings of a chunk are some fifty times bigger."""
 
 PROBES = (
@@ -296,14 +296,20 @@ def _fit_spans(
         start[filled] = np.minimum(following[start[filled]], end[filled])
         end[filled] = np.maximum(preceding[end[filled] - 1] + 1, start[filled])
         filled = end > start
-    taken = space | _covered(start, end, size)
-    if not taken.all():
+    if not _all_held(start, end, space):
+        taken = space | _covered(start, end, size)
         stop = np.append(np.minimum.accumulate(np.where(taken, at, size)[::-1])[::-1], size)
         end[filled] = stop[end[filled]]
         taken = space | _covered(start, end, size)
         stop = np.append(0, np.maximum.accumulate(np.where(taken, at + 1, 0)))
         start[filled] = stop[start[filled]]
     return start, end
+
+
+def _all_held(start: NDArray[np.int64], end: NDArray[np.int64], space: NDArray[np.bool_]) -> bool:
+    """Whether the spans lie apart, in order, and hold everything but white space: most tokenizers' do."""
+    before = np.concatenate([[0], np.cumsum(~space)])
+    return bool((start[1:] >= end[:-1]).all() and (before[end] - before[start]).sum() == before[-1])
 
 
 def _covered(start: NDArray[np.int64], end: NDArray[np.int64], size: int) -> NDArray[np.bool_]:

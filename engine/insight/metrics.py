@@ -39,9 +39,13 @@ def _f1(gold: list[str], predicted: list[str], *, v2: bool) -> float:
 
 @dataclass(frozen=True)
 class Golds:
-    """Gold answers of a set of questions, normalised once; `[""]` stands for "no answer"."""
+    """Gold answers of a set of questions, normalised once; `[""]` stands for "no answer".
+
+    `normalized` has what became of each gold text: most predictions are one of them.
+    """
 
     texts: list[list[str]]
+    normalized: Mapping[str, str]
     has_answer: NDArray[np.bool_]
     v2: bool
     by_character: bool = False
@@ -52,7 +56,9 @@ class Golds:
         for number, (golds, prediction) in enumerate(zip(self.texts, predictions, strict=True)):
             if prediction is None:
                 continue
-            text = normalize_answer(prediction)
+            text = self.normalized.get(prediction)
+            if text is None:
+                text = normalize_answer(prediction)
             if text in golds and (text or self.v2):
                 exact[number] = f1[number] = 1.0
                 continue
@@ -71,13 +77,12 @@ def prepare_golds(answers: Sequence[Sequence[str]], *, v2: bool, by_character: b
     F1 is of words, as officially; with `by_character` each character of a script that is written without spaces
     (Chinese, Japanese, Thai, Lao, Khmer, Burmese) counts as a word, else their F1 says no more than EM does.
     """
+    normalized = {gold: normalize_answer(gold) for golds in answers for gold in golds}
     texts = []
     for golds in answers:
-        normalized = [normalize_answer(gold) for gold in golds]
-        if v2:
-            normalized = [gold for gold in normalized if gold]
-        texts.append(list(dict.fromkeys(normalized)) or [""])
-    return Golds(texts, np.array([len(golds) > 0 for golds in answers], dtype=np.bool_), v2, by_character)
+        distinct = dict.fromkeys(normalized[gold] for gold in golds)
+        texts.append([gold for gold in distinct if gold or not v2] or [""])
+    return Golds(texts, normalized, np.array([len(golds) > 0 for golds in answers], np.bool_), v2, by_character)
 
 
 def percentage(scores: NDArray[np.float64]) -> float:
