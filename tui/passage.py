@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from rich.cells import get_character_cell_size
 
 from tui.text import plain
 
+SIGNS = 6
+"""Cells of a line kept free for brackets, so that lines break where they always did while answers move about."""
 NEAR = 3000
-"""Characters of a passage kept on either side of what must be seen; a passage may be a book."""
+"""Characters of a passage kept at least on either side of what must be seen; a passage may be a book."""
 
 Line = list[tuple[str, tuple[str, ...]]]
 
@@ -25,6 +28,15 @@ class Mark:
     role: str
 
 
+class Cell(NamedTuple):
+    """A character with its roles; `at` is its code point (-1: a bracket), `size` what it counts when lines break."""
+
+    char: str
+    roles: tuple[str, ...]
+    at: int
+    size: int
+
+
 OPEN = {"expected": "▲[", "predicted": "▼(", "both": "◆["}
 OPEN_ASCII = {"expected": "^[", "predicted": "v(", "both": "*["}
 CLOSE = {"expected": "]", "predicted": ")", "both": "]"}
@@ -37,44 +49,65 @@ def passage_lines(
     marks: Sequence[Mark],
     *,
     cursor: tuple[int, int] | None = None,
+    first: int | None = None,
     ascii_only: bool = False,
-) -> list[Line]:
+) -> tuple[list[Line], int]:
     """At most `rows` lines of `width` cells: the stretch of the passage that shows the cursor, else the marks.
+    Returned with the code point at which it begins.
 
-    Each line is a list of (text, roles). `cursor` is a stretch of code points to be shown in reverse.
+    Where lines break does not depend on the marks, unless lines are narrow; a stretch that begins at `first` stays
+    where it shows what must be seen: a flip moves answers, not the text. Each line is a list of (text, roles).
+    `cursor` is a stretch of code points to be shown in reverse.
     """
-    wanted = [mark.start for mark in marks] if cursor is None else [cursor[0]]
-    middle = min(wanted) if wanted else 0
-    lo, hi = max(0, middle - NEAR), min(len(context), middle + NEAR)
-    opening = OPEN_ASCII if ascii_only else OPEN
+    cells = _cells(context, width, marks, cursor, OPEN_ASCII if ascii_only else OPEN)
+    lines = _wrap(cells, max(1, width - SIGNS if _is_wide(width) else width))
+    wanted = [number for number, line in enumerate(lines) if any(cell.roles for cell in line)]
+    if cursor is not None:
+        wanted = [n for n, line in enumerate(lines) if any("cursor" in cell.roles for cell in line)] or wanted
+    begins = [next((cell.at for cell in line if cell.at >= 0), -1) for line in lines]
+    top = _top(wanted, len(lines), rows, begins.index(first) if first in begins else 0)
+    return [_joined(line) for line in lines[top : top + rows]], begins[top] if lines else 0
+
+
+def _top(wanted: Sequence[int], count: int, rows: int, top: int) -> int:
+    """The first of `rows` lines to show out of `count`, so that the wanted ones are among them: `top` if it can be."""
+    if top <= max(0, count - rows) and (not wanted or top <= wanted[0] <= wanted[-1] < top + rows):
+        return top
+    if not wanted or wanted[-1] < rows:
+        return 0
+    spare = max(0, rows - (wanted[-1] - wanted[0] + 1))
+    return max(0, min(wanted[0] - (spare + 1) // 2, count - rows))
+
+
+def _is_wide(width: int) -> bool:
+    return width >= 8 * SIGNS
+
+
+def _cells(
+    context: str, width: int, marks: Sequence[Mark], cursor: tuple[int, int] | None, opening: Mapping[str, str]
+) -> list[Cell]:
+    """The passage around what must be seen, with brackets."""
+    seen = min([mark.start for mark in marks], default=0) if cursor is None else cursor[0]
+    lo = max(0, (seen // NEAR - 1) * NEAR)
+    hi = min(len(context), lo + 3 * NEAR)
     inserts: dict[int, list[tuple[str, str]]] = {}
     for mark in marks:
         inserts.setdefault(mark.end, []).insert(0, (CLOSE[mark.kind], mark.role))
     for mark in marks:
         inserts.setdefault(mark.start, []).append((opening[mark.kind], mark.role))
+    size = 0 if _is_wide(width) else 1
 
-    cells: list[tuple[str, tuple[str, ...], bool]] = []
+    def brackets(at: int) -> list[Cell]:
+        return [Cell(sign, (role, "heading"), -1, size) for text, role in inserts.get(at, ()) for sign in text]
+
+    cells: list[Cell] = []
     for at, char in enumerate(plain(context[lo:hi], hi - lo), lo):
-        for text, role in inserts.get(at, ()):
-            cells += [(sign, (role, "heading"), False) for sign in text]
+        cells += brackets(at)
         roles = tuple(mark.role for mark in marks if mark.start <= at < mark.end)
         if cursor is not None and cursor[0] <= at < cursor[1]:
             roles += ("cursor",)
-        cells.append((char, roles, char == " "))
-    cells += [(sign, (role, "heading"), False) for text, role in inserts.get(hi, ()) for sign in text]
-
-    lines = _wrap(cells, max(1, width))
-    targets = [number for number, line in enumerate(lines) if any(roles for _, roles, _ in line)]
-    if cursor is not None:
-        targets = [n for n, line in enumerate(lines) if any("cursor" in roles for _, roles, _ in line)] or targets
-    top = 0
-    if targets and targets[-1] >= rows - 1:
-        spare = max(0, rows - (targets[-1] - targets[0] + 1))
-        top = max(0, min(targets[0] - (spare + 1) // 2, len(lines) - rows))
-    return [_joined(line) for line in lines[top : top + rows]]
-
-
-Cell = tuple[str, tuple[str, ...], bool]
+        cells.append(Cell(char, roles, at, get_character_cell_size(char)))
+    return cells + brackets(hi)
 
 
 def _wrap(cells: Sequence[Cell], width: int) -> list[list[Cell]]:
@@ -83,32 +116,31 @@ def _wrap(cells: Sequence[Cell], width: int) -> list[list[Cell]]:
     line: list[Cell] = []
     used, last_space = 0, -1
     for cell in cells:
-        size = get_character_cell_size(cell[0])
-        if used + size > width and line:
-            if cell[2]:
+        if used + cell.size > width and line:
+            if cell.char == " ":
                 lines.append(line)
                 line, used, last_space = [], 0, -1
                 continue
             if last_space >= 0:
                 lines.append(line[:last_space])
                 line = line[last_space + 1 :]
-                used = sum(get_character_cell_size(char) for char, _, _ in line)
+                used = sum(other.size for other in line)
             else:
                 lines.append(line)
                 line, used = [], 0
             last_space = -1
-        if cell[2]:
+        if cell.char == " ":
             last_space = len(line)
         line.append(cell)
-        used += size
+        used += cell.size
     return [*lines, line] if line else lines
 
 
 def _joined(line: Sequence[Cell]) -> Line:
     pieces: Line = []
-    for char, roles, _ in line:
-        if pieces and pieces[-1][1] == roles:
-            pieces[-1] = (pieces[-1][0] + char, roles)
+    for cell in line:
+        if pieces and pieces[-1][1] == cell.roles:
+            pieces[-1] = (pieces[-1][0] + cell.char, cell.roles)
         else:
-            pieces.append((char, roles))
+            pieces.append((cell.char, cell.roles))
     return pieces

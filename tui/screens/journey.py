@@ -130,6 +130,7 @@ class JourneyPicture(StripView):
         self.scene: Scene | None = None
         self.geometry: Geometry | None = None
         self._seen: tuple[int, int] | None = None
+        self._read: tuple[int, int] | None = None
         self._limits = Limits()
         self._charts_end = 0
 
@@ -299,7 +300,17 @@ class JourneyPicture(StripView):
         if 0 <= token < len(scene.tokens) and scene.tokens.segment[token] == CONTEXT:
             cursor = (int(scene.tokens.char_start[token]), int(scene.tokens.char_end[token]))
         context = scene.example.context
-        lines = passage_lines(context, width - 2, rows, marks, cursor=cursor, ascii_only=self.view.tui.ascii_only)
+        example = self.view.tui.place.example
+        lines, begins = passage_lines(
+            context,
+            width - 2,
+            rows,
+            marks,
+            cursor=cursor,
+            first=self._read[1] if self._read is not None and self._read[0] == example else None,
+            ascii_only=self.view.tui.ascii_only,
+        )
+        self._read = (example, begins)
         return [
             Strip([Segment(" "), *(Segment(text, combined(self._style, roles)) for text, roles in line)])
             for line in lines
