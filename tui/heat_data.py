@@ -9,15 +9,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.errors import UserError
 from engine.eval_set import CONTEXT, EvalSet, Tokens
 from engine.snapshot import Snapshot
-from tui.heat_model import Floats, HeatMap, softmax
+from tui.heat_model import UNREADABLE, Floats, HeatMap, softmax
 
 Ints = NDArray[np.int32]
 
 
 class _Scores(NamedTuple):
-    """One snapshot: scores of the window's tokens, predicted tokens in it (-1: elsewhere), and the answer."""
+    """One snapshot: scores of the window's tokens, predicted tokens in it (as HeatMap has them), and the answer."""
 
     start_logits: Floats
     end_logits: Floats
@@ -36,6 +37,11 @@ class Journey:
     end: HeatMap
     right: NDArray[np.bool_]
     answers: tuple[tuple[int, int], ...]
+
+    @property
+    def unreadable(self) -> list[int]:
+        """The snapshots that can't be read."""
+        return np.flatnonzero(self.start.predicted == UNREADABLE).tolist()
 
 
 class HeatData:
@@ -61,7 +67,7 @@ class HeatData:
 
     def journey(self, example: int, window: int, marks: Sequence[tuple[int, float]]) -> Journey:
         """The journey of one window. `marks` has (index, time) of every snapshot, so that those read before are
-        not read again. Raises OSError, DataError."""
+        not read again. A snapshot that can't be read is left blank."""
         tokens = self.tokens(example, window)
         key = (example, tokens.feature)
         if key != self._key or list(marks[: len(self._marks)]) != self._marks:
@@ -69,6 +75,9 @@ class HeatData:
         for position in range(len(self._marks), len(marks)):
             self._scores.append(self._read(position, example, tokens))
             self._marks.append(marks[position])
+        for position, scores in enumerate(self._scores):
+            if scores.start == UNREADABLE:  # it may have come back
+                self._scores[position] = self._read(position, example, tokens)
         choosable = tokens.segment == CONTEXT
         if self._set.allow_null:
             choosable = choosable.copy()
@@ -93,7 +102,13 @@ class HeatData:
         )
 
     def _read(self, position: int, example: int, tokens: Tokens) -> _Scores:
-        snapshot = self._snapshot(position)
+        try:
+            return self._scores_of(self._snapshot(position), example, tokens)
+        except (OSError, UserError):
+            nothing = np.full(tokens.hi - tokens.lo, -np.inf, np.float32)
+            return _Scores(nothing, nothing, UNREADABLE, UNREADABLE, False, (-1, -1))
+
+    def _scores_of(self, snapshot: Snapshot, example: int, tokens: Tokens) -> _Scores:
         start_logits, end_logits = snapshot.logits(tokens.lo, tokens.hi)
 
         def value(name: str) -> Any:

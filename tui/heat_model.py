@@ -15,13 +15,15 @@ LEVELS = (0.01, 0.05, 0.2, 0.5)
 """A probability below the first is left blank; each further level is one shade darker."""
 SHADES = " ░▒▓█"
 ASCII_SHADES = " .:*#"
+UNREADABLE = -2
 
 
 @dataclass(frozen=True)
 class HeatMap:
     """Probabilities float32[snapshots, tokens] of one side (start or end), with what was expected and predicted.
 
-    `predicted` has one token for each snapshot, -1 where the answer lay in another window or nowhere.
+    `predicted` has one token for each snapshot, -1 where the answer lay in another window or nowhere, UNREADABLE
+    where the snapshot can't be read.
     """
 
     probability: Floats

@@ -11,7 +11,7 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
-from tui.heat_model import ASCII_SHADES, LEVELS, SHADES, Columns, HeatMap, rows_around, shade, spread
+from tui.heat_model import ASCII_SHADES, LEVELS, SHADES, UNREADABLE, Columns, HeatMap, rows_around, shade, spread
 from tui.row_layout import fit_text
 
 Part = Literal["start", "end"]
@@ -67,16 +67,22 @@ def map_strips(
     for place, row in enumerate(rows):
         here = row == current
         predicted = columns.of(int(heat.predicted[row])) if heat.predicted[row] >= 0 else range(0)
-        cells = _row(part, shades[place], expected, predicted, chosen, style, glyphs)
+        unreadable = heat.predicted[row] == UNREADABLE
+        cells = lower = _row(part, shades[place], expected, predicted, chosen, style, glyphs)
+        if unreadable:
+            words = "can't be read"[: columns.count].ljust(columns.count)
+            cells, lower = [Segment(words, style("warn"))], []
         label = f"{glyphs.here if here else ' '} {fit_text(labels[row], LABEL - 4, 'right')} "
         segments = [Segment(label, style("cursor" if here else "text")), Segment(glyphs.axis, style("axis")), *cells]
         if heat.expected >= 0:
             mark, role = (glyphs.right, "good") if right[row] else (glyphs.wrong, "bad")
+            if unreadable:
+                mark, role = "?", "warn"
             segments.append(Segment(f" {mark}", style(role)))
         if notes:
             segments.append(Segment(f" {notes[row]}", style("good" if right[row] else "text")))
         strips.append(Strip(segments).adjust_cell_length(width))
-        below = [Segment(" " * (LABEL - 1)), Segment(glyphs.axis, style("axis")), *cells]
+        below = [Segment(" " * (LABEL - 1)), Segment(glyphs.axis, style("axis")), *lower]
         strips += [Strip(below).adjust_cell_length(width)] * (tall - 1)
     strips.append(_floor(part, columns, expected, chosen, width, style, glyphs))
     return strips[:height] + [Strip.blank(width)] * (height - len(strips))

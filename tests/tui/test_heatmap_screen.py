@@ -410,10 +410,23 @@ async def test_a_damaged_snapshot_is_told(tmp_path: Path) -> None:
         await opened(pilot, "x")
         await press(pilot, "left", "m", "right_square_bracket", "w", "down")
         await pilot.click("#heat-picture", offset=(20, 4))
-        assert "can't be read" in screen_text(app)
+        for part in ("start", "end"):
+            told = [line for line in map_lines(app, part) if "can't be read" in line]
+            assert len(told) == 1
+            assert "epoch 1" in told[0]
+            assert told[0].rstrip().endswith("?")
         (run.path / snapshot_name(1)).write_bytes(whole)
         await press(pilot, "right")
-        assert "start of the answer" in screen_text(app)
+        assert "can't be read" not in screen_text(app)
+
+
+async def test_a_damaged_snapshot_is_left_out_of_the_story(tmp_path: Path) -> None:
+    run = make_run(tmp_path, examples=8, snapshots=3, tokens=30)
+    (run.path / snapshot_name(1)).unlink()
+    app = make_app(run)
+    async with app.run_test(size=WIDE) as pilot:
+        await opened(pilot, "x")
+        assert "; can't be read: epoch 1" in token_line(app)
 
 
 async def test_ascii_alone(long_run: RunDir) -> None:

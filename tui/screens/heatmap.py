@@ -95,6 +95,8 @@ class HeatMap(View):
         if number == 0:
             context = data.examples[self.tui.place.example].context
             told = [plain(context[a:b], 200) if a >= 0 else NO_ANSWER for a, b in journey.answers]
+            for lost in journey.unreadable:
+                told[lost] = "can't be read"
         else:
             start, end = journey.start, journey.end
             if start.expected < 0:
@@ -123,7 +125,7 @@ class HeatMap(View):
         windows = len(self._source.features_of(place.example))
         where = f"window {self._window + 1}/{windows}  " if windows > 1 else ""
         head = fit_text(f" {place.example + 1}. {where}{plain(example.question, 400)}", width, more=more)
-        verdict = story(journey.right.tolist(), journey.right.tolist(), labels)
+        verdict = self._verdict(journey)
         lines = [Strip([Segment(head, self.style_of("heading"))]), self._token_line(width, verdict, more)]
         columns = self._columns()
         for number, part in enumerate(heat_strips.PARTS):
@@ -142,6 +144,15 @@ class HeatMap(View):
             )
         lines = lines[: height - 1]
         return [*lines, legend_strip(width, self.style_of, glyphs)]
+
+    def _verdict(self, journey: Journey) -> str:
+        """What became of the example, as far as snapshots can be read."""
+        lost = journey.unreadable
+        known = [number for number in range(len(journey.right)) if number not in lost]
+        right = journey.right[known].tolist()
+        words = story(right, right, [self._labels[number] for number in known])
+        names = ", ".join(self._labels[number] for number in lost)
+        return f"{words}; can't be read: {names}" if lost else words
 
     def _token_line(self, width: int, verdict: str, more: str) -> Strip:
         """What became of the example, and the token under the cursor with its probabilities, which go first where
