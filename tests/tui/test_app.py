@@ -11,13 +11,14 @@ from pathlib import Path
 from unittest.mock import patch
 
 import pytest
+from msgspec.structs import replace
 
 from engine.errors import UsageError
-from engine.events import Failed, Warned
+from engine.events import Failed, Phase, Warned
 from engine.run import RunDir
 from tests.common_keys import VIEW_KEYS
 from tests.fake_app import RecordingDriver, make_app, opened, press, screen_lines, screen_text, settle, until
-from tests.fake_run import append_events, make_run, seem_alive
+from tests.fake_run import append_events, fake_steps, make_run, seem_alive
 from tui.commands import COMMANDS, VIEWS, commands_of
 from tui.settings import Settings
 
@@ -139,6 +140,16 @@ async def test_leaving_a_finished_run_asks_nothing(run: RunDir) -> None:
         await press(pilot, "q")
         await until(pilot, lambda: app.return_code == 0)
         assert app.farewell == []
+
+
+async def test_one_slow_step_does_not_set_the_time_left(live: RunDir) -> None:
+    app = make_app(live)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await opened(pilot)
+        steps = fake_steps(2, 20, 10)
+        append_events(live, Phase(name="training"), *steps[:-1], replace(steps[-1], examples_per_second=10.0))
+        await until(pilot, lambda: "step 60" in app.progress)
+        assert "35 examples/s" in app.progress  # 19 steps at 40 and one at 10
 
 
 async def test_leaving_a_run_that_trains(live: RunDir) -> None:

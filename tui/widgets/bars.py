@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from statistics import harmonic_mean
 from typing import TYPE_CHECKING, cast
 
 from rich.cells import cell_len
@@ -29,6 +30,8 @@ PHASES = {
     "evaluating": "evaluating",
     "saving": "saving",
 }
+STEPS_FOR_RATE = 20
+"""How many steps the time left is reckoned from."""
 SPARKS = "▁▂▃▄▅▆▇█"
 TROUBLE = frozenset({State.DEAD, State.FAILED, State.SILENT})
 Runs = list[tuple[str, str]]
@@ -125,9 +128,11 @@ class StatusBar(Bar):
         words = f"epoch {step.epoch:.1f}, step {step.step}"
         if viewer.started is not None:
             words = f"epoch {step.epoch:.1f}/{viewer.started.epochs}, step {step.step}/{viewer.started.total_steps}"
-        words += f", loss {step.loss:.3f}, {step.examples_per_second:.0f} examples/s"
-        if viewer.started is not None and step.examples_per_second > 0:
-            left = (viewer.started.total_steps - step.step) * viewer.started.batch_size / step.examples_per_second
+        # Steps are alike in examples, hence the harmonic mean.
+        rate = harmonic_mean([max(0.0, other.examples_per_second) for other in viewer.steps[-STEPS_FOR_RATE:]])
+        words += f", loss {step.loss:.3f}, {rate:.0f} examples/s"
+        if viewer.started is not None and rate > 0:
+            left = (viewer.started.total_steps - step.step) * viewer.started.batch_size / rate
             words += f", {clock(left)} left"
         return words
 
