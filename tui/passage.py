@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -52,8 +52,8 @@ def passage_lines(
     first: int | None = None,
     ascii_only: bool = False,
 ) -> tuple[list[Line], int]:
-    """At most `rows` lines of `width` cells: the stretch of the passage that shows the cursor, else the marks.
-    Returned with the code point at which it begins.
+    """At most `rows` lines of `width` cells: the stretch of the passage that shows the cursor, else the marks, or
+    where not all of them can be seen at once, what was expected. Returned with the code point at which it begins.
 
     Where lines break does not depend on the marks, unless lines are narrow; a stretch that begins at `first` stays
     where it shows what must be seen: a flip moves answers, not the text. Each line is a list of (text, roles).
@@ -61,12 +61,18 @@ def passage_lines(
     """
     cells = _cells(context, width, marks, cursor, OPEN_ASCII if ascii_only else OPEN)
     lines = _wrap(cells, max(1, width - SIGNS if _is_wide(width) else width))
-    wanted = [number for number, line in enumerate(lines) if any(cell.roles for cell in line)]
+    wanted = _lines_with(lines, {mark.role for mark in marks})
+    if wanted and wanted[-1] - wanted[0] >= rows:  # not all can be seen at once: then what is the same at every flip
+        wanted = _lines_with(lines, {mark.role for mark in marks if mark.kind != "predicted"}) or wanted
     if cursor is not None:
-        wanted = [n for n, line in enumerate(lines) if any("cursor" in cell.roles for cell in line)] or wanted
+        wanted = _lines_with(lines, {"cursor"}) or wanted
     begins = [next((cell.at for cell in line if cell.at >= 0), -1) for line in lines]
     top = _top(wanted, len(lines), rows, begins.index(first) if first in begins else 0)
     return [_joined(line) for line in lines[top : top + rows]], begins[top] if lines else 0
+
+
+def _lines_with(lines: Sequence[Sequence[Cell]], roles: Set[str]) -> list[int]:
+    return [number for number, line in enumerate(lines) if any(not roles.isdisjoint(cell.roles) for cell in line)]
 
 
 def _top(wanted: Sequence[int], count: int, rows: int, top: int) -> int:
@@ -87,7 +93,8 @@ def _cells(
     context: str, width: int, marks: Sequence[Mark], cursor: tuple[int, int] | None, opening: Mapping[str, str]
 ) -> list[Cell]:
     """The passage around what must be seen, with brackets."""
-    seen = min([mark.start for mark in marks], default=0) if cursor is None else cursor[0]
+    told = sorted(marks, key=lambda mark: mark.kind == "predicted")
+    seen = cursor[0] if cursor is not None else told[0].start if told else 0
     lo = max(0, (seen // NEAR - 1) * NEAR)
     hi = min(len(context), lo + 3 * NEAR)
     inserts: dict[int, list[tuple[str, str]]] = {}

@@ -81,3 +81,14 @@ def test_of_a_book_a_part_is_wrapped() -> None:
     assert len(lines) == 10
     assert any("◆[word]" in text for text in texts(lines))
     assert 490_000 < begins <= 500_000
+
+
+@given(st.integers(0, 999_990))
+def test_where_both_do_not_fit_what_was_expected_stays_in_view(place: int) -> None:
+    book = "word " * 200_000
+    expected = Mark(500_000, 500_004, "expected", "expected")
+    predicted = Mark(place, place + 4, "predicted", "predicted")
+    _, begins = passage_lines(book, 60, 10, [expected])
+    lines, still = passage_lines(book, 60, 10, [expected, predicted], first=begins)
+    assert any("▲[word]" in text for text in texts(lines))
+    assert still == begins or any("▼(" in text for text in texts(lines))
