@@ -19,9 +19,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import ClassVar
 
-from rich.console import RenderableType
 from textual import events
-from textual._compositor import ChopsUpdate
 from textual.app import ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
@@ -37,7 +35,6 @@ from tui.place import Place
 from tui.screens.dialogs import Help, Leave
 from tui.screens.view import View
 from tui.settings import SavedPlace, Settings, load_place, read_settings, save_place
-from tui.slow_link import ExactUpdate
 from tui.text import path_from_here, plain
 from tui.theme import choose_theme, is_light, style_of, theme_names
 from tui.viewer import OVER, Viewer
@@ -233,11 +230,6 @@ class BertQAApp(Walking):
                 self.say(f"{event.command}: {event.outcome}")
             else:
                 self.say(f"{event.message} {event.hint}".strip())
-
-    def _display(self, screen: Screen[object], renderable: RenderableType | None) -> None:
-        if isinstance(renderable, ChopsUpdate):
-            renderable = ExactUpdate.of(renderable)
-        super()._display(screen, renderable)
 
     # -- drawing -------------------------------------------------------------------------------------------
 

@@ -5,9 +5,11 @@ Textual writes such a row from its widget's left edge on; over SSH that is most 
 
 from __future__ import annotations
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.control import Control
 from textual._compositor import ChopsUpdate
+from textual.app import App
+from textual.screen import Screen
 
 
 class ExactUpdate(ChopsUpdate):
@@ -27,3 +29,12 @@ class ExactUpdate(ChopsUpdate):
                     pieces.append(Control.move_to(low, y).segment.text)
                     pieces.append(strip.crop(low - x, high - x).render(console))
         return "".join(pieces)
+
+
+class ExactApp(App[int]):
+    """An app whose updates go out exactly. All of Textual's insides that the project leans on are in this module."""
+
+    def _display(self, screen: Screen[object], renderable: RenderableType | None) -> None:
+        if isinstance(renderable, ChopsUpdate):
+            renderable = ExactUpdate.of(renderable)
+        super()._display(screen, renderable)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from textual.app import App
 from textual.timer import Timer
 
 from tui.place import Place
+from tui.slow_link import ExactApp
 from tui.viewer import Viewer
 
 DEBOUNCE_SECONDS = 0.08
@@ -16,7 +16,7 @@ PACES = (0.25, 0.5, 1.0, 2.0, 4.0)
 """Snapshots a second."""
 
 
-class Walking(App[int]):
+class Walking(ExactApp):
     """The part of the app that moves its `place` in the run of its `viewer`."""
 
     viewer: Viewer | None

@@ -26,6 +26,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from engine.config import RunConfig
 from engine.events import SnapshotTaken, Step
 from engine.launch import start
@@ -149,6 +151,7 @@ def attached(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     tail = EventTail(run.directory.events_file)
     steps: list[Step] = []
     turns: list[tuple[float, float, bool]] = []
+    shares: list[float] = []
     app = App(run.path)
     try:
         while not any(isinstance(event, SnapshotTaken) for event in tail.poll()):
@@ -159,9 +162,11 @@ def attached(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
             for on in (True, False):
                 app.go(on)
                 time.sleep(SETTLE_SECONDS)
-                began = time.time()
+                began, used = time.time(), app.seconds_used()
                 time.sleep(options.turn)
                 turns.append((began, time.time(), on))
+                if on:
+                    shares.append(100 * (app.seconds_used() - used) / (time.time() - began))
             steps += [event for event in tail.poll() if isinstance(event, Step)]
     finally:
         app.close()
@@ -177,10 +182,11 @@ def attached(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     error = statistics.stdev(slower) / len(slower) ** 0.5 if len(slower) > 1 else float("nan")
     print(
         f"training with the app attached: {statistics.mean(slower):.2f} % slower (standard error {error:.2f}, "
-        f"{len(pairs)} pairs of {options.turn:g} s; {statistics.median(rates[False]):,.0f} tokens/s without)",
+        f"{len(pairs)} pairs of {options.turn:g} s; {statistics.median(rates[False]):,.0f} tokens/s without); "
+        f"the app itself takes {statistics.mean(shares):.2f} % of a core",
         flush=True,
     )
-    return {"with": rates[True], "without": rates[False], "percent_slower": slower}
+    return {"with": rates[True], "without": rates[False], "percent_slower": slower, "percent_of_a_core": shares}
 
 
 def _seconds(step: Step) -> float:
@@ -210,6 +216,11 @@ class App:
         with suppress(OSError):
             while os.read(self._screen, 1 << 16):
                 pass
+
+    def seconds_used(self) -> float:
+        """Processor time of the app so far."""
+        times = psutil.Process(self._process.pid).cpu_times()
+        return times.user + times.system
 
     def go(self, on: bool) -> None:
         """Let the app run, or stop it where it is. Ends the program if the app has ended."""

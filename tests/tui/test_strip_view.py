@@ -8,16 +8,13 @@ from unittest.mock import patch
 
 from hypothesis import given
 from hypothesis import strategies as st
-from rich.console import RenderableType
 from rich.segment import Segment
 from rich.style import Style
-from textual._compositor import ChopsUpdate
-from textual.app import App, ComposeResult
-from textual.screen import Screen
+from textual.app import ComposeResult
 from textual.strip import Strip
 
 from tests.fake_app import RecordingDriver
-from tui.slow_link import ExactUpdate
+from tui.slow_link import ExactApp
 from tui.widgets.strip_view import StripView, changed_stretches, lean
 
 STYLES = [None, Style(bold=True), Style(dim=True), Style(reverse=True)]
@@ -89,14 +86,9 @@ class Lines(StripView):
         return self.lines
 
 
-class LinesApp(App[None]):
+class LinesApp(ExactApp):
     def compose(self) -> ComposeResult:
         yield Lines()
-
-    def _display(self, screen: Screen[object], renderable: RenderableType | None) -> None:
-        if isinstance(renderable, ChopsUpdate):
-            renderable = ExactUpdate.of(renderable)
-        super()._display(screen, renderable)
 
 
 async def test_only_the_changed_cells_go_to_the_terminal() -> None:
