@@ -263,7 +263,7 @@ def _table(
     spans = np.concatenate([np.empty((0, 2), dtype=np.int32), *(offsets for _, offsets in pieces)])
     spans += np.repeat(np.array(leads, dtype=np.int32), lengths)[:, None]
     places = np.repeat(base, lengths)
-    start, end = _fit_spans("\n".join(texts), places + spans[:, 0], places + spans[:, 1])
+    start, end = _fit_spans("\n".join(texts), base, places + spans[:, 0], places + spans[:, 1])
     return TokenTable(
         ids=ids,
         start=(start - places).astype(np.int32),
@@ -274,13 +274,14 @@ def _table(
 
 
 def _fit_spans(
-    text: str, start: NDArray[np.int64], end: NDArray[np.int64]
+    text: str, base: NDArray[np.int64], start: NDArray[np.int64], end: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Spans without white space at their edges, and with the characters that no token covers.
 
     Byte-level and SentencePiece tokens have white space at their edges; a span of nothing else becomes empty,
     at its own end. Characters that a normalizer drops (accents, joiners) go to the token that they follow, or
-    else to the one that they stand before, so that the text of a span of tokens lacks nothing.
+    else to the one that they stand before, so that the text of a span of tokens lacks nothing. `base` is where
+    each text begins: nothing goes to a token of another text.
     """
     if not len(start):
         return start, end
@@ -303,7 +304,30 @@ def _fit_spans(
         taken = space | _covered(start, end, size)
         stop = np.append(0, np.maximum.accumulate(np.where(taken, at + 1, 0)))
         start[filled] = stop[start[filled]]
+        alone = np.flatnonzero(~(space | _covered(start, end, size)))
+        if len(alone) and filled.any():
+            _take_in(alone, base, np.flatnonzero(filled), start, end)
     return start, end
+
+
+def _take_in(
+    alone: NDArray[np.int64],
+    base: NDArray[np.int64],
+    filled: NDArray[np.int64],
+    start: NDArray[np.int64],
+    end: NDArray[np.int64],
+) -> None:
+    """Dropped characters with white space around them go the same way, over the white space."""
+
+    def text_of(places: NDArray[np.int64]) -> NDArray[np.int64]:
+        return np.searchsorted(base, places, side="right")
+
+    before = np.searchsorted(start[filled], alone) - 1
+    after = np.minimum(before + 1, len(filled) - 1)
+    follows = (before >= 0) & (text_of(start[filled[before]]) == text_of(alone))
+    np.maximum.at(end, filled[before[follows]], alone[follows] + 1)
+    stands_before = ~follows & (start[filled[after]] > alone) & (text_of(start[filled[after]]) == text_of(alone))
+    np.minimum.at(start, filled[after[stands_before]], alone[stands_before])
 
 
 def _all_held(start: NDArray[np.int64], end: NDArray[np.int64], space: NDArray[np.bool_]) -> bool:

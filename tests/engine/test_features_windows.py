@@ -462,6 +462,21 @@ def test_very_long_passages_have_wide_offsets() -> None:
     assert features.char_end.max() == len(context)
 
 
+@pytest.mark.parametrize(
+    ("texts", "covered"),
+    [
+        (["\x1b\r0"], ["\x1b\r0"]),
+        (["0\r\x1b"], ["0\r\x1b"]),
+        (["a b", "\x1b c", "d \x1b"], ["a", "b", "\x1b c", "d \x1b"]),
+        (["\x1b", "x \x1b y"], ["x \x1b", "y"]),
+    ],
+)
+def test_dropped_characters_amid_white_space_go_to_a_token_of_their_text(texts: list[str], covered: list[str]) -> None:
+    table = pair_tokenizer("bert").encode(texts)
+    which = np.repeat(np.arange(len(texts)), np.diff(table.offset))
+    assert [texts[k][a:b] for k, a, b in zip(which, table.start, table.end, strict=True)] == covered
+
+
 @settings(max_examples=150, deadline=None)
 @given(context=st.text(min_size=1, max_size=80), question=st.text(max_size=20), data=st.data())
 def test_any_text(context: str, question: str, data: st.DataObject) -> None:
