@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from engine.data.examples import Example
 from engine.data.faults import excerpt
-from engine.data.tokenizer import PairTokenizer, TokenTable
+from engine.data.token_table import TokenTable
+from engine.data.tokenizer import PairTokenizer
 from engine.errors import UsageError
 
 __all__ = ["CONTEXT", "QUESTION", "SPECIAL", "Features", "PairTokenizer", "build_features", "default_max_answer_length"]
@@ -74,12 +75,11 @@ def build_features(
     contexts, context_of = _unique([example.context for example in examples])
     if tokenizer.shares_parts:
         total = len(questions) + len(contexts)
-        question_table = tokenizer.encode(questions, _counting(progress, 0, total), strip=True)
-        context_table = tokenizer.encode(contexts, _counting(progress, len(questions), total))
+        question_table, context_table = tokenizer.encode(questions, contexts, _counting(progress, total))
     else:
         question_of = context_of = np.arange(len(examples))
         question_table, context_table = tokenizer.encode_pairs(
-            [e.question for e in examples], [e.context for e in examples], _counting(progress, 0, len(examples))
+            [e.question for e in examples], [e.context for e in examples], _counting(progress, len(examples))
         )
     windows = _cut(
         examples, question_table, context_table, question_of, context_of, tokenizer, max_length, doc_stride, warn
@@ -127,8 +127,8 @@ def _unique(texts: Sequence[str]) -> tuple[list[str], NDArray[np.int64]]:
     return list(rows), of
 
 
-def _counting(progress: Progress | None, before: int, total: int) -> Callable[[int], None] | None:
-    return None if progress is None else lambda done: progress(before + done, total)
+def _counting(progress: Progress | None, total: int) -> Callable[[int], None] | None:
+    return None if progress is None else lambda done: progress(done, total)
 
 
 def _cut(
@@ -192,7 +192,7 @@ def _gold_tokens(
     row = context_of[answered]
     low = table.base[row] + np.array([gold.start for gold in golds], dtype=np.int64)
     high = low + np.array([len(gold.text) for gold in golds], dtype=np.int64)
-    places = np.repeat(table.base, np.diff(table.offset))
+    places = np.repeat(table.base[:-1], np.diff(table.offset))
     # Running extremes make the keys sorted even where a normalizer moved tokens; they leave the first token
     # that ends past `low`, and the last that starts before `high`, where they are.
     ends = np.maximum.accumulate(places + table.end)

@@ -472,7 +472,7 @@ def test_very_long_passages_have_wide_offsets() -> None:
     ],
 )
 def test_dropped_characters_amid_white_space_go_to_a_token_of_their_text(texts: list[str], covered: list[str]) -> None:
-    table = pair_tokenizer("bert").encode(texts)
+    _, table = pair_tokenizer("bert").encode([], texts)
     which = np.repeat(np.arange(len(texts)), np.diff(table.offset))
     assert [texts[k][a:b] for k, a, b in zip(which, table.start, table.end, strict=True)] == covered
 
