@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import torch
@@ -26,7 +27,7 @@ def attend(qkv: Tensor, batch: Batch, heads: int, masks: Masks | None, p: float,
         return _cpu_attention(qkv, batch.lengths, heads)
     dropout = p if training else 0.0
     q, k, v = qkv.view(-1, 3, heads, width // heads).unbind(1)
-    if qkv.device.type == "cuda" and qkv.dtype in (torch.bfloat16, torch.float16):
+    if qkv.dtype == torch.bfloat16 and _has_varlen_flash(qkv.device):
         return _varlen_flash(q, k, v, batch, dropout)
     return _padded(q, k, v, batch, dropout)
 
@@ -111,6 +112,15 @@ def _flag_dropped(weights: Tensor, signs: Tensor) -> None:
         weights.view(torch.int16).bitwise_or_(signs)
     else:
         weights.view(torch.int32).bitwise_or_(signs.to(torch.int32).bitwise_and_(-(2**31)))
+
+
+@cache
+def _has_varlen_flash(device: torch.device) -> bool:
+    """Flash attention is built in, and the GPU is an Ampere or newer."""
+    if device.type != "cuda" or not torch.backends.cuda.is_flash_attention_available():
+        return False
+    major, _ = torch.cuda.get_device_capability(device)
+    return major >= 8
 
 
 def _varlen_flash(q: Tensor, k: Tensor, v: Tensor, batch: Batch, dropout: float) -> Tensor:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from engine.data.features import Features
 from engine.learning.batches import EVAL_TOKENS, EVAL_TOKENS_GPU, evaluation_batches, make_batch
 from engine.learning.distributed import Group
+from engine.learning.later import Later
 from engine.learning.model import Model
 
 FloatArray = NDArray[np.float32]
@@ -31,17 +33,14 @@ def score_windows(
     group = group or Group()
     start = np.zeros(int(features.token_offset[-1]), dtype=np.float32)
     end = np.zeros_like(start)
-    limit = EVAL_TOKENS if model.device.type == "cpu" else EVAL_TOKENS_GPU
     total, done = len(range(group.rank, len(features), group.world)), 0
-    network = model.network
-    network.eval()
+    model.network.eval()
     try:
         with torch.inference_mode():
-            for windows in evaluation_batches(features, max_tokens=limit, rank=group.rank, world=group.world):
-                batch = make_batch(features, windows, device=model.device)
-                scores = network(batch, None, model.dtype).cpu().numpy()
+            for windows, lengths, later in _scored(model, features, group):
+                scores = later.read().numpy()
                 low = 0
-                for window, length in zip(windows.tolist(), batch.lengths, strict=True):
+                for window, length in zip(windows.tolist(), lengths, strict=True):
                     place = int(features.token_offset[window])
                     start[place : place + length] = scores[low : low + length, 0]
                     end[place : place + length] = scores[low : low + length, 1]
@@ -50,6 +49,19 @@ def score_windows(
                 if progress is not None:
                     progress(done, total)
     finally:
-        network.train()
+        model.network.train()
     group.gather((start, end))
     return start, end
+
+
+def _scored(model: Model, features: Features, group: Group) -> Iterator[tuple[NDArray[np.int64], list[int], Later]]:
+    """Windows, their lengths and scores, batch by batch. A GPU computes a batch while the one before is read."""
+    on_cpu = model.device.type == "cpu"
+    limit, ahead = (EVAL_TOKENS, 0) if on_cpu else (EVAL_TOKENS_GPU, 1)
+    waiting: deque[tuple[NDArray[np.int64], list[int], Later]] = deque()
+    for windows in evaluation_batches(features, max_tokens=limit, rank=group.rank, world=group.world):
+        batch = make_batch(features, windows, device=model.device)
+        waiting.append((windows, batch.lengths, Later(model.network(batch, None, model.dtype))))
+        if len(waiting) > ahead:
+            yield waiting.popleft()
+    yield from waiting

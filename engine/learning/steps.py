@@ -17,7 +17,8 @@ from engine.config import RunConfig
 from engine.data.features import Features
 from engine.learning.batches import Batch, make_batch, steps_per_epoch
 from engine.learning.distributed import Group
-from engine.learning.dropout import Masks, untyped
+from engine.learning.dropout import Masks
+from engine.learning.later import Later
 from engine.learning.model import Model, default_learning_rate
 from engine.learning.optimizer import AdamW
 
@@ -109,11 +110,10 @@ class StepValues:
 @dataclass
 class _Pending:
     step: int
-    values: Tensor
+    values: Later
     learning_rate: float
     windows: int
     tokens: int
-    ready: Any
 
 
 @dataclass
@@ -155,14 +155,9 @@ class Learner:
         loss = span_loss(scores, batch, len(windows)) * (batch.counted / len(batch.lengths))
         torch.autograd.backward(loss * group.world)
         rate, values = self._update(loss)
-        ready = None
-        if values.device.type == "cuda":
-            values = values.to("cpu", non_blocking=True)
-            ready = untyped(torch.cuda.Event)()
-            ready.record()
         low = self.features.token_offset
         tokens = int((low[windows + 1] - low[windows]).sum())
-        self._pending.append(_Pending(self.step, values, rate, len(windows), tokens, ready))
+        self._pending.append(_Pending(self.step, Later(values), rate, len(windows), tokens))
         return self._read(READ_LATER if model.device.type == "cuda" else 0)
 
     def _update(self, loss: Tensor) -> tuple[float, Tensor]:
@@ -187,9 +182,7 @@ class Learner:
         done = []
         while len(self._pending) > keep:
             first = self._pending.popleft()
-            if first.ready is not None:
-                first.ready.synchronize()
-            loss, norm, bad = first.values.tolist()
+            loss, norm, bad = first.values.read().tolist()
             now = time.perf_counter()
             done.append(
                 StepValues(

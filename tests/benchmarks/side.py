@@ -1,7 +1,8 @@
 """One side's whole job in a process of its own: start, tokenise, one epoch, evaluation, answers, metrics.
 
 Prints a JSON object of what it took: seconds since the process was started until the first step begins, seconds of
-every step, of evaluation, of decoding with metrics, of the snapshot, peak memory. Run by tests.benchmarks.training.
+every step, of evaluation, of decoding with metrics, of the snapshot, peak memory (the GPU's where it computes), and
+the share that training was of what the device's matrix products reach. Run by tests.benchmarks.training.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from tests.benchmarks import devices
 from tests.benchmarks.material import DOC_STRIDE, MAX_ANSWER_LENGTH, MAX_LENGTH, model_folder, peak_memory, since_start
 
 SIDES = ("example", "tuned", "ours")
@@ -27,10 +29,14 @@ def main() -> None:
     parser.add_argument("eval", type=Path)
     parser.add_argument("order", type=Path, help="JSON list: the order in which windows are trained on")
     parser.add_argument("--batch-size", type=int, default=12)
+    parser.add_argument("--model", type=Path, default=model_folder())
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as out:
         job = ours if options.side == "ours" else reference
-        print(json.dumps(job(options, Path(out)) | {"memory": peak_memory()}))
+        result = job(options, Path(out))
+    result["memory"] = devices.peak_device_memory(options.device) or peak_memory()
+    print(json.dumps(result | {"matrix_speed": devices.matrix_speed(options.device)}))
 
 
 def reference(options: argparse.Namespace, out: Path) -> dict[str, Any]:
@@ -38,7 +44,7 @@ def reference(options: argparse.Namespace, out: Path) -> dict[str, Any]:
 
     pad = options.side == "example"
     logging.getLogger("transformers").setLevel(logging.ERROR)
-    folder = model_folder()
+    folder = options.model
     tokenizer = hf.load_tokenizer(folder)
     train_rows, eval_rows = hf.read_rows(options.train), hf.read_rows(options.eval)
     train = hf.training_features(tokenizer, train_rows, pad=pad)
@@ -50,12 +56,15 @@ def reference(options: argparse.Namespace, out: Path) -> dict[str, Any]:
         out,
         train,
         batch_size=options.batch_size,
+        use_cpu=options.device == "cpu",
         order=json.loads(options.order.read_text()) if pad else None,
         callbacks=[clock],
         num_train_epochs=1,
         learning_rate=3e-5,
     )
     trainer.train()
+    devices.finish(options.device)
+    clock.marks[-1] = time.perf_counter()
     result: dict[str, Any] = {"first_step": clock.first_step, "steps": _differences(clock.marks), "windows": len(train)}
     began = time.perf_counter()
     start, end = hf.score(trainer, evaluation)
@@ -83,6 +92,8 @@ def ours(options: argparse.Namespace, out: Path) -> dict[str, Any]:
 
     config = RunConfig(
         dataset=str(options.train),
+        model=str(options.model),
+        device=options.device,
         eval=str(options.eval),
         batch_size=options.batch_size,
         epochs=1,
@@ -97,7 +108,7 @@ def ours(options: argparse.Namespace, out: Path) -> dict[str, Any]:
     from engine.learning.model import choose_device, choose_precision, load_model
     from engine.learning.steps import Learner, make_plan
 
-    device = choose_device(RunConfig(dataset="-", device="cpu"))
+    device = choose_device(config)
     dtype, _ = choose_precision(config, device)
     model = load_model(task.files, seed=config.seed, device=device, dtype=dtype)
     learner = Learner(model, make_plan(config, task.train, model.parameters), task.train)
@@ -109,6 +120,9 @@ def ours(options: argparse.Namespace, out: Path) -> dict[str, Any]:
     for windows in batches:
         learner.learn(windows)
         marks.append(time.perf_counter())
+    learner.settle()
+    devices.finish(options.device)
+    marks[-1] = time.perf_counter()
     result: dict[str, Any] = {"first_step": first, "steps": _differences(marks), "windows": len(task.train)}
     from engine.insight.scoring import score_snapshot
     from engine.run import RunDir

@@ -1,6 +1,7 @@
 """Ours beside Hugging Face's Trainer on the same data, model, batch size and order; prints what takes how long.
 
     python -m tests.benchmarks.training [--only train,eval,epoch,memory,start,tokenize,decode] [--rounds 3] [--quick]
+    python -m tests.benchmarks.training --device cuda --model large --only train,use,eval,memory --train-questions 4000
 
 The three sides (Trainer as its question-answering example sets it up, Trainer tuned by hand, ours) take turns, each
 turn in a process of its own: a machine's speed may change while it runs, ratios within a round hardly do. Ratios
@@ -17,9 +18,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from engine.config import RunConfig
 from engine.data.features import build_features
 from tests.benchmarks import material
+from tests.benchmarks.devices import SIZES, random_model, training_work
 from tests.benchmarks.material import DOC_STRIDE, MAX_LENGTH
 
 RIVALS = ("example", "tuned")
@@ -27,7 +31,13 @@ Result = dict[str, Any]
 Measure = tuple[str, str, Callable[[Result], float], bool]
 
 MEASURES: dict[str, Measure] = {
-    "train": ("training", "examples/s", lambda r: sum(r["counts"][1:]) / sum(r["steps"][1:]), True),
+    "train": ("training", "examples/s", lambda r: _past_start(r["counts"]) / _past_start(r["steps"]), True),
+    "use": (
+        "training's useful share of the device's matrix speed",
+        "%",
+        lambda r: 100 * _past_start(r["work"]) / _past_start(r["steps"]) / r["matrix_speed"],
+        True,
+    ),
     "eval": ("evaluation", "examples/s", lambda r: r["eval_windows"] / r["evaluation"], True),
     "epoch": ("epoch: training, evaluation, decoding, metrics, snapshot", "s", lambda r: r["epoch"], False),
     "memory": ("peak memory", "MB", lambda r: r["memory"] / 1e6, False),
@@ -40,7 +50,9 @@ MEASURES: dict[str, Measure] = {
 
 def main() -> None:
     parser = material.arguments(__doc__)
-    parser.add_argument("--only", default=",".join(MEASURES), help="what to measure")
+    parser.add_argument("--only", default=",".join(name for name in MEASURES if name != "use"), help="what to measure")
+    parser.add_argument("--model", default="default", help="default, base or large (random weights), or a folder")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where to compute")
     parser.add_argument("--rounds", type=int, default=3, help="turns of every side")
     parser.add_argument("--train-questions", type=int, default=112, help="an epoch's training questions")
     parser.add_argument("--eval-questions", type=int, default=160, help="questions to evaluate on")
@@ -54,7 +66,7 @@ def main() -> None:
         options.rounds, options.train_questions, options.eval_questions = 1, 36, 40
 
     rounds: list[dict[str, Result]] = [{} for _ in range(options.rounds)]
-    if set(wanted) & {"train", "eval", "epoch", "memory", "start"}:
+    if set(wanted) - {"tokenize", "decode"}:
         measure_sides(options, rounds)
     questions = 0
     if set(wanted) & {"tokenize", "decode"}:
@@ -94,6 +106,11 @@ def _digits(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.3g}"
 
 
+def _past_start(values: list[float]) -> float:
+    """Sum over an epoch's steps but the first ones, which find out how to compute: a tenth of them."""
+    return sum(values[-(-len(values) // 10) :])
+
+
 def measure_sides(options: Any, rounds: list[dict[str, Result]]) -> None:
     """Each side's epoch in processes of their own, taking turns."""
     train = material.spread(material.questions(options.data, material.TRAIN_FILE), options.train_questions)
@@ -101,8 +118,10 @@ def measure_sides(options: Any, rounds: list[dict[str, Result]]) -> None:
     from engine.learning.batches import epoch_batches
 
     features = build_features(train, material.tokenizer(), max_length=MAX_LENGTH, doc_stride=DOC_STRIDE)
+    lengths = np.diff(features.token_offset)
     batches = epoch_batches(features, RunConfig(dataset="-").seed, 1, options.batch_size)
     with tempfile.TemporaryDirectory() as folder:
+        model = model_of(options.model, Path(folder) / "model")
         files = [Path(folder) / name for name in ("train.json", "eval.json", "order.json")]
         material.write_squad(files[0], train)
         material.write_squad(files[1], evaluation)
@@ -111,15 +130,27 @@ def measure_sides(options: Any, rounds: list[dict[str, Result]]) -> None:
             for side in (*RIVALS, "ours"):
                 began = time.monotonic()
                 paths = [str(path) for path in files]
-                result = material.run_child(
-                    "tests.benchmarks.side", side, *paths, "--batch-size", str(options.batch_size)
-                )
+                how = ("--batch-size", str(options.batch_size), "--model", str(model), "--device", options.device)
+                result = material.run_child("tests.benchmarks.side", side, *paths, *how)
                 result["counts"] = [len(windows) for windows in batches]
+                result["work"] = [training_work(model, lengths[windows]) for windows in batches]
                 each.setdefault(side, {}).update(result)
                 told = (
                     f"{MEASURES['train'][2](result):.2f} training examples/s, {MEASURES['eval'][2](result):.2f} scored"
                 )
                 print(f"round {number}, {side}: {told}, {time.monotonic() - began:.0f} s in all", flush=True)
+    results = [result for each in rounds for result in each.values()]
+    best = max(result["matrix_speed"] for result in results)
+    for result in results:
+        result["matrix_speed"] = best
+    print(f"matrix products in bfloat16: up to {best / 1e12:.3g} TFLOP/s", flush=True)
+
+
+def model_of(name: str, folder: Path) -> Path:
+    """The folder of the model that `name` tells; one with random weights is made in `folder`."""
+    if name in SIZES:
+        return random_model(folder, name, material.model_folder())
+    return material.model_folder() if name == "default" else Path(name).resolve()
 
 
 def measure_texts(options: Any, rounds: list[dict[str, Result]], wanted: list[str]) -> int:

@@ -1,0 +1,105 @@
+"""What a GPU computes otherwise than a CPU. Tests that need one skip, saying so, where there is none; the others
+let the same code run on tensors that have a device and a shape, but no values."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from engine.config import RunConfig
+from engine.learning import attention
+from engine.learning.batches import Batch, epoch_batches, make_batch
+from engine.learning.evaluation import score_windows
+from engine.learning.model import Model, load_model
+from engine.learning.steps import Learner, make_plan, span_loss
+from engine.models import model_in_folder
+from tests.engine.test_learning_unpadded import saved, windows
+
+LENGTHS = [17, 5, 40, 31, 17, 70, 3, 24]
+
+needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+
+
+def model_on(device: str, folder: Path, dtype: torch.dtype) -> Model:
+    saved("bert", folder, spread=0.05)
+    files = model_in_folder(folder, name="bert", revision=None)
+    return load_model(files, seed=1, device=torch.device(device), dtype=dtype)
+
+
+def random_qkv(batch: Batch, width: int) -> torch.Tensor:
+    torch.manual_seed(2)
+    return torch.randn(int(batch.bounds[-1]), 3 * width, requires_grad=True)
+
+
+def test_attention_that_pads_equals_attention_that_does_not() -> None:
+    batch = make_batch(windows(LENGTHS), np.arange(len(LENGTHS)))
+    heads, qkv = 4, random_qkv(batch, 32)
+    direction = torch.randn(len(qkv), 32)
+    plain = attention.attend(qkv, batch, heads, None, 0.0, training=True)
+    padded = attention._padded(*qkv.view(-1, 3, heads, 8).unbind(1), batch, 0.0)
+    torch.testing.assert_close(padded, plain, rtol=1e-4, atol=1e-5)
+    (mine,) = torch.autograd.grad(plain, qkv, direction)
+    (others,) = torch.autograd.grad(padded, qkv, direction)
+    torch.testing.assert_close(mine, others, rtol=1e-4, atol=1e-5)
+
+
+def test_flash_attention_takes_what_it_is_given() -> None:
+    batch = make_batch(windows(LENGTHS), np.arange(len(LENGTHS)), device=torch.device("meta"))
+    qkv = torch.empty(sum(LENGTHS), 3 * 32, device="meta", dtype=torch.bfloat16, requires_grad=True)
+    out = attention._varlen_flash(*qkv.view(-1, 3, 4, 8).unbind(1), batch, 0.1)
+    assert (out.shape, out.dtype) == ((sum(LENGTHS), 32), torch.bfloat16)
+    (grad,) = torch.autograd.grad(out.sum(), qkv)
+    assert (grad.shape, grad.dtype) == (qkv.shape, torch.bfloat16)
+
+
+@pytest.mark.parametrize("flash", [True, False])
+def test_a_step_away_from_the_processor_takes_nothing_from_it(
+    flash: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attention, "_has_varlen_flash", lambda device: flash)
+    network = model_on("meta", tmp_path, torch.bfloat16).network
+    batch = make_batch(windows(LENGTHS), np.arange(len(LENGTHS)), device=torch.device("meta"))
+    scores = network(batch, None, torch.bfloat16)
+    assert (scores.shape, scores.dtype, scores.device.type) == ((sum(LENGTHS), 2), torch.float32, "meta")
+    span_loss(scores, batch, len(LENGTHS)).backward()
+    assert all(p.grad is not None and p.grad.dtype == torch.float32 for p in network.parameters())
+
+
+@needs_gpu
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+def test_a_gpu_scores_and_learns_as_a_cpu_does(dtype: torch.dtype, tmp_path: Path) -> None:
+    features = windows(LENGTHS)
+    gpu, cpu = model_on("cuda", tmp_path, dtype), model_on("cpu", tmp_path, torch.float32)
+    near = {"rtol": 0.05, "atol": 0.05} if dtype == torch.bfloat16 else {"rtol": 1e-3, "atol": 1e-4}
+    np.testing.assert_allclose(score_windows(gpu, features), score_windows(cpu, features), **near)
+    gradients = []
+    for model in (gpu, cpu):
+        model.network.eval()
+        batch = make_batch(features, np.arange(len(LENGTHS)), device=model.device)
+        model.network(batch, None, model.dtype).square().mean().backward()
+        gradients.append(torch.cat([p.grad.flatten().cpu() for p in model.network.parameters() if p.grad is not None]))
+    assert torch.cosine_similarity(gradients[0], gradients[1], dim=0) > 0.99
+
+
+@needs_gpu
+def test_training_never_waits_for_the_gpu_but_where_values_are_read(tmp_path: Path) -> None:
+    features = windows(LENGTHS * 4)
+    model = model_on("cuda", tmp_path, torch.bfloat16)
+    config = RunConfig(dataset="-", batch_size=4, epochs=2)
+    learner = Learner(model, make_plan(config, features, model.parameters), features)
+    batches = epoch_batches(features, config.seed, 1, config.batch_size)
+    known = learner.learn(batches[0])
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for chosen in batches[1:]:
+            known += learner.learn(chosen)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert len(known) < len(batches)
+    known += learner.settle()
+    assert [values.step for values in known] == list(range(1, len(batches) + 1))
+    assert all(values.finite for values in known)
+    assert known[-1].loss < known[0].loss
