@@ -1,6 +1,6 @@
 """Ours beside Hugging Face's Trainer on the same data, model, batch size and order; prints what takes how long.
 
-    python -m tests.benchmarks.training [--only train,eval,epoch,memory,start,tokenize,decode] [--rounds 3] [--quick]
+    python -m tests.benchmarks.training [--only train,use,eval,epoch,memory,start,tokenize,decode] [--rounds 3] [--quick]
     python -m tests.benchmarks.training --device cuda --model large --only train,use,eval,memory --train-questions 4000
 
 The three sides (Trainer as its question-answering example sets it up, Trainer tuned by hand, ours) take turns, each
@@ -50,7 +50,7 @@ MEASURES: dict[str, Measure] = {
 
 def main() -> None:
     parser = material.arguments(__doc__)
-    parser.add_argument("--only", default=",".join(name for name in MEASURES if name != "use"), help="what to measure")
+    parser.add_argument("--only", default=",".join(MEASURES), help="what to measure")
     parser.add_argument("--model", default="default", help="default, base or large (random weights), or a folder")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where to compute")
     parser.add_argument("--rounds", type=int, default=3, help="turns of every side")
