@@ -1,6 +1,6 @@
 """Ours beside Hugging Face's Trainer on the same data, model, batch size and order; prints what takes how long.
 
-    python -m tests.benchmarks.training [--only train,use,eval,epoch,memory,start,tokenize,decode] [--rounds 3] [--quick]
+    python -m tests.benchmarks.training [--only train,use,eval,epoch,memory,start,tokenize,decode] [--rounds 3]
     python -m tests.benchmarks.training --device cuda --model large --only train,use,eval,memory --train-questions 4000
 
 The three sides (Trainer as its question-answering example sets it up, Trainer tuned by hand, ours) take turns, each
