@@ -235,6 +235,31 @@ def test_attention_with_dropout_follows_its_formula() -> None:
     torch.testing.assert_close(mine, others)
 
 
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("lengths", [[7, 33, 2, 64, 31, 3], [32, 5], [3]])
+def test_no_window_sees_another(lengths: list[int], training: bool) -> None:
+    batch = make_batch(windows(lengths), np.arange(len(lengths)))
+    torch.manual_seed(1)
+    qkv, direction = torch.randn(sum(lengths) + 9, 36), torch.randn(sum(lengths) + 9, 12)
+
+    def result(qkv: torch.Tensor, direction: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        leaf = qkv.clone().requires_grad_(training)
+        with torch.set_grad_enabled(training):
+            out = attend(leaf, batch, 3, Masks(1, 1, list(range(len(lengths))), lengths), 0.25, training=training)
+        return (out.detach(), torch.autograd.grad(out, leaf, direction)[0]) if training else (out,)
+
+    before = result(qkv, direction)
+    low = 0
+    for length in lengths:
+        others = torch.ones(len(qkv), dtype=torch.bool)
+        others[low : low + length] = False
+        changed = qkv + 50 * others[:, None], direction + 50 * others[:, None]
+        for mine, first in zip(result(*changed), before, strict=True):
+            torch.testing.assert_close(mine[~others], first[~others])
+        low += length
+    assert all(bool((part[low:] == 0).all()) for part in before)
+
+
 @pytest.mark.parametrize("p", [0.1, 0.5])
 def test_dropout_drops_its_share_and_depends_on_seed_step_and_place_alone(p: float) -> None:
     lengths = [50, 60, 70]
