@@ -7,6 +7,7 @@ import importlib
 import os
 import sys
 import threading
+import time
 from contextlib import suppress
 
 import psutil
@@ -17,6 +18,9 @@ GIB = 1 << 30
 BUSY = 60.0
 """Percent of all processors that others use."""
 BRIEF_SPIN = "1000"
+WORKER = "engine.learning.worker"
+STARTING = 60.0
+"""Seconds in which an engine may be alive and not yet busy."""
 
 
 def warm_up() -> None:
@@ -46,9 +50,22 @@ def share_processors() -> None:
     """
     if os.environ.keys() & {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"}:
         return
-    if psutil.cpu_percent(interval=0.05) >= BUSY:
+    if psutil.cpu_percent(interval=0.05) >= BUSY or starting_engines():
         os.environ["GOMP_SPINCOUNT"] = BRIEF_SPIN
-        print("other programs keep the processors busy: threads that wait yield soon", file=sys.stderr)
+        print("others use the processors, or are about to: threads that wait yield soon", file=sys.stderr)
+
+
+def starting_engines() -> list[int]:
+    """Pids of other engines that began so lately that they may not be seen at work yet."""
+    myself = psutil.Process()
+    own = {myself.pid, *(parent.pid for parent in myself.parents())}  # torchrun's command line names the engine too
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            lately = process.pid not in own and time.time() - process.create_time() < STARTING
+            if lately and WORKER in process.cmdline():
+                found.append(process.pid)
+    return found
 
 
 def _import_torch() -> None:

@@ -6,9 +6,12 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import psutil
 import pytest
+
+from engine.learning.warm_up import starting_engines
 
 SHARE = "import os; from engine.learning.warm_up import share_processors as s; s(); print(os.environ.get({!r}))"
 
@@ -44,3 +47,22 @@ def test_threads_that_wait_yield_where_others_keep_the_processors_busy() -> None
 def test_what_the_user_chose_stays() -> None:
     assert told("GOMP_SPINCOUNT", GOMP_SPINCOUNT="77") == "77"
     assert told("GOMP_SPINCOUNT", OMP_WAIT_POLICY="ACTIVE") == "None"
+
+
+def test_an_engine_that_has_just_started_is_seen_before_it_works(tmp_path: Path) -> None:
+    package = tmp_path / "engine" / "learning"
+    package.mkdir(parents=True)
+    (package / "worker.py").write_text("print('up', flush=True); input()")  # of an engine's name, and idle
+    other = subprocess.Popen(
+        [sys.executable, "-m", "engine.learning.worker", "run-1"],
+        cwd=tmp_path,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    with other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"up\n"
+        assert other.pid in starting_engines()
+        assert told("GOMP_SPINCOUNT") == "1000"
+        other.kill()
+    assert not {other.pid, os.getpid()} & set(starting_engines())
