@@ -407,6 +407,8 @@ def test_a_full_disk_ends_the_run_with_its_reason_and_resume_goes_on(
 async def test_a_read_only_run_is_shown_and_not_resumed(config: RunConfig, tmp_path: Path) -> None:
     run = start(config)
     assert run.wait() is State.FINISHED
+    pid = engine_pid(run)
+    until(lambda: not psutil.pid_exists(pid))  # as long as it ends, a signal still reaches it
     whole = events_of(run)
     mount = tmp_path / "frozen"
     mount.mkdir()
