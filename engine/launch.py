@@ -16,18 +16,18 @@ from pathlib import Path
 import msgspec
 import psutil
 
-from engine.commands import CommandName, clear_commands, send_command
 from engine.config import RunConfig
-from engine.durable import check_own_folder, operations, replace_file, told_as_write_error
 from engine.errors import UsageError, WriteError
-from engine.eval_set import EvalSet, Scores
 from engine.events import AnyEvent, Finished
-from engine.liveness import State, Watch, is_live
-from engine.log import EventTail, read_events
 from engine.models import locate_model
-from engine.process import Owner, is_alive_here, is_this_host, read_owner
-from engine.run import RunDir, data_identity, is_run_dir, next_run_path, versions
-from engine.snapshot import Snapshot, snapshot_name
+from engine.rundir.commands import CommandName, clear_commands, send_command
+from engine.rundir.eval_set import EvalSet, Scores
+from engine.rundir.layout import RunDir, data_identity, is_run_dir, next_run_path, versions
+from engine.rundir.liveness import State, Watch, is_live
+from engine.rundir.log import EventTail, read_events
+from engine.rundir.process import Owner, is_alive_here, is_this_host, read_owner
+from engine.rundir.snapshot import Snapshot, snapshot_name
+from engine.storage.atomic_io import check_own_folder, operations, replace_file, told_as_write_error
 
 POLL_SECONDS = 0.25
 WORKER = "engine.learning.worker"

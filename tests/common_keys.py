@@ -7,7 +7,7 @@ from typing import Any
 
 from textual.pilot import Pilot
 
-from engine.run import RunDir
+from engine.rundir.layout import RunDir
 from tests.fake_app import press, screen_lines, screen_text, until
 from tui.commands import VIEW_HELP, VIEW_TITLES, commands_of
 from tui.theme import theme_names

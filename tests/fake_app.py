@@ -10,7 +10,7 @@ from typing import Any
 from textual.drivers.headless_driver import HeadlessDriver
 from textual.pilot import Pilot
 
-from engine.run import RunDir
+from engine.rundir.layout import RunDir
 from tui.app import BertQAApp
 from tui.settings import Settings
 

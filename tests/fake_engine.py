@@ -18,15 +18,15 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.commands import take_commands
 from engine.data.examples import dump_examples
-from engine.durable import make_folder, remove_folder, replace_file
 from engine.errors import ExitCode, UserError
 from engine.events import CheckpointSaved, CommandDone, Failed, Finished, Paused, Resumed, Stopped
-from engine.log import EventLog
-from engine.ownership import Ownership
-from engine.run import RunDir
-from engine.snapshot import snapshot_event
+from engine.rundir.commands import take_commands
+from engine.rundir.layout import RunDir
+from engine.rundir.log import EventLog
+from engine.rundir.ownership import Ownership
+from engine.rundir.snapshot import snapshot_event
+from engine.storage.atomic_io import make_folder, remove_folder, replace_file
 from tests.fake_run import fake_set, fake_steps, run_started, write_fake_features, write_fake_snapshot
 
 STEPS = int(os.environ.get("FAKE_STEPS", "5"))

@@ -23,7 +23,6 @@ from numpy.typing import NDArray
 
 from engine.config import RunConfig
 from engine.data.examples import Answer, Dataset, Example, dump_examples, make_dataset
-from engine.durable import replace_file
 from engine.events import (
     AnyEvent,
     CheckpointSaved,
@@ -33,11 +32,12 @@ from engine.events import (
     RunStarted,
     Step,
 )
-from engine.log import EventLog
-from engine.ownership import Owner
-from engine.run import DataIdentity, ModelIdentity, RunDir, RunInfo, versions
-from engine.snapshot import SnapshotInfo, snapshot_event, snapshot_name, write_snapshot
-from engine.tensors import write_tensors
+from engine.rundir.layout import DataIdentity, ModelIdentity, RunDir, RunInfo, versions
+from engine.rundir.log import EventLog
+from engine.rundir.ownership import Owner
+from engine.rundir.snapshot import SnapshotInfo, snapshot_event, snapshot_name, write_snapshot
+from engine.storage.atomic_io import replace_file
+from engine.storage.tensors import write_tensors
 
 WORDS = [first + last for first in ("gin", "ho", "lem", "thy") for last in ("ger", "ney", "on", "le", "me", "a")]
 SPECIAL, QUESTION, CONTEXT = 0, 1, 2

@@ -9,7 +9,7 @@ import shutil
 import stat
 from pathlib import Path
 
-from engine.durable import Operations
+from engine.storage.atomic_io import Operations
 
 FOLDER = -1
 

@@ -26,10 +26,10 @@ from textual.screen import Screen
 from textual.timer import Timer
 from textual.widgets import ContentSwitcher, Input
 
-from engine.commands import CommandName, send_command
 from engine.errors import UserError
 from engine.events import CommandDone
-from engine.liveness import State
+from engine.rundir.commands import CommandName, send_command
+from engine.rundir.liveness import State
 from tui.commands import BY_ID, COMMANDS
 from tui.place import Place
 from tui.screens.dialogs import Help, Leave

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, NoReturn
 from engine.errors import ExitCode, UsageError, UserError
 
 if TYPE_CHECKING:
-    from engine.commands import CommandName
     from engine.config import RunConfig
     from engine.launch import Run
+    from engine.rundir.commands import CommandName
 
 DESCRIPTION = "Fine-tune an extractive question-answering model and watch how it learns to answer."
 EPILOG = """\
@@ -74,7 +74,7 @@ def watch(arguments: Sequence[str]) -> int:
         return int(ExitCode.OK)
     if options.target is None:
         return _show(None, options)
-    from engine.run import is_run_dir
+    from engine.rundir.layout import is_run_dir
 
     if is_run_dir(Path(options.target)):
         return _show(Path(options.target), options)
@@ -118,9 +118,9 @@ def resume(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     path = _find_run(options.run, options.runs_dir)
     from engine.launch import resume as resume_run
-    from engine.liveness import is_live
-    from engine.log import read_events
-    from engine.run import RunDir
+    from engine.rundir.layout import RunDir
+    from engine.rundir.liveness import is_live
+    from engine.rundir.log import read_events
 
     if is_live(RunDir(path)):
         return _send(path, "resume")
@@ -286,7 +286,7 @@ def _runs_folder(option: str | None) -> Path:
 
 def _find_run(name: str | None, runs_dir: str | None) -> Path:
     """The run folder called `name` (a path, or a name in the runs folder); the newest where it is None."""
-    from engine.run import is_run_dir, list_runs
+    from engine.rundir.layout import is_run_dir, list_runs
 
     folder = _runs_folder(runs_dir)
     if name is None:

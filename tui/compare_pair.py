@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from engine.errors import UsageError, UserError
-from engine.eval_set import EvalSet
-from engine.tensors import Tensors
+from engine.rundir.eval_set import EvalSet
+from engine.storage.tensors import Tensors
 from tui.compare_model import CHANGES, Change, Comparison, Ints, Side, shared_examples
 from tui.span_data import SpanColumns, SpanData
 from tui.viewer import Viewer

@@ -33,9 +33,9 @@ from tui.text import plain
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-    from engine.commands import CommandName
     from engine.config import RunConfig
     from engine.launch import Run
+    from engine.rundir.commands import CommandName
 
 SECONDS_BETWEEN_STEP_LINES = 10.0
 
@@ -276,10 +276,10 @@ def send_and_wait(path: Path, command: CommandName, *, seconds: float = 30.0) ->
 
     Raises UsageError when no engine is alive there, or none answers in time.
     """
-    from engine.commands import send_command
     from engine.launch import attach
-    from engine.liveness import is_live
-    from engine.run import RunDir
+    from engine.rundir.commands import send_command
+    from engine.rundir.layout import RunDir
+    from engine.rundir.liveness import is_live
 
     run = attach(path)
     if not is_live(RunDir(path)):

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import UserError
-from engine.eval_set import CONTEXT, EvalSet, Tokens
-from engine.snapshot import Snapshot
+from engine.rundir.eval_set import CONTEXT, EvalSet, Tokens
+from engine.rundir.snapshot import Snapshot
 from tui.heat_model import UNREADABLE, Floats, HeatMap, softmax
 
 Ints = NDArray[np.int32]

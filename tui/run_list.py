@@ -9,9 +9,9 @@ from msgspec import Struct
 
 from engine.errors import UserError
 from engine.events import AnyEvent, Finished, RunStarted, SnapshotTaken, Step
-from engine.log import read_events
-from engine.ownership import State, Watch
-from engine.run import RunDir, list_runs
+from engine.rundir.layout import RunDir, list_runs
+from engine.rundir.log import read_events
+from engine.rundir.ownership import State, Watch
 
 
 class RunRow(Struct, frozen=True):

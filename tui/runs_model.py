@@ -9,9 +9,9 @@ import msgspec
 
 from engine.errors import UserError
 from engine.events import AnyEvent, Finished, Phase, RunStarted, SnapshotTaken, Step
-from engine.log import EventTail
-from engine.ownership import State, Watch
-from engine.run import RunDir, list_runs
+from engine.rundir.layout import RunDir, list_runs
+from engine.rundir.log import EventTail
+from engine.rundir.ownership import State, Watch
 from tui.run_list import RunRow
 
 STATE_WORDS = {

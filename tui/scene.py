@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.data.examples import Example
-from engine.eval_set import CONTEXT, Tokens
 from engine.insight.spans import Candidate
+from engine.rundir.eval_set import CONTEXT, Tokens
 from tui.place import Place, Scale
 from tui.viewer import Viewer
 

@@ -10,9 +10,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.eval_set import EvalSet
-from engine.snapshot import Snapshot
-from engine.tensors import Tensors
+from engine.rundir.eval_set import EvalSet
+from engine.rundir.snapshot import Snapshot
+from engine.storage.tensors import Tensors
 from tui.span_grid import NOTHING, Spans, TokenGrid
 from tui.span_order import Bools, Judged, find_text
 

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from engine.config import RunConfig
 from engine.data.examples import Example
 from engine.errors import UserError
-from engine.eval_set import EvalSet, Tokens
 from engine.events import (
     AnyEvent,
     CommandDone,
@@ -29,10 +28,11 @@ from engine.events import (
     Warned,
 )
 from engine.insight.spans import Candidate, n_best
-from engine.log import EventTail
-from engine.ownership import State, Watch
-from engine.run import RunDir
-from engine.snapshot import Snapshot, snapshot_event
+from engine.rundir.eval_set import EvalSet, Tokens
+from engine.rundir.layout import RunDir
+from engine.rundir.log import EventTail
+from engine.rundir.ownership import State, Watch
+from engine.rundir.snapshot import Snapshot, snapshot_event
 
 Scores = NDArray[np.float32]
 OPEN_SNAPSHOTS = 6
@@ -198,7 +198,7 @@ class Viewer:
             return None
 
     def column(self, position: int, name: str) -> NDArray[Any]:
-        """A per-example array `[N]` of the snapshot at `position`; names in engine.snapshot.COLUMNS."""
+        """A per-example array `[N]` of the snapshot at `position`; names in engine.rundir.snapshot.COLUMNS."""
         key = (self.snapshots[position].index, name)
         if key not in self._columns:
             self._columns[key] = self.snapshot(position).column(name)

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from engine.config import RunConfig
 from engine.data.examples import Dataset, Example, Fault, make_dataset, seen_mask, split_bytes, squad_bytes
-from engine.data.faults import Faults
 from engine.data.features import CONTEXT, Features, PairTokenizer, advance, build_features, default_max_answer_length
+from engine.data.issues import Faults
 from engine.data.samples import find_dataset
 from engine.data.squad import read_dataset, read_halves, what_lacks
-from engine.durable import create_file
 from engine.errors import DataError
+from engine.storage.atomic_io import create_file
 
 LENGTH_EDGES = (0, 64, 128, 192, 256, 384, 512, 768, 1024, 2048, 4096)
 """Lower edges of the length histogram's bins; the last bin is open."""

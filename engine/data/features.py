@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.data.examples import Example
-from engine.data.faults import excerpt
+from engine.data.issues import excerpt
 from engine.data.token_table import TokenTable
 from engine.data.tokenizer import PairTokenizer
 from engine.errors import UsageError

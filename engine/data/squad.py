@@ -15,10 +15,10 @@ from engine.data.examples import (
     read_examples,
     seen_mask,
 )
-from engine.data.faults import Faults
+from engine.data.formats.shapes import raw_questions, split_values
+from engine.data.formats.source import CHECK_HINT, read_values
+from engine.data.issues import Faults
 from engine.data.samples import find_dataset
-from engine.data.shapes import raw_questions, split_values
-from engine.data.source import CHECK_HINT, read_values
 from engine.data.split import split_by_context, split_by_question
 from engine.data.validate import validate
 from engine.errors import DataError

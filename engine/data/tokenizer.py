@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer
 
-from engine.data.plain_text import TextEncoder
+from engine.data.fast_encode import TextEncoder
 from engine.data.token_table import TokenTable
 from engine.errors import ModelError
 

@@ -7,11 +7,11 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from engine.data.answers import RawAnswer, is_missing
 from engine.data.examples import Answer, Example
-from engine.data.faults import Faults, excerpt, kind_of
+from engine.data.formats.answers import RawAnswer, is_missing
+from engine.data.formats.shapes import RawQuestion
+from engine.data.issues import Faults, excerpt, kind_of
 from engine.data.repair import MANY, NO_OFFSET, align
-from engine.data.shapes import RawQuestion
 
 
 class _Unusable(Exception):

@@ -33,7 +33,7 @@ def score_snapshot(
     seen: NDArray[np.bool_] | None = None,
     golds: Golds | None = None,
 ) -> tuple[dict[str, NDArray[Any]], Metrics, Metrics | None, Metrics | None]:
-    """Per-example columns (see engine.snapshot.COLUMNS) and metrics over all, seen and unseen examples.
+    """Per-example columns (see engine.rundir.snapshot.COLUMNS) and metrics over all, seen and unseen examples.
 
     `start_logits`, `end_logits` are float32[T], flat as `features`; `seen` bool[N] says whose passage stands in
     the training set too (None: the two are not told apart). Seen and unseen are None unless both occur.

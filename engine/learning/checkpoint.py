@@ -13,15 +13,15 @@ import msgspec
 import torch
 from msgspec import Struct
 
-from engine.durable import make_folder, operations, remove_file, remove_folder, replace_file, sync_folder
-from engine.durable import told_as_write_error as telling
 from engine.errors import UserError, WriteError
 from engine.events import CheckpointSaved
-from engine.learning.optimizer import MOMENTS
+from engine.learning.encoder.optimizer import MOMENTS
 from engine.learning.steps import Learner
 from engine.models import ModelFiles, model_in_folder
-from engine.run import RunDir, read_json
-from engine.tensors import Tensors, write_tensors
+from engine.rundir.layout import RunDir, read_json
+from engine.storage.atomic_io import make_folder, operations, remove_file, remove_folder, replace_file, sync_folder
+from engine.storage.atomic_io import told_as_write_error as telling
+from engine.storage.tensors import Tensors, write_tensors
 
 MANIFEST, STATE, STATE_TENSORS = "MANIFEST.json", "state.json", "state.safetensors"
 NAME = re.compile(r"(epoch-\d{4,}|step-\d{8,})")

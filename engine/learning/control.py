@@ -8,10 +8,10 @@ import time
 from collections.abc import Callable
 from types import FrameType
 
-from engine.commands import take_commands
 from engine.events import AnyEvent, CommandDone, Paused, Resumed
 from engine.learning.distributed import Group
-from engine.run import RunDir
+from engine.rundir.commands import take_commands
+from engine.rundir.layout import RunDir
 
 LOOK_SECONDS = 0.2
 SAME_SIGNAL_SECONDS = 2.0

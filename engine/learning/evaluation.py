@@ -10,10 +10,10 @@ import torch
 from numpy.typing import NDArray
 
 from engine.data.features import Features
+from engine.learning.async_copy import Later
 from engine.learning.batches import EVAL_TOKENS, EVAL_TOKENS_GPU, evaluation_batches, make_batch
 from engine.learning.distributed import Group
-from engine.learning.later import Later
-from engine.learning.model import Model
+from engine.learning.encoder.load import Model
 
 FloatArray = NDArray[np.float32]
 

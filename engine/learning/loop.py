@@ -19,13 +19,13 @@ from engine.learning import checkpoint
 from engine.learning.batches import epoch_batches
 from engine.learning.control import Control, StopAsked
 from engine.learning.distributed import Group
-from engine.learning.model import Model, choose_device, choose_precision, load_model
+from engine.learning.encoder.load import Model, choose_device, choose_precision, load_model
 from engine.learning.prepare import Say, Task, write_task
 from engine.learning.snapshots import Snapshots, plan_snapshots
 from engine.learning.steps import Learner, StepValues, make_plan
-from engine.log import read_events
 from engine.models import ModelFiles
-from engine.run import ModelIdentity, RunDir, RunInfo, data_identity, versions
+from engine.rundir.layout import ModelIdentity, RunDir, RunInfo, data_identity, versions
+from engine.rundir.log import read_events
 
 BYTES_TO_SAVE = 12
 """Of one parameter in a checkpoint: weight and two moments of the optimizer, four bytes each."""

@@ -13,13 +13,13 @@ from engine.config import RunConfig
 from engine.data.features import Features, build_features, default_max_answer_length
 from engine.data.squad import Dataset, Example, dump_examples, load_dataset, read_examples, seen_mask
 from engine.data.tokenizer import PairTokenizer
-from engine.durable import replace_file
 from engine.errors import DataError, ModelError, UsageError
-from engine.eval_set import write_features
 from engine.events import AnyEvent, Phase, Warned
-from engine.learning.architecture import Shape
+from engine.learning.encoder.names import Shape
 from engine.models import ModelFiles, locate_model
-from engine.run import RunDir
+from engine.rundir.eval_set import write_features
+from engine.rundir.layout import RunDir
+from engine.storage.atomic_io import replace_file
 
 Say = Callable[[AnyEvent], None]
 SafePoint = Callable[[], None]

@@ -13,8 +13,8 @@ from engine.learning.control import Control
 from engine.learning.evaluation import score_windows
 from engine.learning.prepare import Say, Task
 from engine.learning.steps import Learner, Plan
-from engine.run import RunDir
-from engine.snapshot import Snapshot, SnapshotInfo, snapshot_event, snapshot_name, write_snapshot
+from engine.rundir.layout import RunDir
+from engine.rundir.snapshot import Snapshot, SnapshotInfo, snapshot_event, snapshot_name, write_snapshot
 
 EARLY_SHARE = 0.2
 TRAINING_COST = 3.0

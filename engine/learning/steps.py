@@ -15,12 +15,12 @@ from torch import Tensor, nn
 
 from engine.config import RunConfig
 from engine.data.features import Features
+from engine.learning.async_copy import Later
 from engine.learning.batches import Batch, make_batch, steps_per_epoch
 from engine.learning.distributed import Group
-from engine.learning.dropout import Masks
-from engine.learning.later import Later
-from engine.learning.model import Model, default_learning_rate
-from engine.learning.optimizer import AdamW
+from engine.learning.encoder.dropout import Masks
+from engine.learning.encoder.load import Model, default_learning_rate
+from engine.learning.encoder.optimizer import AdamW
 
 READ_LATER = 4
 """On a GPU the values of a step are read this many steps later, so that the processor never waits for it."""

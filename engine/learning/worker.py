@@ -18,10 +18,10 @@ from engine.learning.control import Control, Signals, StopAsked
 from engine.learning.distributed import Group, die_with_parent
 from engine.learning.prepare import prepare
 from engine.learning.warm_up import warm_up
-from engine.log import EventLog
-from engine.ownership import Ownership
-from engine.privacy import scrub
-from engine.run import RunDir
+from engine.rundir.layout import RunDir
+from engine.rundir.log import EventLog
+from engine.rundir.ownership import Ownership
+from engine.rundir.privacy import scrub
 
 
 def main(argv: Sequence[str] | None = None) -> int:

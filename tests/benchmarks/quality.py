@@ -131,7 +131,7 @@ def train_and_evaluate(side: str, seed: int, folder: Path, options: argparse.Nam
 
 def train_ours(config: RunConfig, task: Any, weights: Path) -> None:
     from engine.learning.batches import epoch_batches
-    from engine.learning.model import choose_device, choose_precision, load_model
+    from engine.learning.encoder.load import choose_device, choose_precision, load_model
     from engine.learning.steps import Learner, make_plan
 
     device = choose_device(config)
@@ -169,8 +169,8 @@ def train_tuned(config: RunConfig, task: Any, weights: Path) -> None:
 def evaluate(weights: Path, task: Any) -> dict[str, float]:
     """EM and F1 of the weights in a folder, in float32, by the engine's own evaluation."""
     from engine.insight.scoring import score_snapshot
+    from engine.learning.encoder.load import load_model
     from engine.learning.evaluation import score_windows
-    from engine.learning.model import load_model
     from engine.models import model_in_folder
 
     model = load_model(model_in_folder(weights, name=weights.name, revision=None), seed=0)

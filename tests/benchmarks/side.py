@@ -104,8 +104,8 @@ def ours(options: argparse.Namespace, out: Path) -> dict[str, Any]:
     )
     task = prepare(config, lambda event: None)
     from engine.learning.batches import epoch_batches
+    from engine.learning.encoder.load import choose_device, choose_precision, load_model
     from engine.learning.evaluation import score_windows
-    from engine.learning.model import choose_device, choose_precision, load_model
     from engine.learning.steps import Learner, make_plan
 
     device = choose_device(config)
@@ -125,8 +125,8 @@ def ours(options: argparse.Namespace, out: Path) -> dict[str, Any]:
     marks[-1] = time.perf_counter()
     result: dict[str, Any] = {"first_step": first, "steps": _differences(marks), "windows": len(task.train)}
     from engine.insight.scoring import score_snapshot
-    from engine.run import RunDir
-    from engine.snapshot import SnapshotInfo, write_snapshot
+    from engine.rundir.layout import RunDir
+    from engine.rundir.snapshot import SnapshotInfo, write_snapshot
 
     run = RunDir.create(out / "run", config)
     began = time.perf_counter()

@@ -31,7 +31,7 @@ import psutil
 from engine.config import RunConfig
 from engine.events import SnapshotTaken, Step
 from engine.launch import start
-from engine.log import EventTail
+from engine.rundir.log import EventTail
 from tests.benchmarks import material
 from tests.benchmarks.material import DOC_STRIDE, MAX_ANSWER_LENGTH, MAX_LENGTH
 
@@ -72,13 +72,13 @@ def storing(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Seconds of an epoch's training, of its evaluation with metrics, and of storing the snapshot."""
     from engine.insight.scoring import score_snapshot
     from engine.learning.batches import epoch_batches
+    from engine.learning.encoder.load import choose_device, choose_precision, load_model
     from engine.learning.evaluation import score_windows
-    from engine.learning.model import choose_device, choose_precision, load_model
     from engine.learning.prepare import prepare, write_task
     from engine.learning.steps import Learner, make_plan
-    from engine.log import EventLog
-    from engine.run import RunDir
-    from engine.snapshot import SnapshotInfo, snapshot_event, write_snapshot
+    from engine.rundir.layout import RunDir
+    from engine.rundir.log import EventLog
+    from engine.rundir.snapshot import SnapshotInfo, snapshot_event, write_snapshot
 
     train, evaluation = write_files(options, folder, options.train_questions, options.eval_questions)
     config = RunConfig(

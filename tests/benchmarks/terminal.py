@@ -25,8 +25,8 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from engine.events import Phase, Step
-from engine.log import EventLog
-from engine.run import RunDir
+from engine.rundir.layout import RunDir
+from engine.rundir.log import EventLog
 from tests.fake_run import append_events, fake_steps, make_run
 from tests.pseudo_terminal import PseudoTerminal, app_command
 from tests.recorded import recorded_run

@@ -22,11 +22,11 @@ from engine import RunConfig, attach, resume, start
 from engine.errors import ExitCode
 from engine.events import CheckpointSaved, CommandDone, Failed, Finished, RunStarted, SnapshotTaken, Step, Stopped
 from engine.launch import Run
-from engine.liveness import State
-from engine.log import read_events
-from engine.process import read_owner
-from engine.run import RunDir
-from engine.snapshot import COLUMNS, Snapshot
+from engine.rundir.layout import RunDir
+from engine.rundir.liveness import State
+from engine.rundir.log import read_events
+from engine.rundir.process import read_owner
+from engine.rundir.snapshot import COLUMNS, Snapshot
 from tests.tiny_model import make_tiny_model
 
 DEADLINE = 120.0
@@ -247,7 +247,7 @@ def test_suspended_for_a_while(tmp_path: Path, config: RunConfig, reference: Run
     pid = engine_pid(run)
     os.kill(pid, signal.SIGSTOP)
     watch_state: list[State] = []
-    from engine.liveness import Watch
+    from engine.rundir.liveness import Watch
 
     watch = Watch(run.directory)
     watch.update(read_events(run.directory.events_file))

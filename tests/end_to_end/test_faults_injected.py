@@ -12,10 +12,10 @@ import pytest
 
 from engine.config import RunConfig
 from engine.events import Failed, Finished, SnapshotTaken
-from engine.liveness import State, Watch
-from engine.log import read_events
-from engine.run import RunDir
-from engine.snapshot import Snapshot
+from engine.rundir.layout import RunDir
+from engine.rundir.liveness import State, Watch
+from engine.rundir.log import read_events
+from engine.rundir.snapshot import Snapshot
 
 ROOT = Path(__file__).parents[2]
 EPOCHS = 2

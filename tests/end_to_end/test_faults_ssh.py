@@ -19,10 +19,10 @@ import psutil
 import pytest
 
 from engine.events import Finished, SnapshotTaken
-from engine.liveness import State, Watch
-from engine.log import read_events
-from engine.process import read_owner
-from engine.run import RunDir, list_runs
+from engine.rundir.layout import RunDir, list_runs
+from engine.rundir.liveness import State, Watch
+from engine.rundir.log import read_events
+from engine.rundir.process import read_owner
 from tests.end_to_end.test_faults_engine import write_data
 from tests.tiny_model import make_tiny_model
 

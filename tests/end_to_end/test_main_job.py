@@ -15,9 +15,9 @@ import pytest
 
 from engine.events import AnyEvent, Finished, SnapshotTaken
 from engine.launch import attach
-from engine.log import read_events
-from engine.run import RunDir
-from engine.snapshot import COLUMNS, Snapshot
+from engine.rundir.layout import RunDir
+from engine.rundir.log import read_events
+from engine.rundir.snapshot import COLUMNS, Snapshot
 
 ROOT = Path(__file__).parents[2]
 

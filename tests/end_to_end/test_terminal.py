@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.run import RunDir
+from engine.rundir.layout import RunDir
 from tests.pseudo_terminal import PseudoTerminal, app_command
 from tests.recorded import recorded_run
 from tui.background import parse_answer

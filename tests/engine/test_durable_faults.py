@@ -12,13 +12,14 @@ import msgspec
 import numpy as np
 import pytest
 
-from engine import durable, log
 from engine.config import RunConfig
 from engine.errors import UserError, WriteError
 from engine.events import AnyEvent, Finished, Metrics, SnapshotTaken, Step
-from engine.log import EventLog, read_events
-from engine.run import RunDir
-from engine.snapshot import COLUMNS, Snapshot, SnapshotInfo, snapshot_event, snapshot_name, write_snapshot
+from engine.rundir import log
+from engine.rundir.layout import RunDir
+from engine.rundir.log import EventLog, read_events
+from engine.rundir.snapshot import COLUMNS, Snapshot, SnapshotInfo, snapshot_event, snapshot_name, write_snapshot
+from engine.storage import atomic_io as durable
 from tests.fake_run import fake_set, run_started
 from tests.faulty_disk import FaultyDisk, PowerCut
 
@@ -193,7 +194,7 @@ def test_the_check_itself_sees_a_missing_sync(monkeypatch: pytest.MonkeyPatch, t
     monkeypatch.setattr(
         durable, "replace_file", lambda path, chunks, **_: replace(path, chunks, sync=False), raising=True
     )
-    monkeypatch.setattr("engine.tensors.replace_file", durable.replace_file)
+    monkeypatch.setattr("engine.storage.tensors.replace_file", durable.replace_file)
     for disk, told, _ in every_fault(monkeypatch, tmp_path, "cut"):
         try:
             check(disk.after_power_cut(tmp_path / "image", "none", random.Random(1)), told)

@@ -17,16 +17,16 @@ import psutil
 import pytest
 
 from engine import RunConfig, attach, launch, resume, start
-from engine.commands import send_command
-from engine.durable import replace_file
 from engine.errors import UsageError, WriteError
 from engine.events import AnyEvent, CommandDone, Failed, Finished, RunStarted, Stopped
 from engine.launch import Run
-from engine.liveness import State, is_live
-from engine.log import read_events
-from engine.ownership import Ownership
-from engine.process import Owner, is_alive_here, read_owner
-from engine.run import DataIdentity, ModelIdentity, RunDir, RunInfo, data_identity, versions
+from engine.rundir.commands import send_command
+from engine.rundir.layout import DataIdentity, ModelIdentity, RunDir, RunInfo, data_identity, versions
+from engine.rundir.liveness import State, is_live
+from engine.rundir.log import read_events
+from engine.rundir.ownership import Ownership
+from engine.rundir.process import Owner, is_alive_here, read_owner
+from engine.storage.atomic_io import replace_file
 
 ROOT = Path(__file__).parents[2]
 DEADLINE = 30.0
@@ -282,8 +282,8 @@ def test_the_starter_may_die(config: RunConfig, tmp_path: Path) -> None:
 
 def test_a_suspended_engine_is_silent_and_comes_back(config: RunConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FAKE_STEPS", "300")
-    monkeypatch.setattr("engine.liveness.SILENT_SECONDS", 0.5)
-    monkeypatch.setattr("engine.liveness.DEAD_SECONDS", 1.0)
+    monkeypatch.setattr("engine.rundir.liveness.SILENT_SECONDS", 0.5)
+    monkeypatch.setattr("engine.rundir.liveness.DEAD_SECONDS", 1.0)
     run = start(config)
     pid = at_work(run)
     os.kill(pid, signal.SIGSTOP)
@@ -342,7 +342,7 @@ async def test_two_hundred_viewers(config: RunConfig, monkeypatch: pytest.Monkey
 
 
 def test_a_vanished_run_folder(config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("engine.liveness.GONE_SECONDS", 0.3)
+    monkeypatch.setattr("engine.rundir.liveness.GONE_SECONDS", 0.3)
     run = start(config)
     pid = at_work(run)
     run.path.rename(tmp_path / "elsewhere")

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from engine.config import RunConfig
-from engine.learning import attention
 from engine.learning.batches import Batch, epoch_batches, make_batch
+from engine.learning.encoder import attention
+from engine.learning.encoder.load import Model, load_model
 from engine.learning.evaluation import score_windows
-from engine.learning.model import Model, load_model
 from engine.learning.steps import Learner, make_plan, span_loss
 from engine.models import model_in_folder
 from tests.engine.test_learning_unpadded import saved, windows

@@ -14,15 +14,15 @@ import transformers
 
 from engine.data.features import Features
 from engine.errors import ModelError
-from engine.learning.architecture import PREFIXES, Shape, hub_names
-from engine.learning.attention import attend
 from engine.learning.batches import Batch, evaluation_batches, make_batch
-from engine.learning.dropout import Masks, scale, threshold
+from engine.learning.encoder.attention import attend
+from engine.learning.encoder.dropout import Masks, scale, threshold
+from engine.learning.encoder.hugging_face import Padded
+from engine.learning.encoder.load import Model, load_model
+from engine.learning.encoder.names import PREFIXES, Shape, hub_names
+from engine.learning.encoder.packed import Unpadded
 from engine.learning.evaluation import score_windows
-from engine.learning.model import Model, load_model
-from engine.learning.padded import Padded
 from engine.learning.steps import span_loss
-from engine.learning.unpadded import Unpadded
 from engine.models import model_in_folder
 
 SMALL: dict[str, Any] = {
@@ -173,7 +173,7 @@ def test_the_padded_way_gives_the_same_scores_for_any_grouping(
     padded.network.eval()
     batch = batch_for(kind, [17, 5, 40, 31, 17])
     for tokens in (1, 50, 10_000):
-        monkeypatch.setattr("engine.learning.padded.GROUP_TOKENS", {"cpu": tokens})
+        monkeypatch.setattr("engine.learning.encoder.hugging_face.GROUP_TOKENS", {"cpu": tokens})
         torch.testing.assert_close(padded.network(batch), hub_scores(theirs, batch, kind), rtol=1e-4, atol=1e-5)
 
 

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine import log as log_module
 from engine.errors import WriteError
 from engine.events import AnyEvent, Failed, Finished, Phase, Step, Stopped, Warned
-from engine.log import MAX_RECORD, EventLog, EventTail, encode_record, read_events
+from engine.rundir import log as log_module
+from engine.rundir.log import MAX_RECORD, EventLog, EventTail, encode_record, read_events
 from tests.fake_run import fake_steps
 
 

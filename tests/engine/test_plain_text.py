@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers
 
-from engine.data.plain_text import TextEncoder, is_plain, plain_twin
+from engine.data.fast_encode import TextEncoder, is_plain, plain_twin
 
 SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 LETTERS = [chr(code) for code in range(33, 127)]

@@ -9,18 +9,18 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from engine import liveness, process
-from engine.commands import clear_commands, send_command, take_commands
 from engine.config import RunConfig
-from engine.durable import replace_file
 from engine.errors import UsageError, WriteError
-from engine.eval_set import EvalSet
 from engine.events import Failed, Paused, Resumed, Stopped
-from engine.liveness import State, Watch, is_live
-from engine.ownership import Ownership
-from engine.process import Owner, read_owner, start_time
-from engine.reading import read_small
-from engine.run import RunDir, RunInfo, is_run_dir, list_runs, next_run_path
+from engine.rundir import liveness, process
+from engine.rundir.commands import clear_commands, send_command, take_commands
+from engine.rundir.eval_set import EvalSet
+from engine.rundir.layout import RunDir, RunInfo, is_run_dir, list_runs, next_run_path
+from engine.rundir.liveness import State, Watch, is_live
+from engine.rundir.ownership import Ownership
+from engine.rundir.process import Owner, read_owner, start_time
+from engine.storage.atomic_io import replace_file
+from engine.storage.safe_open import read_small
 from tests.fake_run import append_events, fake_set, make_run, run_started, seem_alive
 
 CONFIG = RunConfig(dataset="data.json")
@@ -205,7 +205,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """A minute of a heartbeat takes a second."""
     for name, seconds in (("HEARTBEAT", 0.1), ("SILENT", 0.4), ("DEAD", 1.0), ("REBOOTED", 0.4), ("GONE", 0.2)):
         monkeypatch.setattr(liveness, f"{name}_SECONDS", seconds)
-    monkeypatch.setattr("engine.ownership.HEARTBEAT_SECONDS", 0.1)
+    monkeypatch.setattr("engine.rundir.ownership.HEARTBEAT_SECONDS", 0.1)
 
 
 def be_elsewhere(monkeypatch: pytest.MonkeyPatch, host: str = "another-host", boot: str = "another-boot") -> None:
@@ -249,7 +249,7 @@ def test_a_live_engine_elsewhere_is_not_taken_over(tmp_path: Path, monkeypatch: 
     run = RunDir.create(tmp_path / "run", CONFIG)
     with Ownership(run):
         be_elsewhere(monkeypatch)
-        monkeypatch.setattr("engine.ownership.fcntl.lockf", lambda *_: None)  # locks that do not cross hosts
+        monkeypatch.setattr("engine.rundir.ownership.fcntl.lockf", lambda *_: None)  # locks that do not cross hosts
         with pytest.raises(UsageError, match="is at work on this run"):
             Ownership(run)
 
@@ -270,7 +270,7 @@ def test_a_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyP
     def no_locks(*_: object) -> None:
         raise OSError(37, "No locks available")
 
-    monkeypatch.setattr("engine.ownership.fcntl.lockf", no_locks)
+    monkeypatch.setattr("engine.rundir.ownership.fcntl.lockf", no_locks)
     with Ownership(run):
         assert is_live(run)
     seem_alive(run, pid=1)

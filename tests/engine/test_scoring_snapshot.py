@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from engine.data.examples import Answer, Example
 from engine.data.features import CONTEXT, QUESTION, SPECIAL, Features
 from engine.insight.scoring import prepared, score_snapshot
-from engine.snapshot import COLUMNS
+from engine.rundir.snapshot import COLUMNS
 
 CONTEXT_TEXT = "keep your feet dry and your head warm"
 WORDS = CONTEXT_TEXT.split()

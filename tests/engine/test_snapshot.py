@@ -16,8 +16,8 @@ from safetensors.numpy import load_file
 
 from engine.errors import DataError
 from engine.events import SnapshotTaken
-from engine.snapshot import COLUMNS, Snapshot, snapshot_name
-from engine.tensors import Tensors, write_tensors
+from engine.rundir.snapshot import COLUMNS, Snapshot, snapshot_name
+from engine.storage.tensors import Tensors, write_tensors
 from tests.fake_run import append_snapshot, fake_logits, fake_set, make_run
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from engine.run import RunDir
+from engine.rundir.layout import RunDir
 
 KEPT = Path(__file__).parent / "run"
 NAME = "remedies"

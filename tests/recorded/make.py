@@ -15,12 +15,12 @@ import msgspec
 
 from engine.config import RunConfig
 from engine.data.samples import find_dataset
-from engine.durable import replace_file
 from engine.events import RunStarted
 from engine.launch import start
-from engine.liveness import State
-from engine.log import EventLog, read_events
-from engine.run import DataIdentity, RunDir
+from engine.rundir.layout import DataIdentity, RunDir
+from engine.rundir.liveness import State
+from engine.rundir.log import EventLog, read_events
+from engine.storage.atomic_io import replace_file
 from tests.recorded import KEPT, NAME
 
 PROBE = "chilblains-eval-symptoms-1"

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from engine.errors import UsageError
 from engine.events import Failed, Phase, Warned
-from engine.run import RunDir
+from engine.rundir.layout import RunDir
 from tests.common_keys import VIEW_KEYS
 from tests.fake_app import RecordingDriver, make_app, opened, press, screen_lines, screen_text, settle, until
 from tests.fake_run import append_events, fake_steps, make_run, seem_alive

@@ -11,9 +11,9 @@ import pytest
 from safetensors.numpy import load_file
 
 from engine.events import Metrics, SnapshotTaken
-from engine.log import read_events
-from engine.run import RunDir
-from engine.snapshot import snapshot_name
+from engine.rundir.layout import RunDir
+from engine.rundir.log import read_events
+from engine.rundir.snapshot import snapshot_name
 from tests.common_keys import check_common_keys, check_pause
 from tests.fake_app import make_app, opened, press, screen_lines, screen_text, settle, until
 from tests.fake_run import append_snapshot, fake_set, make_run, seem_alive

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.eval_set import EvalSet
-from engine.run import RunDir
-from engine.snapshot import Snapshot, snapshot_name
+from engine.rundir.eval_set import EvalSet
+from engine.rundir.layout import RunDir
+from engine.rundir.snapshot import Snapshot, snapshot_name
 from tests.fake_run import make_run
 from tui.heat_data import HeatData
 

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from engine.data.examples import Answer, Example, dump_examples, make_dataset
 from engine.data.squad import read_examples
-from engine.durable import replace_file
 from engine.events import CommandDone, Failed, Phase, Warned
-from engine.run import RunDir
+from engine.rundir.layout import RunDir
+from engine.storage.atomic_io import replace_file
 from tests.fake_app import RecordingDriver, make_app, opened, press, screen_text, settle
 from tests.fake_run import append_events, make_run, run_started, seem_alive
 

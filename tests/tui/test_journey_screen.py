@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
 from engine.insight.metrics import normalize_answer
-from engine.run import RunDir
-from engine.snapshot import snapshot_name
+from engine.rundir.layout import RunDir
+from engine.rundir.snapshot import snapshot_name
 from tests.fake_app import make_app, opened, press, screen_lines, screen_text, settle, until
 from tests.fake_run import append_snapshot, fake_set, make_run, seem_alive
 from tests.recorded import recorded_run

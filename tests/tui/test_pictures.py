@@ -14,7 +14,7 @@ import pytest
 from textual.pilot import Pilot
 
 from engine.events import Failed, Warned
-from engine.run import RunDir
+from engine.rundir.layout import RunDir
 from tests.fake_app import make_app, opened, press, settle, until
 from tests.fake_run import append_events, make_run, seem_alive
 from tests.recorded import recorded_run

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from engine.events import Failed, Phase, Stopped
-from engine.ownership import State
+from engine.rundir.ownership import State
 from tests.fake_run import append_events, make_run
 from tui.gpu import Gpu, GpuMeter, gpu_line
 from tui.runs_model import RunsFolder, progress_text, summary

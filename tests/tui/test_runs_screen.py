@@ -15,13 +15,13 @@ import pytest
 from engine import launch
 from engine.config import RunConfig
 from engine.data.samples import sample_names
-from engine.durable import replace_file
 from engine.errors import ModelError, WriteError
 from engine.events import Failed, Paused, SnapshotTaken, Stopped
-from engine.liveness import State, Watch
-from engine.log import read_events
-from engine.process import Owner
-from engine.run import RunDir
+from engine.rundir.layout import RunDir
+from engine.rundir.liveness import State, Watch
+from engine.rundir.log import read_events
+from engine.rundir.process import Owner
+from engine.storage.atomic_io import replace_file
 from tests.common_keys import check_common_keys
 from tests.fake_app import make_app, press, screen_lines, screen_text, settle, until
 from tests.fake_run import append_events, append_snapshot, fake_set, make_run, seem_alive

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.eval_set import EvalSet
-from engine.run import RunDir
-from engine.snapshot import Snapshot, snapshot_name
-from engine.tensors import Tensors
+from engine.rundir.eval_set import EvalSet
+from engine.rundir.layout import RunDir
+from engine.rundir.snapshot import Snapshot, snapshot_name
+from engine.storage.tensors import Tensors
 from tests.fake_run import make_run
 from tui.span_data import KEPT, NO_ANSWER, SpanData, span_text
 

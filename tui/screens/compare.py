@@ -10,7 +10,7 @@ from textual import events
 from textual.app import ComposeResult
 from textual.strip import Strip
 
-from engine.run import list_runs
+from engine.rundir.layout import list_runs
 from tui.compare_model import Comparison, MetricRow, metric_rows
 from tui.compare_pair import LEFT, RIGHT, Pair
 from tui.curve_model import value_text

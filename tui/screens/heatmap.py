@@ -10,7 +10,7 @@ from textual.app import ComposeResult
 from textual.strip import Strip
 
 from engine.errors import UserError
-from engine.eval_set import EvalSet, Tokens
+from engine.rundir.eval_set import EvalSet, Tokens
 from tui import heat_strips
 from tui.heat_data import HeatData, Journey
 from tui.heat_model import Columns, share_columns, story

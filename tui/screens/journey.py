@@ -10,10 +10,10 @@ from textual.app import ComposeResult
 from textual.strip import Strip
 
 from engine.errors import UserError
-from engine.eval_set import CONTEXT
 from engine.insight.metrics import prepare_golds
 from engine.insight.spans import Candidate
-from engine.liveness import State
+from engine.rundir.eval_set import CONTEXT
+from engine.rundir.liveness import State
 from tui.charts import ASCII, GUTTER, UNICODE, Geometry, Glyphs, TokenChart, fit, token_strips
 from tui.passage import Mark, passage_lines
 from tui.place import SCALE_NAMES, SCALE_WORDS, SCALES

@@ -11,14 +11,14 @@ from textual import events
 from textual.app import ComposeResult
 from textual.strip import Strip
 
-from engine.commands import send_command
 from engine.config import RunConfig
 from engine.data.samples import find_dataset, sample_names
 from engine.errors import UserError
 from engine.launch import resume, start
 from engine.models import locate_model
-from engine.ownership import State
-from engine.run import RunDir
+from engine.rundir.commands import send_command
+from engine.rundir.layout import RunDir
+from engine.rundir.ownership import State
 from tui.row_layout import Column, fit_text
 from tui.run_list import RunRow
 from tui.runs_model import RESUMABLE, RUNNING, STATE_WORDS, RunsFolder, progress_text, summary

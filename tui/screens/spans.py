@@ -11,8 +11,8 @@ from textual.app import ComposeResult
 from textual.strip import Strip
 
 from engine.errors import UserError
-from engine.eval_set import EvalSet
-from engine.tensors import Tensors
+from engine.rundir.eval_set import EvalSet
+from engine.storage.tensors import Tensors
 from tui import span_strips
 from tui.row_layout import Column, fit_text
 from tui.screens.view import View

@@ -13,7 +13,7 @@ from textual import events
 from textual.strip import Strip
 
 from engine.events import Metrics, Phase, SnapshotTaken
-from engine.ownership import State
+from engine.rundir.ownership import State
 from tui.commands import VIEW_TITLES, footer_items
 from tui.headless import clock
 from tui.text import plain

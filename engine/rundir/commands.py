@@ -12,10 +12,10 @@ from typing import Literal, get_args
 import msgspec
 from msgspec import Struct
 
-from engine.durable import remove_file, replace_file
 from engine.errors import UsageError, WriteError
-from engine.reading import read_small
-from engine.run import RunDir
+from engine.rundir.layout import RunDir
+from engine.storage.atomic_io import remove_file, replace_file
+from engine.storage.safe_open import read_small
 
 CommandName = Literal["pause", "resume", "stop", "checkpoint"]
 MAX_COMMAND = 4096

@@ -17,9 +17,9 @@ import msgspec
 from msgspec import Struct
 
 from engine.config import RunConfig
-from engine.durable import PRIVATE_FOLDER, create_file, make_folder, told_as_write_error
 from engine.errors import UsageError, WriteError
-from engine.reading import read_small
+from engine.storage.atomic_io import PRIVATE_FOLDER, create_file, make_folder, told_as_write_error
+from engine.storage.safe_open import read_small
 
 T = TypeVar("T")
 SCHEMA = 1

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from engine.learning.batches import Batch
-from engine.learning.dropout import Masks, scale, untyped
+from engine.learning.encoder.dropout import Masks, scale, untyped
 
 ROUND_LENGTH = 32
 """On a CPU a window's products are taken over a multiple of so many tokens."""

@@ -35,7 +35,7 @@ def read_values(path: Path) -> Any:
         if data.startswith(magic):
             raise DataError(f"{path.name}: the file is compressed ({kind}).", hint="Unpack it first.")
     if data.startswith(b"PAR1"):
-        from engine.data.parquet import parquet_rows
+        from engine.data.formats.parquet import parquet_rows
 
         return parquet_rows(path, len(data))
     data = data.removeprefix(b"\xef\xbb\xbf")
@@ -129,7 +129,7 @@ def _json_lines(path: Path, text: str) -> Iterator[Any]:
 
 
 def _table(path: Path, text: str) -> Iterator[dict[str, Any]]:
-    from engine.data.shapes import is_row
+    from engine.data.formats.shapes import is_row
 
     text = text.lstrip("\r\n")
     head = io.StringIO(text, newline="").readline(MAX_HEAD).strip("\r\n")

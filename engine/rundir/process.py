@@ -10,7 +10,7 @@ import psutil
 from msgspec import Struct
 
 from engine.errors import UsageError
-from engine.run import RunDir, read_json
+from engine.rundir.layout import RunDir, read_json
 
 SAME_START_SECONDS = 0.5
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from engine.data.answers import RawAnswers, read_answers
-from engine.data.faults import Faults, excerpt, kind_of
+from engine.data.formats.answers import RawAnswers, read_answers
+from engine.data.issues import Faults, excerpt, kind_of
 
 TRAIN_NAMES = ("train", "training")
 EVAL_NAMES = ("validation", "valid", "val", "eval", "evaluation", "dev", "test")
@@ -80,7 +80,7 @@ def raw_questions(values: Any, part: str, faults: Faults) -> Iterator[RawQuestio
         elif "qas" in item:
             yield from _paragraph(item, None, f"paragraph {number}", part, faults)
         elif isinstance(item.get("data"), dict):
-            from engine.data.labelstudio import task_question
+            from engine.data.formats.label_studio import task_question
 
             yield from task_question(item, number, part, faults)
         elif is_row(item):

@@ -9,10 +9,10 @@ from collections.abc import Iterable
 from enum import StrEnum
 
 from engine.events import AnyEvent, Failed, Finished, Paused, Resumed, RunStarted, Stopped
-from engine.log import read_events
-from engine.process import Owner, is_alive_here, is_suspended_here, is_this_host, read_owner
-from engine.reading import open_regular, read_at, read_small
-from engine.run import RunDir
+from engine.rundir.layout import RunDir
+from engine.rundir.log import read_events
+from engine.rundir.process import Owner, is_alive_here, is_suspended_here, is_this_host, read_owner
+from engine.storage.safe_open import open_regular, read_at, read_small
 
 HEARTBEAT_SECONDS = 2.0
 SILENT_SECONDS = 15.0

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from engine.errors import DataError
 from engine.events import Metrics, SnapshotTaken
-from engine.tensors import Tensors, write_tensors
+from engine.storage.tensors import Tensors, write_tensors
 
 FloatArray = NDArray[np.float32]
 

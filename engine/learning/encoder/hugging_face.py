@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from engine.errors import ModelError
 from engine.learning.batches import Batch
-from engine.learning.dropout import Masks
+from engine.learning.encoder.dropout import Masks
 from engine.models import ModelFiles
 
 GROUP_TOKENS = {"cpu": 1024, "cuda": 8192}

@@ -11,11 +11,11 @@ from types import TracebackType
 
 import msgspec
 
-from engine.durable import check_own_folder, operations, replace_file, told_as_write_error
 from engine.errors import UsageError, UserError, WriteError
-from engine.liveness import HEARTBEAT_SECONDS, Pulse, State, Watch, beats, has_ended, is_live
-from engine.process import Owner, is_alive_here, is_this_host, read_owner
-from engine.run import RunDir
+from engine.rundir.layout import RunDir
+from engine.rundir.liveness import HEARTBEAT_SECONDS, Pulse, State, Watch, beats, has_ended, is_live
+from engine.rundir.process import Owner, is_alive_here, is_this_host, read_owner
+from engine.storage.atomic_io import check_own_folder, operations, replace_file, told_as_write_error
 
 __all__ = ["Owner", "Ownership", "Pulse", "State", "Watch", "is_live", "read_owner"]
 

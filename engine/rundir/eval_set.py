@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.data.squad import Example, read_examples
-from engine.run import RunDir
-from engine.snapshot import Snapshot
-from engine.tensors import Tensors, write_tensors
+from engine.rundir.layout import RunDir
+from engine.rundir.snapshot import Snapshot
+from engine.storage.tensors import Tensors, write_tensors
 
 if TYPE_CHECKING:
     from engine.data.features import Features

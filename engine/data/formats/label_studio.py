@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from engine.data.answers import RawAnswer, RawAnswers
-from engine.data.faults import Faults
-from engine.data.shapes import CONTEXT, IDS, QUESTION, RawQuestion, first_of
+from engine.data.formats.answers import RawAnswer, RawAnswers
+from engine.data.formats.shapes import CONTEXT, IDS, QUESTION, RawQuestion, first_of
+from engine.data.issues import Faults
 
 
 def task_question(item: dict[str, Any], number: int, part: str, faults: Faults) -> Iterator[RawQuestion]:

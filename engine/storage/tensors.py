@@ -16,9 +16,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.durable import replace_file
 from engine.errors import DataError
-from engine.reading import open_regular, read_at
+from engine.storage.atomic_io import replace_file
+from engine.storage.safe_open import open_regular, read_at
 
 MAX_HEADER = 16 << 20
 DTYPES: dict[str, np.dtype[Any]] = {

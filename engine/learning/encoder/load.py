@@ -14,14 +14,14 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from engine.config import RunConfig
-from engine.durable import replace_file, sync_file, told_as_write_error
 from engine.errors import ModelError, UsageError
-from engine.learning.architecture import CLASSES, HEAD, PREFIXES, Shape, hub_names
 from engine.learning.batches import Batch
-from engine.learning.dropout import Masks
-from engine.learning.unpadded import Unpadded
+from engine.learning.encoder.dropout import Masks
+from engine.learning.encoder.names import CLASSES, HEAD, PREFIXES, Shape, hub_names
+from engine.learning.encoder.packed import Unpadded
 from engine.models import ModelFiles
-from engine.tensors import write_tensors
+from engine.storage.atomic_io import replace_file, sync_file, told_as_write_error
+from engine.storage.tensors import write_tensors
 
 TOKENIZER_FILES = (
     "tokenizer.json",
@@ -133,7 +133,7 @@ def load_model(
 ) -> Model:
     """The model's weights in float32 on `device`; `dtype` is that of matrix products.
 
-    The family that engine.learning.unpadded builds is computed without padding, unless `unpadded` is False. A
+    The family that engine.learning.encoder.packed builds is computed without padding, unless `unpadded` is False. A
     question-answering head that the files lack is drawn from `seed`. Raises ModelError.
     """
     device = device or torch.device("cpu")
@@ -142,7 +142,7 @@ def load_model(
     if shape is not None:
         network: nn.Module = _load_unpadded(shape, files, seed)
     else:
-        from engine.learning.padded import load_padded
+        from engine.learning.encoder.hugging_face import load_padded
 
         network = load_padded(files, seed=seed, trust_remote_code=trust_remote_code)
     network.to(device)

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from engine.learning.dropout import untyped
+from engine.learning.encoder.dropout import untyped
 
 
 class Later:

@@ -14,11 +14,11 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from engine.durable import AppendFile, is_full, remove_file, replace_file
 from engine.errors import WriteError
 from engine.events import ENDINGS, AnyEvent, CheckpointSaved, Event, RunStarted, SnapshotTaken
-from engine.privacy import scrub
-from engine.reading import open_regular, read_at
+from engine.rundir.privacy import scrub
+from engine.storage.atomic_io import AppendFile, is_full, remove_file, replace_file
+from engine.storage.safe_open import open_regular, read_at
 
 MAX_RECORD = 4096
 MAX_LINE = 1 << 16

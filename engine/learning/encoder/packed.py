@@ -14,10 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engine.learning.architecture import Shape
-from engine.learning.attention import attend
 from engine.learning.batches import Batch
-from engine.learning.dropout import Masks, add_dropped
+from engine.learning.encoder.attention import attend
+from engine.learning.encoder.dropout import Masks, add_dropped
+from engine.learning.encoder.names import Shape
 
 ROUND_TOKENS = 64
 
