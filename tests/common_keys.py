@@ -10,7 +10,7 @@ from textual.pilot import Pilot
 from engine.rundir.layout import RunDir
 from tests.fake_app import press, screen_lines, screen_text, until
 from tui.commands import VIEW_HELP, VIEW_TITLES, commands_of
-from tui.theme import theme_names
+from tui.drawing.theme import theme_names
 
 VIEW_KEYS = {"1": "journey", "2": "spans", "3": "curves", "5": "compare", "6": "runs", "x": "heatmap"}
 

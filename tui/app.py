@@ -31,25 +31,25 @@ from engine.events import CommandDone
 from engine.rundir.commands import CommandName, send_command
 from engine.rundir.liveness import State
 from tui.commands import BY_ID, COMMANDS
-from tui.place import Place
+from tui.drawing.text import path_from_here, plain
+from tui.drawing.theme import choose_theme, is_light, style_of, theme_names
+from tui.model.viewer import OVER, Viewer
+from tui.navigation import Walking
+from tui.screens.base import View
 from tui.screens.dialogs import Help, Leave
-from tui.screens.view import View
 from tui.settings import SavedPlace, Settings, load_place, read_settings, save_place
-from tui.text import path_from_here, plain
-from tui.theme import choose_theme, is_light, style_of, theme_names
-from tui.viewer import OVER, Viewer
-from tui.walking import Walking
+from tui.view_state import Place
 from tui.widgets.bars import KeyBar, StatusBar, Timeline
 
 POLL_SECONDS = 0.5
 MESSAGE_SECONDS = 6.0
 SCREENS = {
-    "journey": "tui.screens.journey:Journey",
-    "spans": "tui.screens.spans:SpanScreen",
-    "curves": "tui.screens.curves:Curves",
-    "compare": "tui.screens.compare:Compare",
-    "runs": "tui.screens.runs:Runs",
-    "heatmap": "tui.screens.heatmap:HeatMap",
+    "journey": "tui.screens.journey.screen:Journey",
+    "spans": "tui.screens.spans.screen:SpanScreen",
+    "curves": "tui.screens.curves.screen:Curves",
+    "compare": "tui.screens.compare.screen:Compare",
+    "runs": "tui.screens.runs.screen:Runs",
+    "heatmap": "tui.screens.heatmap.screen:HeatMap",
 }
 """Where each view's class is; it is imported when the view is first shown, so that the first frame comes at once."""
 

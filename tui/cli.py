@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return COMMANDS[name](arguments[1:])
         return watch(arguments)
     except UserError as error:
-        from tui.text import plain
+        from tui.drawing.text import plain
 
         print(f"bertqa-tui: {plain(str(error))}", file=sys.stderr)
         return int(error.exit_code)
@@ -89,7 +89,7 @@ def train(arguments: Sequence[str]) -> int:
     _training_options(parser)
     options = parser.parse_args(arguments)
     options.target = options.dataset
-    from tui.headless import follow
+    from tui.plain import follow
 
     return follow(_start(_config(options)), as_json=options.json, bars=_can_move_cursor(options))
 
@@ -130,7 +130,7 @@ def resume(arguments: Sequence[str]) -> int:
         print(f"resumed {run.path}")
         return int(ExitCode.OK)
     if options.json or not _can_draw(options):
-        from tui.headless import follow
+        from tui.plain import follow
 
         return follow(run, as_json=options.json, bars=_can_move_cursor(options), after=told)
     return _show(run.path, options, started=True)
@@ -152,7 +152,7 @@ def runs(arguments: Sequence[str]) -> int:
     parser.add_argument("--json", action="store_true", help="one JSON object for each run")
     _runs_dir_option(parser)
     options = parser.parse_args(arguments)
-    from tui.headless import print_runs
+    from tui.plain import print_runs
 
     print_runs(_runs_folder(options.runs_dir), as_json=options.json)
     return int(ExitCode.OK)
@@ -166,7 +166,7 @@ def check(arguments: Sequence[str]) -> int:
     _training_options(parser)
     options = parser.parse_args(arguments)
     options.target = options.dataset
-    from tui.headless import print_check
+    from tui.plain import print_check
 
     return print_check(_config(options), repair=Path(options.repair) if options.repair else None)
 
@@ -250,7 +250,7 @@ def _can_move_cursor(options: argparse.Namespace) -> bool:
 def _show(path: Path | None, options: argparse.Namespace, *, started: bool = False) -> int:
     """Watch the run at `path` (None: the list of runs) on the full screen, or line by line."""
     if not _can_draw(options):
-        from tui.headless import follow, print_runs
+        from tui.plain import follow, print_runs
 
         if path is None:
             print_runs(_runs_folder(getattr(options, "runs_dir", None)))
@@ -261,7 +261,7 @@ def _show(path: Path | None, options: argparse.Namespace, *, started: bool = Fal
     if "SSH_CONNECTION" in os.environ:
         # Read by Textual at import: fewer frames on a slow link, unless the user chose a number.
         os.environ.setdefault("TEXTUAL_FPS", "15")
-    from tui.background import Background, is_worth_asking
+    from tui.terminal.background import Background, is_worth_asking
 
     background = Background() if options.theme is None and is_worth_asking() else None
     from tui.app import BertQAApp
@@ -309,7 +309,7 @@ def _command(name: CommandName, description: str, arguments: Sequence[str]) -> i
 
 
 def _send(path: Path, command: CommandName) -> int:
-    from tui.headless import send_and_wait
+    from tui.plain import send_and_wait
 
     return send_and_wait(path, command)
 

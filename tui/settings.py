@@ -15,7 +15,7 @@ from msgspec import Meta, Struct
 from engine.errors import UsageError
 from tui.commands import BY_ID
 from tui.options import read_config_file, user_config_file
-from tui.place import SCALES, Place, Scale
+from tui.view_state import SCALES, Place, Scale
 
 KEPT_PLACES = 200
 MAX_STATE = 1 << 20

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from engine.rundir.layout import RunDir
 from tests.pseudo_terminal import PseudoTerminal, app_command
 from tests.recorded import recorded_run
-from tui.background import parse_answer
-from tui.theme import choose_theme
+from tui.drawing.theme import choose_theme
+from tui.terminal.background import parse_answer
 
 COLOURS = re.compile(rb"\x1b\[[0-9;]*?(?<![0-9])(?:3[0-8]|4[0-8]|9[0-7]|10[0-7])(?![0-9])[0-9;]*m")
 ENTER, LEAVE = b"\x1b[?1049h", b"\x1b[?1049l"

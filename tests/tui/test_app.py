@@ -37,7 +37,7 @@ def live(tmp_path: Path) -> RunDir:
 
 def test_the_app_starts_without_torch() -> None:
     code = (
-        "import sys, tui.app, tui.cli, tui.headless\n"
+        "import sys, tui.app, tui.cli, tui.plain\n"
         "for screen in tui.app.SCREENS.values(): __import__(screen.partition(':')[0])\n"
         "assert not {'torch', 'transformers'} & set(sys.modules), sorted(sys.modules)"
     )

@@ -11,7 +11,17 @@ from hypothesis import strategies as st
 from rich.style import Style
 from textual.strip import Strip
 
-from tui.charts import ASCII, GUTTER, UNICODE, WIDEST_BAR, Geometry, Glyphs, TokenChart, fit, token_strips
+from tui.screens.journey.strips import (
+    ASCII,
+    GUTTER,
+    UNICODE,
+    WIDEST_BAR,
+    Geometry,
+    Glyphs,
+    TokenChart,
+    fit,
+    token_strips,
+)
 
 STYLES: dict[str, Style] = {}
 

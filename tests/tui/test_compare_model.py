@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from engine.events import Metrics
-from tui.compare_model import Comparison, Side, metric_rows, shared_examples
+from tui.screens.compare.model import Comparison, Side, metric_rows, shared_examples
 
 
 def metrics(em: float, loss: float | None = 1.0) -> Metrics:

@@ -17,8 +17,8 @@ from engine.rundir.snapshot import snapshot_name
 from tests.common_keys import check_common_keys, check_pause
 from tests.fake_app import make_app, opened, press, screen_lines, screen_text, settle, until
 from tests.fake_run import append_events, append_snapshot, fake_set, fake_steps, make_run, run_started, seem_alive
-from tui.curve_strips import GUTTER, MARGIN
-from tui.gpu import GIB, Gpu
+from tui.model.gpu import GIB, Gpu
+from tui.screens.curves.strips import GUTTER, MARGIN
 from tui.widgets.picture import Picture
 
 NAMES = ["Loss", "Accuracy", "EM and F1", "F1 by passage", "Learning rate", "Throughput", "Memory"]
@@ -342,8 +342,8 @@ async def test_gpus_of_this_machine(
     here = make_run(tmp_path, name="here", examples=4, snapshots=2, tokens=30)
     there = make_run(tmp_path, name="there", examples=4, snapshots=2, tokens=30)
     there.run_file.write_text(there.run_file.read_text().replace("testhost", "elsewhere"))
-    monkeypatch.setattr("tui.screens.curves.GpuMeter", Meter)
-    monkeypatch.setattr("tui.screens.curves.GPU_SECONDS", 0.05)
+    monkeypatch.setattr("tui.screens.curves.screen.GpuMeter", Meter)
+    monkeypatch.setattr("tui.screens.curves.screen.GPU_SECONDS", 0.05)
     monkeypatch.setattr(platform, "node", lambda: "testhost")
     app = make_app(here, ascii_only=ascii_only)
     app.view_name = first

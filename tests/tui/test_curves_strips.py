@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from rich.style import Style
 
 from engine.events import Metrics, SnapshotTaken
-from tui.curve_model import Curves, Human, Level, Line, Panel, StepColumns, curves
-from tui.curve_strips import ASCII, GUTTER, MARGIN, UNICODE, grid_strips, panel_strips, share_grid, value_at
-from tui.line_canvas import Stroke, draw
+from tui.drawing.canvas import Stroke, draw
+from tui.screens.curves.model import Curves, Human, Level, Line, Panel, StepColumns, curves
+from tui.screens.curves.strips import ASCII, GUTTER, MARGIN, UNICODE, grid_strips, panel_strips, share_grid, value_at
 
 
 def plain(role: str) -> Style:

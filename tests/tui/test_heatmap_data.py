@@ -10,7 +10,7 @@ from engine.rundir.eval_set import EvalSet
 from engine.rundir.layout import RunDir
 from engine.rundir.snapshot import Snapshot, snapshot_name
 from tests.fake_run import make_run
-from tui.heat_data import HeatData
+from tui.screens.heatmap.scores import HeatData
 
 
 def marks(count: int) -> list[tuple[int, float]]:

@@ -7,7 +7,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tui.heat_model import ASCII_SHADES, SHADES, HeatMap, rows_around, shade, share_columns, softmax, spread, story
+from tui.screens.heatmap.model import (
+    ASCII_SHADES,
+    SHADES,
+    HeatMap,
+    rows_around,
+    shade,
+    share_columns,
+    softmax,
+    spread,
+    story,
+)
 
 
 @settings(deadline=None)

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.style import Style
 
-from tui.heat_model import HeatMap, share_columns
-from tui.heat_strips import ASCII, LABEL, UNICODE, VERDICT, legend_strip, map_strips, share_rows
+from tui.screens.heatmap.model import HeatMap, share_columns
+from tui.screens.heatmap.strips import ASCII, LABEL, UNICODE, VERDICT, legend_strip, map_strips, share_rows
 
 
 def plain(role: str) -> Style:

@@ -17,7 +17,7 @@ from engine.rundir.snapshot import snapshot_name
 from tests.fake_app import make_app, opened, press, screen_lines, screen_text, settle, until
 from tests.fake_run import append_snapshot, fake_set, make_run, seem_alive
 from tests.recorded import recorded_run
-from tui.charts import GUTTER, UNICODE
+from tui.screens.journey.strips import GUTTER, UNICODE
 
 LAST = 9
 """Position of the recorded run's newest snapshot."""

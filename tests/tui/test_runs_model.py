@@ -10,8 +10,8 @@ import pytest
 from engine.events import Failed, Phase, Stopped
 from engine.rundir.ownership import State
 from tests.fake_run import append_events, make_run
-from tui.gpu import Gpu, GpuMeter, gpu_line
-from tui.runs_model import RunsFolder, progress_text, summary
+from tui.model.followed_runs import RunsFolder, progress_text, summary
+from tui.model.gpu import Gpu, GpuMeter, gpu_line
 
 
 def test_runs_are_followed(tmp_path: Path) -> None:

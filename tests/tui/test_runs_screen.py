@@ -25,7 +25,7 @@ from engine.storage.atomic_io import replace_file
 from tests.common_keys import check_common_keys
 from tests.fake_app import make_app, press, screen_lines, screen_text, settle, until
 from tests.fake_run import append_events, append_snapshot, fake_set, make_run, seem_alive
-from tui.runs_model import RunsFolder
+from tui.model.followed_runs import RunsFolder
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = sorted(sample_names(), key=lambda name: name != "remedies")
@@ -33,7 +33,7 @@ SAMPLES = sorted(sample_names(), key=lambda name: name != "remedies")
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tui.screens.runs.POLL_SECONDS", 0.1)
+    monkeypatch.setattr("tui.screens.runs.screen.POLL_SECONDS", 0.1)
 
 
 @pytest.fixture
@@ -147,7 +147,7 @@ async def test_enter_opens_the_run(runs: dict[str, RunDir]) -> None:
 
 
 async def test_a_run_that_went_away_is_told(runs: dict[str, RunDir], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tui.screens.runs.POLL_SECONDS", 60.0)
+    monkeypatch.setattr("tui.screens.runs.screen.POLL_SECONDS", 60.0)
     app = make_app(runs["done"])
     async with app.run_test(size=(100, 30)) as pilot:
         await press(pilot, "6")
@@ -202,7 +202,7 @@ async def test_the_question_is_not_for_another_run(runs: dict[str, RunDir]) -> N
 
 async def test_resuming_asks_twice(runs: dict[str, RunDir], monkeypatch: pytest.MonkeyPatch) -> None:
     resumed: list[Path] = []
-    monkeypatch.setattr("tui.screens.runs.resume", resumed.append)
+    monkeypatch.setattr("tui.screens.runs.screen.resume", resumed.append)
     app = make_app(None, runs["done"].path.parent)
     names = list(reversed(runs))
     async with app.run_test(size=(100, 30)) as pilot:
@@ -241,7 +241,7 @@ async def test_a_run_that_can_not_be_resumed_says_why(runs: dict[str, RunDir]) -
 async def test_a_first_run_from_start_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No runs: Enter on a sample starts an engine (one without a model), S S stops it, R R goes on to the end."""
     monkeypatch.setattr(launch, "WORKER", "tests.fake_engine")
-    monkeypatch.setattr("tui.screens.runs.locate_model", lambda config: None)
+    monkeypatch.setattr("tui.screens.runs.screen.locate_model", lambda config: None)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("FAKE_STEP_SECONDS", "0.2")
     monkeypatch.chdir(tmp_path)
@@ -287,15 +287,15 @@ async def test_a_run_that_can_not_be_started_says_why(tmp_path: Path, monkeypatc
         started.append(config)
         raise WriteError("the disk is full.")
 
-    monkeypatch.setattr("tui.screens.runs.locate_model", no_model)
-    monkeypatch.setattr("tui.screens.runs.start", no_room)
+    monkeypatch.setattr("tui.screens.runs.screen.locate_model", no_model)
+    monkeypatch.setattr("tui.screens.runs.screen.start", no_room)
     app = make_app(None, tmp_path / "none")
     async with app.run_test(size=(120, 30)) as pilot:
         await looked(pilot)
         await press(pilot, "enter")
         await until(pilot, lambda: "there is no model. Install one." in " ".join(screen_text(app).split()))
         assert started == []
-        monkeypatch.setattr("tui.screens.runs.locate_model", lambda config: None)
+        monkeypatch.setattr("tui.screens.runs.screen.locate_model", lambda config: None)
         await press(pilot, "enter")
         await until(pilot, lambda: "the disk is full" in screen_text(app))
         (config,) = started
@@ -314,8 +314,8 @@ async def test_a_second_enter_starts_no_second_run(tmp_path: Path, monkeypatch: 
         let_go.wait(10)
         return make_run(tmp_path, name="new", examples=4, snapshots=2, tokens=20)
 
-    monkeypatch.setattr("tui.screens.runs.locate_model", lambda config: None)
-    monkeypatch.setattr("tui.screens.runs.start", slow)
+    monkeypatch.setattr("tui.screens.runs.screen.locate_model", lambda config: None)
+    monkeypatch.setattr("tui.screens.runs.screen.start", slow)
     app = make_app(None, tmp_path)
     async with app.run_test(size=(100, 30)) as pilot:
         await looked(pilot)

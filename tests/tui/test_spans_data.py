@@ -12,7 +12,7 @@ from engine.rundir.layout import RunDir
 from engine.rundir.snapshot import Snapshot, snapshot_name
 from engine.storage.tensors import Tensors
 from tests.fake_run import make_run
-from tui.span_data import KEPT, NO_ANSWER, SpanData, span_text
+from tui.model.predictions import KEPT, NO_ANSWER, SpanData, span_text
 
 
 def data_of(run: RunDir) -> SpanData:

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tui.span_grid import Cell, Spans, TokenGrid, only, page_of, span_cells, tokens_per_row
-from tui.span_order import FILTERS, SORTS, Judged, SpanOrder, find_text
+from tui.model.token_grid import Cell, Spans, TokenGrid, only, page_of, span_cells, tokens_per_row
+from tui.screens.spans.model import FILTERS, SORTS, Judged, SpanOrder, find_text
 
 
 def spans(*pairs: tuple[int, int]) -> Spans:

@@ -10,7 +10,7 @@ from rich.cells import cell_len
 from rich.style import Style
 from textual.app import App, ComposeResult
 
-from tui.row_layout import GAP, Column, fit_columns, fit_text
+from tui.drawing.columns import GAP, Column, fit_columns, fit_text
 from tui.widgets.row_list import CellText, Row, RowList
 
 COLUMNS = (

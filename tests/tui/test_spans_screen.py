@@ -10,7 +10,7 @@ from engine.rundir.layout import RunDir
 from engine.rundir.snapshot import Snapshot, snapshot_name
 from tests.fake_app import make_app, opened, press, screen_lines, screen_text, settle, until
 from tests.fake_run import append_snapshot, fake_set, make_run, seem_alive
-from tui.span_strips import GUTTER
+from tui.screens.spans.strips import GUTTER
 from tui.widgets.picture import Picture
 
 

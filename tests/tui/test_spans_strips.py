@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.style import Style
 
-from tui.span_grid import Spans
-from tui.span_strips import ASCII, GUTTER, UNICODE, SpanChart, View, chart_strips
+from tui.model.token_grid import Spans
+from tui.screens.spans.strips import ASCII, GUTTER, UNICODE, SpanChart, View, chart_strips
 
 VIEWS: list[list[View]] = [["overlaid"], ["predicted", "true", "overlaid"]]
 

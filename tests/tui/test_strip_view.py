@@ -14,7 +14,7 @@ from textual.app import ComposeResult
 from textual.strip import Strip
 
 from tests.fake_app import RecordingDriver
-from tui.slow_link import ExactApp
+from tui.terminal.updates import ExactApp
 from tui.widgets.strip_view import StripView, changed_stretches, lean
 
 STYLES = [None, Style(bold=True), Style(dim=True), Style(reverse=True)]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui.text import LIMIT, plain, show, show_line
+from tui.drawing.text import LIMIT, plain, show, show_line
 
 BIDI = set("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 anything = st.text(st.characters(exclude_categories=()), max_size=200)  # every code point, lone surrogates too

@@ -14,8 +14,8 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from tui.commands import VIEW_HELP, VIEW_TITLES, commands_of, key_names
-from tui.text import path_from_here, show, show_line
-from tui.viewer import Viewer
+from tui.drawing.text import path_from_here, show, show_line
+from tui.model.viewer import Viewer
 
 
 class Help(ModalScreen[None]):

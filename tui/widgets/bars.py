@@ -15,8 +15,8 @@ from textual.strip import Strip
 from engine.events import Metrics, Phase, SnapshotTaken
 from engine.rundir.ownership import State
 from tui.commands import VIEW_TITLES, footer_items
-from tui.headless import clock
-from tui.text import plain
+from tui.drawing.text import plain
+from tui.plain import clock
 from tui.widgets.strip_view import StripView
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from textual.scroll_view import ScrollView
 from textual.scrollbar import ScrollBarRender
 from textual.strip import Strip
 
-from tui.row_layout import GAP, Column, fit_columns, fit_text
+from tui.drawing.columns import GAP, Column, fit_columns, fit_text
 from tui.widgets.strip_view import changed_stretches
 
 

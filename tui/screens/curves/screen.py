@@ -14,15 +14,15 @@ from textual.strip import Strip
 
 from engine.errors import UserError
 from engine.insight.metrics import human_line
-from tui import curve_strips
-from tui.curve_model import Curves as CurveSet
-from tui.curve_model import Human, StepColumns, curves
-from tui.curve_strips import GUTTER, MARGIN, grid_strips, share_grid
-from tui.gpu import GpuMeter, gpu_line
-from tui.row_layout import fit_text
-from tui.screens.view import View
-from tui.text import plain
-from tui.viewer import Viewer
+from tui.drawing.columns import fit_text
+from tui.drawing.text import plain
+from tui.model.gpu import GpuMeter, gpu_line
+from tui.model.viewer import Viewer
+from tui.screens.base import View
+from tui.screens.curves import strips as curve_strips
+from tui.screens.curves.model import Curves as CurveSet
+from tui.screens.curves.model import Human, StepColumns, curves
+from tui.screens.curves.strips import GUTTER, MARGIN, grid_strips, share_grid
 from tui.widgets.picture import Picture
 
 GPU_SECONDS = 2.0

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from engine.errors import UserError
 from engine.rundir.eval_set import CONTEXT, EvalSet, Tokens
 from engine.rundir.snapshot import Snapshot
-from tui.heat_model import UNREADABLE, Floats, HeatMap, softmax
+from tui.screens.heatmap.model import UNREADABLE, Floats, HeatMap, softmax
 
 Ints = NDArray[np.int32]
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from textual.timer import Timer
 
-from tui.place import Place
-from tui.slow_link import ExactApp
-from tui.viewer import Viewer
+from tui.model.viewer import Viewer
+from tui.terminal.updates import ExactApp
+from tui.view_state import Place
 
 DEBOUNCE_SECONDS = 0.08
 PACES = (0.25, 0.5, 1.0, 2.0, 4.0)

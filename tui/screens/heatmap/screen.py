@@ -11,14 +11,14 @@ from textual.strip import Strip
 
 from engine.errors import UserError
 from engine.rundir.eval_set import EvalSet, Tokens
-from tui import heat_strips
-from tui.heat_data import HeatData, Journey
-from tui.heat_model import Columns, share_columns, story
-from tui.heat_strips import LABEL, VERDICT, legend_strip, map_strips, share_rows
-from tui.row_layout import fit_text
-from tui.screens.view import View
-from tui.span_data import NO_ANSWER
-from tui.text import plain
+from tui.drawing.columns import fit_text
+from tui.drawing.text import plain
+from tui.model.predictions import NO_ANSWER
+from tui.screens.base import View
+from tui.screens.heatmap import strips as heat_strips
+from tui.screens.heatmap.model import Columns, share_columns, story
+from tui.screens.heatmap.scores import HeatData, Journey
+from tui.screens.heatmap.strips import LABEL, VERDICT, legend_strip, map_strips, share_rows
 from tui.widgets.picture import Picture
 
 WIDE = 120

@@ -12,7 +12,7 @@ from engine.events import AnyEvent, Finished, Phase, RunStarted, SnapshotTaken, 
 from engine.rundir.layout import RunDir, list_runs
 from engine.rundir.log import EventTail
 from engine.rundir.ownership import State, Watch
-from tui.run_list import RunRow
+from tui.model.run_rows import RunRow
 
 STATE_WORDS = {
     State.STARTING: "starting",

@@ -14,13 +14,13 @@ from engine.insight.metrics import prepare_golds
 from engine.insight.spans import Candidate
 from engine.rundir.eval_set import CONTEXT
 from engine.rundir.liveness import State
-from tui.charts import ASCII, GUTTER, UNICODE, Geometry, Glyphs, TokenChart, fit, token_strips
-from tui.passage import Mark, passage_lines
-from tui.place import SCALE_NAMES, SCALE_WORDS, SCALES
-from tui.scene import Limits, Scene, make_scene, probabilities
-from tui.screens.view import View
-from tui.text import plain
-from tui.theme import StyleOf, combined
+from tui.drawing.text import plain
+from tui.drawing.theme import StyleOf, combined
+from tui.screens.base import View
+from tui.screens.journey.model import Limits, Scene, make_scene, probabilities
+from tui.screens.journey.passage import Mark, passage_lines
+from tui.screens.journey.strips import ASCII, GUTTER, UNICODE, Geometry, Glyphs, TokenChart, fit, token_strips
+from tui.view_state import SCALE_NAMES, SCALE_WORDS, SCALES
 from tui.widgets.strip_view import StripView
 
 WIDE = 120

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from rich.cells import get_character_cell_size
 
-from tui.text import plain
+from tui.drawing.text import plain
 
 SIGNS = 6
 """Cells of a line kept free for brackets, so that lines break where they always did while answers move about."""

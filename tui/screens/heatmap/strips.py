@@ -11,8 +11,18 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
-from tui.heat_model import ASCII_SHADES, LEVELS, SHADES, UNREADABLE, Columns, HeatMap, rows_around, shade, spread
-from tui.row_layout import fit_text
+from tui.drawing.columns import fit_text
+from tui.screens.heatmap.model import (
+    ASCII_SHADES,
+    LEVELS,
+    SHADES,
+    UNREADABLE,
+    Columns,
+    HeatMap,
+    rows_around,
+    shade,
+    spread,
+)
 
 Part = Literal["start", "end"]
 PARTS: tuple[Part, ...] = ("start", "end")

@@ -28,7 +28,7 @@ from engine.events import (
     Stopped,
     Warned,
 )
-from tui.text import plain
+from tui.drawing.text import plain
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -308,7 +308,7 @@ def send_and_wait(path: Path, command: CommandName, *, seconds: float = 30.0) ->
 
 def print_runs(runs_dir: Path, *, as_json: bool = False) -> None:
     """Print a table of all runs in `runs_dir`, or one JSON object for each."""
-    from tui.run_list import run_rows
+    from tui.model.run_rows import run_rows
 
     rows = run_rows(runs_dir)
     if as_json:

@@ -19,11 +19,11 @@ from engine.models import locate_model
 from engine.rundir.commands import send_command
 from engine.rundir.layout import RunDir
 from engine.rundir.ownership import State
-from tui.row_layout import Column, fit_text
-from tui.run_list import RunRow
-from tui.runs_model import RESUMABLE, RUNNING, STATE_WORDS, RunsFolder, progress_text, summary
-from tui.screens.view import View
-from tui.text import path_from_here, plain
+from tui.drawing.columns import Column, fit_text
+from tui.drawing.text import path_from_here, plain
+from tui.model.followed_runs import RESUMABLE, RUNNING, STATE_WORDS, RunsFolder, progress_text, summary
+from tui.model.run_rows import RunRow
+from tui.screens.base import View
 from tui.widgets.picture import Picture
 from tui.widgets.row_list import CellText, Row, RowList
 

@@ -10,9 +10,9 @@ import numpy as np
 from engine.errors import UsageError, UserError
 from engine.rundir.eval_set import EvalSet
 from engine.storage.tensors import Tensors
-from tui.compare_model import CHANGES, Change, Comparison, Ints, Side, shared_examples
-from tui.span_data import SpanColumns, SpanData
-from tui.viewer import Viewer
+from tui.model.predictions import SpanColumns, SpanData
+from tui.model.viewer import Viewer
+from tui.screens.compare.model import CHANGES, Change, Comparison, Ints, Side, shared_examples
 
 LEFT, RIGHT = 0, 1
 NONE: Ints = np.zeros(0, np.int32)

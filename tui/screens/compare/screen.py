@@ -11,13 +11,13 @@ from textual.app import ComposeResult
 from textual.strip import Strip
 
 from engine.rundir.layout import list_runs
-from tui.compare_model import Comparison, MetricRow, metric_rows
-from tui.compare_pair import LEFT, RIGHT, Pair
-from tui.curve_model import value_text
-from tui.row_layout import Column, fit_text
-from tui.screens.view import View
-from tui.span_data import span_text
-from tui.text import plain
+from tui.drawing.columns import Column, fit_text
+from tui.drawing.text import plain
+from tui.model.predictions import span_text
+from tui.screens.base import View
+from tui.screens.compare.model import Comparison, MetricRow, metric_rows
+from tui.screens.compare.pair import LEFT, RIGHT, Pair
+from tui.screens.curves.model import value_text
 from tui.widgets.picture import Picture
 from tui.widgets.row_list import CellText, Row, RowList
 

@@ -14,8 +14,8 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
-from tui.line_canvas import Stroke, draw
-from tui.span_grid import Cell, Spans, only, span_cells, tokens_per_row
+from tui.drawing.canvas import Stroke, draw
+from tui.model.token_grid import Cell, Spans, only, span_cells, tokens_per_row
 
 GUTTER = 6
 """Cells left of the chart: four digits of a token's number, a blank, the axis."""

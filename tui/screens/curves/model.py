@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from engine.events import Metrics, SnapshotTaken
 
 if TYPE_CHECKING:
-    from tui.line_canvas import CanvasCell
+    from tui.drawing.canvas import CanvasCell
 
     Canvas = tuple[list[str], list[list[CanvasCell]]]
 Floats = NDArray[np.float64]

@@ -13,14 +13,14 @@ from textual.strip import Strip
 from engine.errors import UserError
 from engine.rundir.eval_set import EvalSet
 from engine.storage.tensors import Tensors
-from tui import span_strips
-from tui.row_layout import Column, fit_text
-from tui.screens.view import View
-from tui.span_data import SpanColumns, SpanData, span_text
-from tui.span_grid import Page, page_of
-from tui.span_order import Bools, SpanOrder
-from tui.span_strips import GUTTER, SpanChart, chart_strips
-from tui.text import plain
+from tui.drawing.columns import Column, fit_text
+from tui.drawing.text import plain
+from tui.model.predictions import SpanColumns, SpanData, span_text
+from tui.model.token_grid import Page, page_of
+from tui.screens.base import View
+from tui.screens.spans import strips as span_strips
+from tui.screens.spans.model import Bools, SpanOrder
+from tui.screens.spans.strips import GUTTER, SpanChart, chart_strips
 from tui.widgets.picture import Picture
 from tui.widgets.row_list import CellText, Row, RowList
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from engine.data.examples import Example
 from engine.insight.spans import Candidate
 from engine.rundir.eval_set import CONTEXT, Tokens
-from tui.place import Place, Scale
-from tui.viewer import Viewer
+from tui.model.viewer import Viewer
+from tui.view_state import Place, Scale
 
 Numbers = NDArray[np.float32]
 LOOKED_AT = 32

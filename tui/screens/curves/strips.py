@@ -11,9 +11,9 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
-from tui.curve_model import Curves, Line, Panel, thin, value_text
-from tui.line_canvas import BRAILLE, Stroke, draw
-from tui.row_layout import fit_text
+from tui.drawing.canvas import BRAILLE, Stroke, draw
+from tui.drawing.columns import fit_text
+from tui.screens.curves.model import Curves, Line, Panel, thin, value_text
 
 GUTTER = 8
 MARGIN = 2

@@ -15,7 +15,7 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
-from tui.line_canvas import Stroke, draw
+from tui.drawing.canvas import Stroke, draw
 
 GUTTER = 8
 """Cells left of the canvas: a label of six, a blank, the axis."""

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from engine.rundir.eval_set import EvalSet
 from engine.rundir.snapshot import Snapshot
 from engine.storage.tensors import Tensors
-from tui.span_grid import NOTHING, Spans, TokenGrid
-from tui.span_order import Bools, Judged, find_text
+from tui.model.token_grid import NOTHING, Spans, TokenGrid
+from tui.screens.spans.model import Bools, Judged, find_text
 
 Ints = NDArray[np.int32]
 Floats = NDArray[np.float32]
