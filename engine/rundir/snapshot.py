@@ -35,7 +35,17 @@ COLUMNS: Mapping[str, str] = {
 }
 """Per-example arrays `[N]` of a snapshot and their dtypes. Predicted tokens count from the window's first
 token, characters are code points of the passage; -1 is the null answer. `iou` is the overlap of predicted and
-first gold answer over their union, in characters (0 to 1); `exact_match` and `f1` are 0 to 1, best of all golds."""
+first gold answer over their union, in characters (0 to 1); `exact_match` and `f1` are 0 to 1, best of all golds.
+
+A new column takes an entry here, its computation in `engine.insight.scoring` and its display. Snapshots written
+before it stay readable: there it holds MISSING."""
+
+MISSING: Mapping[str, float] = {"f": np.nan, "i": -1, "u": 0}
+"""What a column holds that a snapshot lacks, by kind of dtype."""
+
+
+REQUIRED = ("start_logits", "end_logits", "score")
+"""What every snapshot holds; the length of `score` is the number of examples."""
 
 
 class SnapshotInfo(Struct, frozen=True, kw_only=True):
@@ -99,7 +109,7 @@ class Snapshot:
         self._tensors = Tensors(path)
         try:
             self.info = msgspec.json.decode(self._tensors.metadata["snapshot"], type=SnapshotInfo)
-            if missing := {*COLUMNS, "start_logits", "end_logits"} - set(self._tensors.names):
+            if missing := set(REQUIRED) - set(self._tensors.names):
                 raise ValueError(f"no {', '.join(sorted(missing))}")
         except (KeyError, ValueError, msgspec.MsgspecError) as error:
             self._tensors.close()
@@ -114,7 +124,14 @@ class Snapshot:
         return self._tensors.length("score")
 
     def column(self, name: str, lo: int = 0, hi: int | None = None) -> NDArray[Any]:
-        """One value for each example, or for examples `lo` to `hi`; names and dtypes in COLUMNS."""
+        """One value for each example, or for examples `lo` to `hi`; names and dtypes in COLUMNS.
+
+        A column that this snapshot lacks, since another version wrote it, holds MISSING. Raises KeyError for a name
+        that is neither in the file nor in COLUMNS.
+        """
+        if name in COLUMNS and name not in self._tensors.names:
+            dtype = np.dtype(COLUMNS[name])
+            return np.full(len(range(self.n_examples)[lo:hi]), MISSING[dtype.kind], dtype)
         return self._tensors.read(name, lo, hi)
 
     def logits(self, lo: int = 0, hi: int | None = None) -> tuple[FloatArray, FloatArray]:

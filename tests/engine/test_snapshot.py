@@ -159,3 +159,37 @@ def test_events_name_the_kind_they_are() -> None:
         type=SnapshotTaken,
     )
     assert event.type == "snapshot"
+
+
+def test_a_snapshot_without_a_newer_column_stays_readable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = make_run(tmp_path)
+    path = run.path / snapshot_name(0)
+    monkeypatch.setattr(
+        "engine.rundir.snapshot.COLUMNS", {**COLUMNS, "margin": "<f4", "rank": "<i4", "confident": "u1"}
+    )
+    with Snapshot(path) as snapshot:
+        count = snapshot.n_examples
+        assert np.isnan(snapshot.column("margin")).all()
+        assert snapshot.column("margin").shape == (count,)
+        assert snapshot.column("margin", 0, 2).shape == (2,)
+        assert snapshot.column("rank").tolist() == [-1] * count
+        assert snapshot.column("confident").tolist() == [0] * count
+        assert snapshot.column("score").shape == (count,)
+        with pytest.raises(KeyError):
+            snapshot.column("nothing")
+
+
+def test_a_snapshot_of_a_newer_version_is_read_as_far_as_it_is_known(tmp_path: Path) -> None:
+    run = make_run(tmp_path)
+    path = run.path / snapshot_name(0)
+    with Tensors(path) as tensors:
+        arrays = {name: tensors.read(name) for name in tensors.names if name != "iou"}
+        info = msgspec.json.decode(tensors.metadata["snapshot"])
+    arrays["margin"] = np.zeros(len(arrays["score"]), np.float32)
+    info["metrics"]["calibration"] = 0.5
+    info["schema"] = 99
+    write_tensors(path, arrays, {"snapshot": msgspec.json.encode(info).decode(), "other": "x"})
+    with Snapshot(path) as snapshot:
+        assert snapshot.info.metrics.f1 >= 0
+        assert np.isnan(snapshot.column("iou")).all()
+        assert snapshot.column("margin").tolist() == [0.0] * snapshot.n_examples
