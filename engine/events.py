@@ -22,6 +22,11 @@ class Metrics(Struct, frozen=True, kw_only=True):
     f1: float
     loss: float | None = None
 
+    @property
+    def mean_accuracy(self) -> float:
+        """Mean of start and end accuracy (0 to 1), the notebook's measure."""
+        return (self.start_accuracy + self.end_accuracy) / 2
+
 
 class Event(Struct, frozen=True, kw_only=True, tag_field="type"):
     """`seq` counts records of a run from 1 without gaps; `time` is Unix seconds. Both are set by the log."""

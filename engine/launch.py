@@ -17,21 +17,23 @@ import msgspec
 import psutil
 
 from engine.config import RunConfig
+from engine.data.examples import dump_examples
+from engine.data.run_data import load_run_data
+from engine.data.samples import find_dataset
 from engine.errors import UsageError, WriteError
 from engine.events import AnyEvent, Finished
 from engine.models import locate_model
 from engine.rundir.commands import CommandName, clear_commands, send_command
 from engine.rundir.eval_set import EvalSet, Scores
-from engine.rundir.layout import RunDir, data_identity, is_run_dir, next_run_path, versions
-from engine.rundir.liveness import State, Watch, is_live
-from engine.rundir.log import EventTail, read_events
+from engine.rundir.layout import RunDir, StartInfo, data_identity, is_run_dir, next_run_path, versions
+from engine.rundir.liveness import State, ending_of, is_live
+from engine.rundir.log import read_events
 from engine.rundir.process import Owner, is_alive_here, is_this_host, read_owner
 from engine.rundir.snapshot import Snapshot, snapshot_name
+from engine.rundir.status import POLL_SECONDS, RunFollower, current_state
 from engine.storage.atomic_io import check_own_folder, operations, replace_file, told_as_write_error
 
-POLL_SECONDS = 0.25
 WORKER = "engine.learning.worker"
-ENDED = frozenset({State.FINISHED, State.STOPPED, State.FAILED, State.DEAD})
 
 
 class RunSnapshot:
@@ -61,23 +63,19 @@ class Run:
 
     async def events(self) -> AsyncIterator[AnyEvent]:
         """Every event from the run's first on, live; ends when the run has ended or its engine died."""
-        tail, watch = EventTail(self.directory.events_file), Watch(self.directory)
-        while True:
-            # The state is asked first: what an engine said before it died is read after that.
-            ended = watch.state()[0] in ENDED
-            events = tail.poll()
-            watch.update(events)
-            for event in events:
+        follower = RunFollower(self.directory)
+        while not (look := follower.poll()).at_end:
+            for event in look.events:
                 yield event
-            if ended and not events and not tail.waiting:
-                return
             await asyncio.sleep(POLL_SECONDS)
 
     def state(self) -> tuple[State, str]:
         """How the run stands now, and why."""
-        watch = Watch(self.directory)
-        watch.update(read_events(self.directory.events_file))
-        return watch.state()
+        return current_state(self.directory)
+
+    def is_live(self) -> bool:
+        """Whether an engine is at work on the run; up to a minute for one of another host."""
+        return is_live(self.directory)
 
     def snapshot(self, index: int) -> RunSnapshot:
         """Snapshot number `index`. Raises FileNotFoundError where there is none."""
@@ -113,26 +111,29 @@ class Run:
 
     def wait(self) -> State:
         """Block until the run has ended; returns how."""
-        tail, watch = EventTail(self.directory.events_file), Watch(self.directory)
-        while True:
-            state, _ = watch.state()
-            events = tail.poll()
-            watch.update(events)
-            if state in ENDED and not events and not tail.waiting:
-                return state
+        follower = RunFollower(self.directory)
+        while not (look := follower.poll()).at_end:
             time.sleep(POLL_SECONDS)
+        return look.state
 
 
 def start(config: RunConfig) -> Run:
-    """Start an engine on `config` and return at once; it works on when this process ends.
+    """Check the data set and the model, make the run's folder and start an engine, which works on when this process
+    ends. Returns as soon as the engine's process is there.
 
-    Raises WriteError where the run folder can't be made.
+    Raises DataError, ModelError, and WriteError where the run's folder can't be made; no folder is left then.
     """
+    paths = {name: str(find_dataset(value)) for name in ("dataset", "eval") if (value := getattr(config, name))}
+    config = msgspec.structs.replace(config, **paths)
+    data, files = load_run_data(config), locate_model(config)
+    identities = tuple(data_identity(Path(os.path.abspath(value))) for value in paths.values())
     path = next_run_path(config)
-    absolute = {name: os.path.abspath(value) for name in ("dataset", "eval") if (value := getattr(config, name))}
+    absolute = {name: os.path.abspath(value) for name, value in paths.items()}
     if Path(config.model).exists():
         absolute["model"] = os.path.abspath(config.model)
     run = RunDir.create(path, msgspec.structs.replace(config, **absolute, run_dir=os.path.abspath(path)))
+    replace_file(run.examples_file, dump_examples(data.dataset))
+    run.write_start(StartInfo(data=identities, allow_null=data.allow_null, remarks=data.remarks, weights=files.mark()))
     return _launch(run)
 
 
@@ -150,10 +151,10 @@ def resume(path: Path | str, *, force: bool = False) -> Run:
     set, model or versions are not what they were.
     """
     run = attach(path).directory
-    if any(isinstance(event, Finished) for event in read_events(run.events_file)[-1:]):
+    if isinstance(ending_of(read_events(run.events_file)), Finished):
         raise UsageError(f"{path}: this run is finished; there is nothing to resume.")
     if is_live(run):
-        raise UsageError(f"{path}: an engine is at work on this run.", hint="Watch it: bertqa-tui attach.")
+        raise UsageError(f"{path}: an engine is at work on this run.", hint="RunStatus it: bertqa-tui attach.")
     if not force and (changes := what_changed(run)):
         raise UsageError(
             f"{path}: {'; '.join(changes)}.",

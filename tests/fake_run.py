@@ -34,7 +34,7 @@ from engine.events import (
 )
 from engine.rundir.layout import DataIdentity, ModelIdentity, RunDir, RunInfo, versions
 from engine.rundir.log import EventLog
-from engine.rundir.ownership import Owner
+from engine.rundir.process import Owner
 from engine.rundir.snapshot import SnapshotInfo, snapshot_event, snapshot_name, write_snapshot
 from engine.storage.atomic_io import replace_file
 from engine.storage.tensors import write_tensors

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.data.features import CONTEXT, Features
+from engine.data.features import Features
+from engine.data.segments import CONTEXT
 
 Offsets = list[tuple[int, int] | None]
 

@@ -28,12 +28,13 @@ from textual.widgets import ContentSwitcher, Input
 
 from engine.errors import UserError
 from engine.events import CommandDone
-from engine.rundir.commands import CommandName, send_command
-from engine.rundir.liveness import State
+from engine.launch import Run
+from engine.rundir.commands import CommandName
+from engine.rundir.liveness import OVER, State
 from tui.commands import BY_ID, COMMANDS
 from tui.drawing.text import path_from_here, plain
 from tui.drawing.theme import choose_theme, is_light, style_of, theme_names
-from tui.model.viewer import OVER, Viewer
+from tui.model.viewer import Viewer
 from tui.navigation import Walking
 from tui.screens.base import View
 from tui.screens.dialogs import Help, Leave
@@ -152,7 +153,7 @@ class BertQAApp(Walking):
     # -- the run -------------------------------------------------------------------------------------------
 
     def open_run(self, path: Path) -> None:
-        """Watch another run from now on. Raises UsageError where there is none."""
+        """RunStatus another run from now on. Raises UsageError where there is none."""
         viewer = Viewer(path)
         self._save_place()
         self._stop_playing()
@@ -185,12 +186,12 @@ class BertQAApp(Walking):
         self._polling = True
         try:
             # In threads: a network file system may take its time, and so do many examples.
-            news = await asyncio.to_thread(viewer.read)
+            news = await asyncio.to_thread(viewer.poll)
             became_ready = not viewer.ready and await asyncio.to_thread(viewer.prepare)
             if viewer is not self.viewer or not self.is_running:
                 return
             known, before = len(viewer.snapshots), (viewer.snapshots[-1:], viewer.state)
-            told = viewer.take(news)
+            told = viewer.apply(news)
             if became_ready:
                 self._find_example()
                 # What is loaded now stays: to look through it for garbage would take longer than a flip.
@@ -225,7 +226,7 @@ class BertQAApp(Walking):
 
     def _tell_news(self) -> None:
         assert self.viewer is not None
-        for event in self.viewer.take_news():
+        for event in self.viewer.pop_notices():
             if isinstance(event, CommandDone):
                 self.say(f"{event.command}: {event.outcome}")
             else:
@@ -330,7 +331,7 @@ class BertQAApp(Walking):
     def send(self, command: CommandName) -> None:
         """Ask the engine of the run that is watched."""
         if self.viewer is not None:
-            send_command(self.viewer.run, command)
+            Run(self.viewer.run.path).command(command)
             self.say(f"asked the engine to {command}")
 
     def do_copy(self) -> None:
@@ -385,9 +386,14 @@ class BertQAApp(Walking):
         if self.viewer is not None:
             path = plain(path_from_here(self.viewer.run.path))
             if choice == "stop":
-                with suppress(UserError):
-                    send_command(self.viewer.run, "stop")
-                self.farewell = [f"asked the engine to save and stop; go on with it: bertqa-tui resume {path}"]
+                try:
+                    Run(self.viewer.run.path).stop()
+                    self.farewell = [f"asked the engine to save and stop; resume it: bertqa-tui resume {path}"]
+                except (OSError, UserError) as error:
+                    self.farewell = [
+                        f"could not ask the engine to stop, training goes on: {plain(str(error))}",
+                        f"come back: bertqa-tui attach {path}",
+                    ]
             elif self.viewer.state not in OVER:
                 self.farewell = [f"training goes on; come back: bertqa-tui attach {path}"]
         self.exit(0)

@@ -96,7 +96,7 @@ def train(arguments: Sequence[str]) -> int:
 
 def attach(arguments: Sequence[str]) -> int:
     """`bertqa-tui attach [RUN]`: watch a run, the newest when none is named."""
-    parser = _parser("bertqa-tui attach", "Watch a run, live or finished; the newest when none is named.")
+    parser = _parser("bertqa-tui attach", "RunStatus a run, live or finished; the newest when none is named.")
     parser.add_argument("run", nargs="?", metavar="RUN", help="folder or name of the run")
     _screen_options(parser)
     _runs_dir_option(parser)
@@ -117,14 +117,14 @@ def resume(arguments: Sequence[str]) -> int:
     _runs_dir_option(parser)
     options = parser.parse_args(arguments)
     path = _find_run(options.run, options.runs_dir)
+    from engine.launch import attach as attach_run
     from engine.launch import resume as resume_run
-    from engine.rundir.layout import RunDir
-    from engine.rundir.liveness import is_live
     from engine.rundir.log import read_events
 
-    if is_live(RunDir(path)):
+    run = attach_run(path)
+    if run.is_live():
         return _send(path, "resume")
-    told = max((event.seq for event in read_events(RunDir(path).events_file)), default=0)
+    told = max((event.seq for event in read_events(run.directory.events_file)), default=0)
     run = resume_run(path, force=options.force)
     if options.detach:
         print(f"resumed {run.path}")
@@ -218,23 +218,8 @@ def _config(options: argparse.Namespace) -> RunConfig:
 
 
 def _start(config: RunConfig) -> Run:
-    """Start an engine, after everything that can be known to fail was tried (data, model)."""
-    from msgspec.structs import replace
-
-    from engine.data.samples import find_dataset
-    from engine.data.squad import load_dataset
     from engine.launch import start
-    from engine.models import locate_model
 
-    config = replace(config, dataset=str(find_dataset(config.dataset)))
-    load_dataset(
-        Path(config.dataset),
-        eval_path=Path(config.eval) if config.eval else None,
-        eval_fraction=config.eval_fraction,
-        seed=config.seed,
-        strict=config.strict,
-    )
-    locate_model(config)
     return start(config)
 
 
@@ -248,7 +233,7 @@ def _can_move_cursor(options: argparse.Namespace) -> bool:
 
 
 def _show(path: Path | None, options: argparse.Namespace, *, started: bool = False) -> int:
-    """Watch the run at `path` (None: the list of runs) on the full screen, or line by line."""
+    """RunStatus the run at `path` (None: the list of runs) on the full screen, or line by line."""
     if not _can_draw(options):
         from tui.plain import follow, print_runs
 

@@ -277,15 +277,15 @@ def send_and_wait(path: Path, command: CommandName, *, seconds: float = 30.0) ->
     Raises UsageError when no engine is alive there, or none answers in time.
     """
     from engine.launch import attach
-    from engine.rundir.commands import send_command
-    from engine.rundir.layout import RunDir
-    from engine.rundir.liveness import is_live
 
     run = attach(path)
-    if not is_live(RunDir(path)):
-        hint = "Go on with it: bertqa-tui resume." if command != "resume" else ""
+    if not run.is_live():
+        hint = "Resume it: bertqa-tui resume." if command != "resume" else ""
         raise UsageError(f"{path}: no engine is at work on this run.", hint=hint)
-    ident = send_command(RunDir(path), command)
+    ident = run.stop() if command == "stop" else run.command(command)
+    if not ident:
+        print("stop: the disk is too full for a command; the engine got a SIGTERM, saves and stops")
+        return int(ExitCode.OK)
 
     async def answer() -> str | None:
         async for event in run.events():
@@ -308,9 +308,9 @@ def send_and_wait(path: Path, command: CommandName, *, seconds: float = 30.0) ->
 
 def print_runs(runs_dir: Path, *, as_json: bool = False) -> None:
     """Print a table of all runs in `runs_dir`, or one JSON object for each."""
-    from tui.model.run_rows import run_rows
+    from tui.model.followed_runs import RunsFolder
 
-    rows = run_rows(runs_dir)
+    rows = RunsFolder(runs_dir).poll()
     if as_json:
         for row in rows:
             print(msgspec.json.encode(row).decode())

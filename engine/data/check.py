@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 
 from engine.config import RunConfig
 from engine.data.examples import Dataset, Example, Fault, make_dataset, seen_mask, split_bytes, squad_bytes
-from engine.data.features import CONTEXT, Features, PairTokenizer, advance, build_features, default_max_answer_length
+from engine.data.features import Features, advance, build_features, default_max_answer_length
 from engine.data.issues import Faults
 from engine.data.samples import find_dataset
+from engine.data.segments import CONTEXT
 from engine.data.squad import read_dataset, read_halves, what_lacks
+from engine.data.tokenizer import PairTokenizer
 from engine.errors import DataError
 from engine.storage.atomic_io import create_file
 

@@ -11,13 +11,11 @@ from numpy.typing import NDArray
 
 from engine.data.examples import Example
 from engine.data.issues import excerpt
+from engine.data.segments import CONTEXT, QUESTION, SPECIAL
 from engine.data.token_table import TokenTable
 from engine.data.tokenizer import PairTokenizer
 from engine.errors import UsageError
 
-__all__ = ["CONTEXT", "QUESTION", "SPECIAL", "Features", "PairTokenizer", "build_features", "default_max_answer_length"]
-
-SPECIAL, QUESTION, CONTEXT = 0, 1, 2
 CHUNK_FEATURES = 2048
 """Windows assembled at a time; the index arrays of a chunk stay within a few megabytes."""
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.data.segments import CONTEXT
 from engine.events import Metrics
 from engine.insight.metrics import Golds, percentage, prepare_golds
-from engine.insight.spans import CONTEXT, FloatArray, Predictions, decode
+from engine.insight.spans import FloatArray, Predictions, decode
 
 if TYPE_CHECKING:
     from engine.data.features import Features

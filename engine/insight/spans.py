@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.data.segments import CONTEXT
+
 if TYPE_CHECKING:
     from engine.data.features import Features
 
-CONTEXT = 2
 FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int32]
 

@@ -218,13 +218,14 @@ def _check_room(run: RunDir, model: Model, task: Task) -> None:
 
 def _info(session: Session, files: ModelFiles, task: Task, learner: Learner) -> RunInfo:
     config = session.config
+    start = session.run.start_info
     paths = [Path(name) for name in (config.dataset, config.eval) if name]
     return RunInfo(
         config=config,
         lr=learner.plan.lr,
         max_answer_length=task.max_answer_length,
         allow_null=task.allow_null,
-        data=tuple(data_identity(path) for path in paths),
+        data=start.data if start is not None else tuple(data_identity(path) for path in paths),
         model=ModelIdentity(files.name, files.revision, files.sha256, learner.model.parameters),
         versions=versions(),
         host=platform.node(),

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.config import RunConfig
+from engine.data.examples import Dataset, Example, dump_examples, read_examples, seen_mask
 from engine.data.features import Features, build_features, default_max_answer_length
-from engine.data.squad import Dataset, Example, dump_examples, load_dataset, read_examples, seen_mask
+from engine.data.run_data import load_run_data
 from engine.data.tokenizer import PairTokenizer
 from engine.errors import DataError, ModelError, UsageError
 from engine.events import AnyEvent, Phase, Warned
@@ -49,7 +49,8 @@ def prepare(config: RunConfig, say: Say, *, stored: RunDir | None = None, safe_p
     A run that was begun before has its data in `stored`.
     """
     say(Phase(name="reading"))
-    files = locate_model(config)
+    start = stored.start_info if stored is not None else None
+    files = locate_model(config, known=start.weights if start is not None else None)
     dataset, allow_null = read_data(config, say, stored=stored)
     safe_point()
     say(Phase(name="tokenizing"))
@@ -63,71 +64,20 @@ def prepare(config: RunConfig, say: Say, *, stored: RunDir | None = None, safe_p
 
 
 def read_data(config: RunConfig, say: Say, *, stored: RunDir | None = None) -> tuple[Dataset, bool]:
-    """The data set, its eval half bounded by `snapshot_limit`; and whether null answers are allowed.
+    """The data set and whether "no answer" may be predicted; what its user should know is reported by events.
 
-    A run that was begun before has its data in `stored`: examples.json, in the order of its snapshots.
+    Whoever started the run has checked the data set and left it in `stored`, in the order of the run's snapshots.
     """
-    if stored is not None and stored.examples_file.exists():
-        dataset = read_examples(stored.examples_file)
-        info = stored.info
-        return dataset, info.allow_null if info is not None else dataset.has_impossible
-    dataset = load_dataset(
-        config.dataset,
-        eval_path=config.eval,
-        eval_fraction=config.eval_fraction,
-        seed=config.seed,
-        strict=config.strict,
-    )
-    for text in _remarks(dataset):
-        say(Warned(message=text, hint="bertqa-tui check tells each with its place."))
-    if dataset.overlap:
-        say(
-            Warned(
-                message=f"{int(seen_mask(dataset).sum())} of {len(dataset.eval)} eval questions are on passages that "
-                "training sees too; scores on seen and unseen passages are told apart.",
-            )
-        )
-    probe = find_probe(dataset.eval, config.probe)
-    if config.probe and probe is None:
-        raise DataError(
-            f"--probe {config.probe!r}: no eval example has this id or question.",
-            hint="Leave --probe out, or name an id of the eval half.",
-        )
-    allow_null = dataset.has_impossible
-    limited = _even_sample(dataset.eval, config.snapshot_limit, probe)
-    return msgspec.structs.replace(dataset, eval=limited), allow_null
-
-
-def _remarks(dataset: Dataset) -> list[str]:
-    remarks = []
-    for level, word in (("repaired", "repaired"), ("warning", "doubtful")):
-        faults = [fault for fault in dataset.faults if fault.level == level]
-        if faults:
-            more = f", and {len(faults) - 1} more" if len(faults) > 1 else ""
-            remarks.append(f"{word}: {faults[0].place}: {faults[0].message}{more}.")
-    return remarks
-
-
-def find_probe(examples: tuple[Example, ...], probe: str | None) -> int | None:
-    """Number of the example whose id or question is `probe`; None where there is none."""
-    if probe is None:
-        return None
-    ids = [example.id for example in examples]
-    questions = [example.question.strip() for example in examples]
-    for known in (ids, questions):
-        if probe.strip() in known:
-            return known.index(probe.strip())
-    return None
-
-
-def _even_sample(examples: tuple[Example, ...], limit: int | None, probe: int | None) -> tuple[Example, ...]:
-    """At most `limit` examples, evenly spaced, `probe` among them."""
-    if limit is None or limit >= len(examples):
-        return examples
-    chosen = np.unique(np.linspace(0, len(examples) - 1, limit).round().astype(int))
-    if probe is not None and probe not in chosen:
-        chosen[np.abs(chosen - probe).argmin()] = probe
-    return tuple(examples[number] for number in sorted(chosen.tolist()))
+    if stored is None or not stored.examples_file.exists():
+        data = load_run_data(config)
+        remarks, dataset, allow_null = data.remarks, data.dataset, data.allow_null
+    else:
+        dataset, info, start = read_examples(stored.examples_file), stored.info, stored.start_info
+        allow_null = info.allow_null if info is not None else start.allow_null if start else dataset.has_impossible
+        remarks = start.remarks if start is not None and info is None else ()
+    for remark in remarks:
+        say(Warned(message=remark.message, hint=remark.hint))
+    return dataset, allow_null
 
 
 def load_tokenizer(files: ModelFiles, *, trust_remote_code: bool = False) -> PairTokenizer:

@@ -104,7 +104,7 @@ class Snapshots:
         if step not in self.planned:
             return None
         try:
-            with Snapshot.open(self.run.path / snapshot_name(self.planned[step][0])) as snapshot:
+            with Snapshot(self.run.path / snapshot_name(self.planned[step][0])) as snapshot:
                 return snapshot.info.metrics
         except (OSError, DataError):
             return None
@@ -120,7 +120,7 @@ class Snapshots:
 
     def _whole(self, index: int, step: int) -> bool:
         try:
-            with Snapshot.open(self.run.path / snapshot_name(index)) as snapshot:
+            with Snapshot(self.run.path / snapshot_name(index)) as snapshot:
                 return snapshot.info.step == step
         except (OSError, DataError):
             return False

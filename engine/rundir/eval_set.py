@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.data.segments import QUESTION, SPECIAL
 from engine.data.squad import Example, read_examples
 from engine.rundir.layout import RunDir
 from engine.rundir.snapshot import Snapshot
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from engine.data.features import Features
     from engine.insight.spans import Window
 
-SPECIAL, QUESTION, CONTEXT = 0, 1, 2
 STORED = {
     "feature_example": np.int32,
     "token_offset": np.int64,
@@ -166,20 +166,20 @@ class EvalSet:
         """Scores of an example's window number `window`; of the predicted answer's window where it is None."""
         number = self.index_of(example_id)
         features = self.features_of(number)
-        predicted_feature = int(snapshot.column("pred_feature")[number])
+        predicted = snapshot.prediction(number)
         if window is not None:
             feature = features[window]
         else:
-            feature = predicted_feature if predicted_feature in features else features[0]
+            feature = predicted.feature if predicted.feature in features else features[0]
         tokens = self.tokens(feature)
         start_logits, end_logits = snapshot.logits(tokens.lo, tokens.hi)
-        predicted = (int(snapshot.column("pred_start")[number]), int(snapshot.column("pred_end")[number]))
+        answered_here = predicted.feature == feature and predicted.start >= 0
         return Scores(
             tokens=self.token_texts(tokens),
             start_logits=start_logits,
             end_logits=end_logits,
             gold=(tokens.gold_start, tokens.gold_end) if tokens.gold_start >= 0 else None,
-            predicted=predicted if feature == predicted_feature and predicted[0] >= 0 else None,
+            predicted=(predicted.start, predicted.end) if answered_here else None,
         )
 
     def close(self) -> None:

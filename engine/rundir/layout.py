@@ -17,7 +17,9 @@ import msgspec
 from msgspec import Struct
 
 from engine.config import RunConfig
+from engine.data.run_data import Remark
 from engine.errors import UsageError, WriteError
+from engine.models import WeightsMark
 from engine.storage.atomic_io import PRIVATE_FOLDER, create_file, make_folder, told_as_write_error
 from engine.storage.safe_open import read_small
 
@@ -62,6 +64,18 @@ class RunInfo(Struct, frozen=True, kw_only=True):
     created: float
 
 
+class StartInfo(Struct, frozen=True, kw_only=True):
+    """start.json: what whoever started the run has checked, so that the engine goes on from there.
+
+    `allow_null`: "no answer" may be predicted; `weights` are known where they were hashed.
+    """
+
+    data: tuple[DataIdentity, ...]
+    allow_null: bool
+    remarks: tuple[Remark, ...] = ()
+    weights: WeightsMark | None = None
+
+
 class _Versioned(Struct):
     schema: int
 
@@ -74,6 +88,7 @@ class RunDir:
         self.name = self.path.name
         self.config_file = self.path / "config.json"
         self.run_file = self.path / "run.json"
+        self.start_file = self.path / "start.json"
         self.examples_file = self.path / "examples.json"
         self.features_file = self.path / "features.safetensors"
         self.events_file = self.path / "events.jsonl"
@@ -127,12 +142,24 @@ class RunDir:
                 return None
             raise
 
+    @property
+    def start_info(self) -> StartInfo | None:
+        """start.json; None where there is none, or a newer version wrote what we can't read."""
+        try:
+            return read_json(self.start_file, StartInfo)
+        except UsageError:
+            return None
+
     def inside(self, relative: str) -> Path:
         """The file or folder of the run that an event names. Raises UsageError for a name that leads out of it."""
         parts = Path(relative).parts
         if not parts or os.path.isabs(relative) or ".." in parts or "\0" in relative:
             raise UsageError(f"{relative!r} is not inside the run {self.path}.")
         return self.path.joinpath(*parts)
+
+    def write_start(self, info: StartInfo) -> None:
+        """Write start.json, once. Raises WriteError."""
+        create_file(self.start_file, msgspec.json.format(msgspec.json.encode(info), indent=1) + b"\n")
 
     def write_info(self, info: RunInfo) -> None:
         """Write run.json, once. Raises WriteError."""

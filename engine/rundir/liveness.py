@@ -8,7 +8,19 @@ import time
 from collections.abc import Iterable
 from enum import StrEnum
 
-from engine.events import AnyEvent, Failed, Finished, Paused, Resumed, RunStarted, Stopped
+from engine.events import (
+    AnyEvent,
+    CheckpointSaved,
+    Failed,
+    Finished,
+    Paused,
+    Phase,
+    Resumed,
+    RunStarted,
+    SnapshotTaken,
+    Step,
+    Stopped,
+)
 from engine.rundir.layout import RunDir
 from engine.rundir.log import read_events
 from engine.rundir.process import Owner, is_alive_here, is_suspended_here, is_this_host, read_owner
@@ -24,7 +36,7 @@ GONE_SECONDS = 5.0
 LAST_WORDS = 300
 
 
-class Pulse:
+class HeartbeatReader:
     """Watches the heartbeat by the reader's own monotonic clock, which no clock change can step back."""
 
     def __init__(self, run: RunDir) -> None:
@@ -60,12 +72,30 @@ class State(StrEnum):
     FAILED = "failed"
 
 
-class Watch:
-    """Tells how a run stands, from its events and its owner. One for each reader; `update` with new events."""
+OVER = frozenset({State.FINISHED, State.STOPPED, State.FAILED, State.DEAD})
+"""States in which no engine is at work."""
+Ending = Finished | Stopped | Failed
+WORK = (RunStarted, Phase, Step, SnapshotTaken, CheckpointSaved, Paused, Resumed)
+"""Events of an engine at work: after the end of a run, the first one of these belongs to an engine that resumed it."""
+
+
+def ending_after(before: Ending | None, event: AnyEvent) -> Ending | None:
+    """How a run has ended once `event` is in its log, None while it goes on; `before` is the same before `event`.
+
+    What is neither an ending nor work (an answer to a late command, a warning, events of a newer version) changes
+    nothing.
+    """
+    if isinstance(event, Ending):
+        return event
+    return None if isinstance(event, WORK) else before
+
+
+class RunStatus:
+    """How a run stands, by its events and its owner. One for each reader; `update` it with new events."""
 
     def __init__(self, run: RunDir) -> None:
         self._run = run
-        self._pulse = Pulse(run)
+        self._heartbeat = HeartbeatReader(run)
         self._ending: Finished | Stopped | Failed | None = None
         self._paused = False
         self._began = False
@@ -75,17 +105,16 @@ class Watch:
     def update(self, events: Iterable[AnyEvent]) -> None:
         """Take note of new events."""
         for event in events:
+            self._ending = ending_after(self._ending, event)
             match event:
                 case RunStarted():
-                    self._ending, self._paused, self._began = None, False, True
+                    self._paused, self._began = False, True
                 case Paused():
                     self._paused = True
-                case Resumed():
+                case Resumed() | Finished() | Stopped() | Failed():
                     self._paused = False
-                case Finished() | Stopped() | Failed():
-                    self._ending, self._paused = event, False
                 case _:
-                    self._ending = None
+                    pass
 
     def state(self) -> tuple[State, str]:
         """The run's state and the reason, one sentence of plain text, where there is one to tell.
@@ -104,7 +133,7 @@ class Watch:
                 return State.FAILED, f"{message} {hint}".strip()
             case Stopped(reason=reason) if not alive:
                 return State.STOPPED, f"{reason}; it can be resumed"
-        silent = self._pulse.silent_for()
+        silent = self._heartbeat.silent_for()
         if owner is None:
             return self._without_owner(silent)
         if here and not alive:
@@ -152,10 +181,17 @@ def _last_words(run: RunDir) -> str:
     return f"; engine.log ends: {said[-1][:LAST_WORDS]}" if said else " without a word (killed, or out of memory?)"
 
 
+def ending_of(events: Iterable[AnyEvent]) -> Ending | None:
+    """How the run of these events has ended; None where it goes on."""
+    ending: Ending | None = None
+    for event in events:
+        ending = ending_after(ending, event)
+    return ending
+
+
 def has_ended(run: RunDir) -> bool:
-    """Whether the last thing an engine said was the end of the run."""
-    events = read_events(run.events_file)
-    return bool(events) and isinstance(events[-1], Finished | Stopped | Failed)
+    """Whether the log says that the run has ended."""
+    return ending_of(read_events(run.events_file)) is not None
 
 
 def is_live(run: RunDir) -> bool:
@@ -175,9 +211,9 @@ def is_live(run: RunDir) -> bool:
 def beats(run: RunDir, owner: Owner) -> bool:
     """Wait until the heartbeat of an owner elsewhere is seen to change (True) or proves it dead (False)."""
     needed = REBOOTED_SECONDS if owner.host == platform.node() else DEAD_SECONDS
-    pulse = Pulse(run)
-    while pulse.silent_for() < needed:
-        if pulse.seen_to_beat:
+    heartbeat = HeartbeatReader(run)
+    while heartbeat.silent_for() < needed:
+        if heartbeat.seen_to_beat:
             return True
         time.sleep(HEARTBEAT_SECONDS / 4)
     return False

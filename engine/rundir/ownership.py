@@ -13,11 +13,9 @@ import msgspec
 
 from engine.errors import UsageError, UserError, WriteError
 from engine.rundir.layout import RunDir
-from engine.rundir.liveness import HEARTBEAT_SECONDS, Pulse, State, Watch, beats, has_ended, is_live
+from engine.rundir.liveness import HEARTBEAT_SECONDS, beats, has_ended
 from engine.rundir.process import Owner, is_alive_here, is_this_host, read_owner
 from engine.storage.atomic_io import check_own_folder, operations, replace_file, told_as_write_error
-
-__all__ = ["Owner", "Ownership", "Pulse", "State", "Watch", "is_live", "read_owner"]
 
 NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS)
 

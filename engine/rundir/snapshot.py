@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -42,6 +42,18 @@ before it stay readable: there it holds MISSING."""
 
 MISSING: Mapping[str, float] = {"f": np.nan, "i": -1, "u": 0}
 """What a column holds that a snapshot lacks, by kind of dtype."""
+
+
+class Prediction(NamedTuple):
+    """The answer to one example at one snapshot: columns of COLUMNS; -1 where the answer is the null answer."""
+
+    feature: int
+    start: int
+    end: int
+    char_start: int
+    char_end: int
+    score: float
+    is_right: bool
 
 
 REQUIRED = ("start_logits", "end_logits", "score")
@@ -115,10 +127,6 @@ class Snapshot:
             self._tensors.close()
             raise DataError(f"{path}: not a snapshot ({error}).") from None
 
-    @classmethod
-    def open(cls, path: Path) -> Snapshot:
-        return cls(path)
-
     @property
     def n_examples(self) -> int:
         return self._tensors.length("score")
@@ -133,6 +141,22 @@ class Snapshot:
             dtype = np.dtype(COLUMNS[name])
             return np.full(len(range(self.n_examples)[lo:hi]), MISSING[dtype.kind], dtype)
         return self._tensors.read(name, lo, hi)
+
+    def prediction(self, example: int) -> Prediction:
+        """What the model answered to one example."""
+
+        def value(name: str) -> float:
+            return float(self.column(name, example, example + 1)[0])
+
+        return Prediction(
+            feature=int(value("pred_feature")),
+            start=int(value("pred_start")),
+            end=int(value("pred_end")),
+            char_start=int(value("pred_char_start")),
+            char_end=int(value("pred_char_end")),
+            score=value("score"),
+            is_right=value("exact_match") >= 1,
+        )
 
     def logits(self, lo: int = 0, hi: int | None = None) -> tuple[FloatArray, FloatArray]:
         """Start and end scores float32[hi - lo] of tokens `lo` to `hi`, counted over all windows."""

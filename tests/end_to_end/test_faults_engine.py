@@ -247,9 +247,9 @@ def test_suspended_for_a_while(tmp_path: Path, config: RunConfig, reference: Run
     pid = engine_pid(run)
     os.kill(pid, signal.SIGSTOP)
     watch_state: list[State] = []
-    from engine.rundir.liveness import Watch
+    from engine.rundir.liveness import RunStatus
 
-    watch = Watch(run.directory)
+    watch = RunStatus(run.directory)
     watch.update(read_events(run.directory.events_file))
     deadline = time.monotonic() + 65
     while time.monotonic() < deadline:

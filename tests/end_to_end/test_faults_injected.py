@@ -13,7 +13,7 @@ import pytest
 from engine.config import RunConfig
 from engine.events import Failed, Finished, SnapshotTaken
 from engine.rundir.layout import RunDir
-from engine.rundir.liveness import State, Watch
+from engine.rundir.liveness import RunStatus, State
 from engine.rundir.log import read_events
 from engine.rundir.snapshot import Snapshot
 
@@ -105,7 +105,7 @@ def test_a_call_that_fails(tmp_path: Path, reference: RunDir, call: str, error: 
     # From this call on all fail, so that it is not the heartbeat's alone.
     done = engine(run, "-e", f"trace={call}", "-e", f"inject={call}:error={error}:when={number}+")
     assert done.returncode in (1, 73), done.stderr
-    watch = Watch(run)
+    watch = RunStatus(run)
     watch.update(read_events(run.events_file))
     assert watch.state()[0] in (State.DEAD, State.FAILED)
     check(run, reference)

@@ -20,7 +20,7 @@ import pytest
 
 from engine.events import Finished, SnapshotTaken
 from engine.rundir.layout import RunDir, list_runs
-from engine.rundir.liveness import State, Watch
+from engine.rundir.liveness import RunStatus, State
 from engine.rundir.log import read_events
 from engine.rundir.process import read_owner
 from tests.end_to_end.test_faults_engine import write_data
@@ -206,7 +206,7 @@ def test_start_lose_the_connection_come_back_and_finish(tmp_path: Path, server: 
     terminal.shows("finished", "FINISHED", "Finished")
     terminal.press("q")
     until(terminal.is_dead, "end of the app")
-    watch = Watch(run)
+    watch = RunStatus(run)
     events = read_events(run.events_file)
     watch.update(events)
     assert watch.state() == (State.FINISHED, "")

@@ -27,7 +27,8 @@ from tokenizers import (
 )
 
 from engine.data.examples import Answer, Example
-from engine.data.features import CONTEXT, QUESTION, SPECIAL, Features, build_features, default_max_answer_length
+from engine.data.features import Features, build_features, default_max_answer_length
+from engine.data.segments import CONTEXT, QUESTION, SPECIAL
 from engine.data.squad import load_dataset
 from engine.data.tokenizer import PairTokenizer
 from engine.data.windows import training_windows

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,16 +18,19 @@ import psutil
 import pytest
 
 from engine import RunConfig, attach, launch, resume, start
-from engine.errors import UsageError, WriteError
+from engine.data.examples import split_bytes
+from engine.errors import DataError, ModelError, UsageError, WriteError
 from engine.events import AnyEvent, CommandDone, Failed, Finished, RunStarted, Stopped
 from engine.launch import Run
+from engine.models import locate_model
 from engine.rundir.commands import send_command
 from engine.rundir.layout import DataIdentity, ModelIdentity, RunDir, RunInfo, data_identity, versions
-from engine.rundir.liveness import State, is_live
+from engine.rundir.liveness import RunStatus, State, is_live
 from engine.rundir.log import read_events
 from engine.rundir.ownership import Ownership
 from engine.rundir.process import Owner, is_alive_here, read_owner
 from engine.storage.atomic_io import replace_file
+from tests.fake_run import fake_set
 
 ROOT = Path(__file__).parents[2]
 DEADLINE = 30.0
@@ -42,7 +46,7 @@ def fake_engine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def config(tmp_path: Path) -> RunConfig:
-    (tmp_path / "data.json").write_text("{}")
+    (tmp_path / "data.json").write_bytes(split_bytes(fake_set(4, tokens=20).dataset))
     return RunConfig(dataset=str(tmp_path / "data.json"), epochs=3, run_dir=str(tmp_path / "run"))
 
 
@@ -288,7 +292,7 @@ def test_a_suspended_engine_is_silent_and_comes_back(config: RunConfig, monkeypa
     pid = at_work(run)
     os.kill(pid, signal.SIGSTOP)
     try:
-        watch = launch.Watch(run.directory)
+        watch = RunStatus(run.directory)
         watch.update(events_of(run))
         until(lambda: watch.state()[0] is State.SILENT)
         assert f"kill -CONT {pid}" in watch.state()[1]
@@ -347,7 +351,7 @@ def test_a_vanished_run_folder(config: RunConfig, tmp_path: Path, monkeypatch: p
     pid = at_work(run)
     run.path.rename(tmp_path / "elsewhere")
     assert run.wait() is State.DEAD
-    watch = launch.Watch(run.directory)
+    watch = RunStatus(run.directory)
     until(lambda: "gone" in watch.state()[1])
     until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == "zombie")
     assert "folder is gone" in (tmp_path / "elsewhere" / "engine.log").read_text()
@@ -482,7 +486,7 @@ def test_resume_refuses_what_changed(config: RunConfig, tmp_path: Path, monkeypa
     run.directory.run_file.unlink()
     run.directory.write_info(msgspec.structs.replace(info, versions=versions()))
     data.write_text("{ }")
-    with pytest.raises(UsageError, match=r"data\.json changed \(2 bytes then, 3 now\)") as caught:
+    with pytest.raises(UsageError, match=r"data\.json changed \(\d+ bytes then, 3 now\)") as caught:
         resume(run.path)
     assert "--force" in caught.value.hint
     data.unlink()
@@ -502,9 +506,51 @@ def test_attach_refuses_what_is_no_run(tmp_path: Path) -> None:
 
 def test_relative_names_are_the_starters(config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "model").mkdir()
+    shutil.copytree(locate_model(config).path, tmp_path / "model")
     run = start(msgspec.structs.replace(config, dataset="data.json", model="model", run_dir=None, runs_dir="all"))
     assert run.directory.config.dataset == str(tmp_path / "data.json")
     assert run.directory.config.model == str(tmp_path / "model")
     assert run.path.parent == tmp_path / "all"
     assert run.wait() is State.FINISHED
+
+
+def test_a_start_that_fails_leaves_no_folder(config: RunConfig, tmp_path: Path) -> None:
+    (tmp_path / "bad.json").write_text("{}")
+    for wrong, error in (
+        ({"dataset": str(tmp_path / "bad.json")}, DataError),
+        ({"dataset": str(tmp_path / "nothing.json")}, DataError),
+        ({"probe": "nobody asked this"}, DataError),
+        ({"model": str(tmp_path / "no-model")}, ModelError),
+    ):
+        with pytest.raises(error):
+            start(msgspec.structs.replace(config, **wrong))
+        assert not (tmp_path / "run").exists()
+
+
+def test_the_starter_leaves_what_it_checked(config: RunConfig) -> None:
+    run = start(config)
+    info = run.directory.start_info
+    assert info is not None
+    assert info.data == (data_identity(Path(config.dataset)),)
+    assert not info.allow_null
+    assert info.weights is not None
+    files = locate_model(config, known=info.weights)
+    assert files.sha256 == info.weights.sha256
+    assert run.wait() is State.FINISHED
+
+
+def test_weights_that_another_process_hashed_are_not_hashed_again(config: RunConfig, tmp_path: Path) -> None:
+    shutil.copytree(locate_model(config).path, tmp_path / "model")
+    files = locate_model(msgspec.structs.replace(config, model=str(tmp_path / "model")))
+    assert files.mark() is None
+    digest = files.sha256
+    mark = files.mark()
+    assert mark is not None
+    other = locate_model(msgspec.structs.replace(config, model=str(tmp_path / "model")))
+    other.believe(msgspec.structs.replace(mark, sha256="believed"))
+    assert other.sha256 == "believed"
+    weights = files.weights[0]
+    os.utime(weights, ns=(1, 1))  # written since: the mark counts no more
+    changed = locate_model(msgspec.structs.replace(config, model=str(tmp_path / "model")))
+    changed.believe(msgspec.structs.replace(mark, sha256="believed"))
+    assert changed.sha256 == digest

@@ -11,14 +11,16 @@ import pytest
 
 from engine.config import RunConfig
 from engine.errors import UsageError, WriteError
-from engine.events import Failed, Paused, Resumed, Stopped
+from engine.events import CommandDone, Failed, Paused, Phase, Resumed, Stopped, Warned
 from engine.rundir import liveness, process
 from engine.rundir.commands import clear_commands, send_command, take_commands
 from engine.rundir.eval_set import EvalSet
 from engine.rundir.layout import RunDir, RunInfo, is_run_dir, list_runs, next_run_path
-from engine.rundir.liveness import State, Watch, is_live
+from engine.rundir.liveness import RunStatus, State, has_ended, is_live
+from engine.rundir.log import EventLog
 from engine.rundir.ownership import Ownership
 from engine.rundir.process import Owner, read_owner, start_time
+from engine.rundir.status import RunFollower, current_state
 from engine.storage.atomic_io import replace_file
 from engine.storage.safe_open import read_small
 from tests.fake_run import append_events, fake_set, make_run, run_started, seem_alive
@@ -220,7 +222,7 @@ def test_seen_from_another_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     ownership = Ownership(run)
     append_events(run, run_started(fake_set(2).dataset, CONFIG))
     be_elsewhere(monkeypatch)
-    watch = Watch(run)
+    watch = RunStatus(run)
     watch.update([run_started(fake_set(2).dataset, CONFIG)])
     assert is_live(run)
     assert watch.state() == (State.LIVE, "")
@@ -281,7 +283,7 @@ def test_a_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyP
 @pytest.mark.usefixtures("quick")
 def test_states_and_their_reasons(tmp_path: Path) -> None:
     run = make_run(tmp_path, live=True, examples=2, snapshots=1)
-    watch = Watch(run)
+    watch = RunStatus(run)
     assert watch.state() == (State.STARTING, "the engine is coming up")
     watch.update([run_started(fake_set(2).dataset, CONFIG)])
     assert watch.state() == (State.LIVE, "")
@@ -296,6 +298,12 @@ def test_states_and_their_reasons(tmp_path: Path) -> None:
     assert watch.state() == (State.FAILED, "no room. Make some.")
     watch.update([Stopped(step=1, epoch=0.1, reason="asked to stop")])
     assert watch.state() == (State.STOPPED, "asked to stop; it can be resumed")
+    # What comes late, or from a newer version, is no sign of an engine at work.
+    watch.update([CommandDone(id="1", command="pause", outcome="the run is stopping"), Warned(message="late")])
+    assert watch.state() == (State.STOPPED, "asked to stop; it can be resumed")
+    watch.update([Phase(name="reading")])
+    assert watch.state()[0] is not State.STOPPED
+    watch.update([Stopped(step=1, epoch=0.1, reason="asked to stop")])
     run.path.rename(tmp_path / "gone")
     watch.state()
     time.sleep(0.3)
@@ -319,3 +327,19 @@ def test_scores_of_several_windows(tmp_path: Path) -> None:
     with pytest.raises(KeyError):
         eval_set.index_of("nobody")
     eval_set.close()
+
+
+def test_a_follower_reads_each_event_once_and_knows_the_end(tmp_path: Path) -> None:
+    run = make_run(tmp_path, examples=2, snapshots=3)
+    late = CommandDone(id="1", command="stop", outcome="the run is stopping")
+    with EventLog(run.events_file) as log:
+        log.append(late)
+    follower = RunFollower(run)
+    look = follower.poll()
+    assert look.events[-1].type == "command"
+    assert look.state is State.FINISHED
+    assert not look.at_end  # there may be more to read
+    look = follower.poll()
+    assert (look.events, look.at_end) == ((), True)
+    assert current_state(run) == (State.FINISHED, "")
+    assert has_ended(run)

@@ -7,7 +7,8 @@ import pytest
 from numpy.typing import NDArray
 
 from engine.data.examples import Answer, Example
-from engine.data.features import CONTEXT, QUESTION, SPECIAL, Features
+from engine.data.features import Features
+from engine.data.segments import CONTEXT, QUESTION, SPECIAL
 from engine.insight.scoring import prepared, score_snapshot
 from engine.rundir.snapshot import COLUMNS
 

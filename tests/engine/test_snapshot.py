@@ -118,7 +118,7 @@ def test_a_snapshot_holds_what_was_written(tmp_path: Path) -> None:
     made = fake_set(7)
     info = append_snapshot(run, made, 2, progress=0.5)
     start_logits, end_logits = fake_logits(made, progress=0.5, seed=2)
-    with Snapshot.open(run.path / snapshot_name(2)) as snapshot:
+    with Snapshot(run.path / snapshot_name(2)) as snapshot:
         assert snapshot.info == info
         assert snapshot.n_examples == 7
         np.testing.assert_array_equal(snapshot.logits()[0], start_logits)

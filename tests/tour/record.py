@@ -53,7 +53,7 @@ class Frame:
 
 
 async def record(run: Path, *, live: bool) -> list[Frame]:
-    """Watch `run`; while it trains a picture for each new snapshot, afterwards the walk."""
+    """RunStatus `run`; while it trains a picture for each new snapshot, afterwards the walk."""
     frames: list[Frame] = []
     app = BertQAApp(run, theme_name="dark", few_colours=False, remember=False)
     async with app.run_test(size=SIZE) as pilot:

@@ -20,7 +20,7 @@ def marks(count: int) -> list[tuple[int, float]]:
 def data_of(run: RunDir, opened: list[int]) -> HeatData:
     def snapshot(position: int) -> Snapshot:
         opened.append(position)
-        return Snapshot.open(run.path / snapshot_name(position))
+        return Snapshot(run.path / snapshot_name(position))
 
     return HeatData(EvalSet(run), snapshot)
 
@@ -33,7 +33,7 @@ def test_probabilities_and_predictions_of_every_snapshot(tmp_path: Path) -> None
     assert journey.start.expected == tokens.gold_start
     assert journey.end.expected == tokens.gold_end
     for position in range(5):
-        snapshot = Snapshot.open(run.path / snapshot_name(position))
+        snapshot = Snapshot(run.path / snapshot_name(position))
         start_logits, _ = snapshot.logits(tokens.lo, tokens.hi)
         choosable = tokens.segment == 2
         powers = np.where(choosable, np.exp(start_logits), 0)

@@ -8,10 +8,11 @@ from types import SimpleNamespace
 import pytest
 
 from engine.events import Failed, Phase, Stopped
-from engine.rundir.ownership import State
+from engine.rundir.liveness import State
 from tests.fake_run import append_events, make_run
-from tui.model.followed_runs import RunsFolder, progress_text, summary
+from tui.model.followed_runs import RunsFolder
 from tui.model.gpu import Gpu, GpuMeter, gpu_line
+from tui.model.run_rows import progress_text, summary
 
 
 def test_runs_are_followed(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from engine.data.samples import sample_names
 from engine.errors import ModelError, WriteError
 from engine.events import Failed, Paused, SnapshotTaken, Stopped
 from engine.rundir.layout import RunDir
-from engine.rundir.liveness import State, Watch
+from engine.rundir.liveness import RunStatus, State
 from engine.rundir.log import read_events
 from engine.rundir.process import Owner
 from engine.storage.atomic_io import replace_file
@@ -241,7 +241,6 @@ async def test_a_run_that_can_not_be_resumed_says_why(runs: dict[str, RunDir]) -
 async def test_a_first_run_from_start_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No runs: Enter on a sample starts an engine (one without a model), S S stops it, R R goes on to the end."""
     monkeypatch.setattr(launch, "WORKER", "tests.fake_engine")
-    monkeypatch.setattr("tui.screens.runs.screen.locate_model", lambda config: None)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("FAKE_STEP_SECONDS", "0.2")
     monkeypatch.chdir(tmp_path)
@@ -271,7 +270,7 @@ async def test_a_first_run_from_start_to_end(tmp_path: Path, monkeypatch: pytest
         await until(pilot, lambda: app.view_name == "journey")
         await press(pilot, "6")
         await until(pilot, lambda: "1 run: 1 finished" in head(app))
-        watch = Watch(run)
+        watch = RunStatus(run)
         watch.update(read_events(run.events_file))
         assert watch.state()[0] is State.FINISHED
         assert "5/5" in pointed(app)
@@ -287,19 +286,18 @@ async def test_a_run_that_can_not_be_started_says_why(tmp_path: Path, monkeypatc
         started.append(config)
         raise WriteError("the disk is full.")
 
-    monkeypatch.setattr("tui.screens.runs.screen.locate_model", no_model)
-    monkeypatch.setattr("tui.screens.runs.screen.start", no_room)
+    monkeypatch.setattr(launch, "locate_model", no_model)
     app = make_app(None, tmp_path / "none")
     async with app.run_test(size=(120, 30)) as pilot:
         await looked(pilot)
         await press(pilot, "enter")
         await until(pilot, lambda: "there is no model. Install one." in " ".join(screen_text(app).split()))
-        assert started == []
-        monkeypatch.setattr("tui.screens.runs.screen.locate_model", lambda config: None)
+        assert not (tmp_path / "none").exists()
+        monkeypatch.setattr("tui.screens.runs.screen.start", no_room)
         await press(pilot, "enter")
         await until(pilot, lambda: "the disk is full" in screen_text(app))
         (config,) = started
-        assert Path(config.dataset).name == f"{SAMPLES[0]}.json"
+        assert config.dataset == SAMPLES[0]
         assert config.runs_dir == str(tmp_path / "none")
         assert app.view_name == "runs"
         assert app.viewer is None
@@ -314,7 +312,6 @@ async def test_a_second_enter_starts_no_second_run(tmp_path: Path, monkeypatch: 
         let_go.wait(10)
         return make_run(tmp_path, name="new", examples=4, snapshots=2, tokens=20)
 
-    monkeypatch.setattr("tui.screens.runs.screen.locate_model", lambda config: None)
     monkeypatch.setattr("tui.screens.runs.screen.start", slow)
     app = make_app(None, tmp_path)
     async with app.run_test(size=(100, 30)) as pilot:

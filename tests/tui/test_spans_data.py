@@ -16,7 +16,7 @@ from tui.model.predictions import KEPT, NO_ANSWER, SpanData, span_text
 
 
 def data_of(run: RunDir) -> SpanData:
-    return SpanData(EvalSet(run), Tensors(run.features_file), lambda i: Snapshot.open(run.path / snapshot_name(i)))
+    return SpanData(EvalSet(run), Tensors(run.features_file), lambda i: Snapshot(run.path / snapshot_name(i)))
 
 
 @pytest.fixture
@@ -40,8 +40,8 @@ def test_spans_are_the_words_of_the_passage(run: RunDir) -> None:
 
 def test_right_is_exact_match_and_learned_is_against_the_snapshot_before(run: RunDir) -> None:
     data = data_of(run)
-    now = Snapshot.open(run.path / snapshot_name(2)).column("exact_match") == 1
-    before = Snapshot.open(run.path / snapshot_name(1)).column("exact_match") == 1
+    now = Snapshot(run.path / snapshot_name(2)).column("exact_match") == 1
+    before = Snapshot(run.path / snapshot_name(1)).column("exact_match") == 1
     judged = data.judged(2, 1)
     assert (judged.right == now).all()
     assert (judged.learned == (now & ~before)).all()

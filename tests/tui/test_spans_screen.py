@@ -20,7 +20,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
 
 
 def column(run: RunDir, position: int, name: str) -> list[float]:
-    return [float(value) for value in Snapshot.open(run.path / snapshot_name(position)).column(name)]
+    return [float(value) for value in Snapshot(run.path / snapshot_name(position)).column(name)]
 
 
 async def test_rows_say_what_the_snapshot_holds(run: RunDir) -> None:

@@ -1,17 +1,29 @@
-"""What there is to say of a run in one row, for `bertqa-tui runs` and the Runs screen."""
+"""A run as one row of a list, for `bertqa-tui runs` and the Runs screen."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
 from msgspec import Struct
 
-from engine.errors import UserError
-from engine.events import AnyEvent, Finished, RunStarted, SnapshotTaken, Step
-from engine.rundir.layout import RunDir, list_runs
-from engine.rundir.log import read_events
-from engine.rundir.ownership import State, Watch
+from engine.events import AnyEvent, Finished, Phase, RunStarted, SnapshotTaken, Step
+from engine.rundir.layout import RunDir
+from engine.rundir.liveness import State
+
+STATE_WORDS = {
+    State.STARTING: "starting",
+    State.LIVE: "live",
+    State.PAUSED: "paused",
+    State.SILENT: "silent",
+    State.DEAD: "dead",
+    State.FINISHED: "finished",
+    State.STOPPED: "stopped",
+    State.FAILED: "failed",
+}
+RUNNING = frozenset({State.STARTING, State.LIVE, State.PAUSED, State.SILENT})
+RESUMABLE = frozenset({State.PAUSED, State.STOPPED, State.DEAD, State.FAILED})
 
 
 class RunRow(Struct, frozen=True):
@@ -28,47 +40,53 @@ class RunRow(Struct, frozen=True):
     best: float | None
 
 
-def run_row(path: Path) -> RunRow | None:
-    """The row of the run at `path`; None where its config can't be read."""
-    run = RunDir(path)
-    try:
-        config = run.config
-    except UserError:
-        return None
-    events = read_events(run.events_file)
-    watch = Watch(run)
-    watch.update(events)
-    state, reason = watch.state()
+def first_row(run: RunDir) -> RunRow:
+    """The row of a run of which no event is known. Raises UserError where the run's config can't be read."""
+    config = run.config
     return RunRow(
         name=run.name,
         path=str(run.path),
-        state=state,
-        reason=reason,
+        state=State.STARTING,
+        reason="",
         dataset=Path(config.dataset).name,
-        model=_model(events) or config.model,
-        epoch=_epoch(events),
+        model=config.model,
+        epoch=0.0,
         epochs=config.epochs,
-        best=_best(events),
+        best=None,
     )
 
 
-def run_rows(runs_dir: Path) -> list[RunRow]:
-    """Rows of all runs in a folder, newest first."""
-    return [row for path in list_runs(runs_dir) if (row := run_row(path)) is not None]
+def row_after(row: RunRow, event: AnyEvent) -> RunRow:
+    """The row once `event` is known."""
+    match event:
+        case RunStarted():
+            return msgspec.structs.replace(row, model=event.model)
+        case Step() | Finished():
+            return msgspec.structs.replace(row, epoch=max(row.epoch, event.epoch))
+        case SnapshotTaken():
+            score = event.metrics.mean_accuracy
+            best = score if row.best is None else max(row.best, score)
+            return msgspec.structs.replace(row, epoch=max(row.epoch, event.epoch), best=best)
+        case _:
+            return row
 
 
-def _model(events: Sequence[AnyEvent]) -> str | None:
-    return next((event.model for event in events if isinstance(event, RunStarted)), None)
+def phase_text(phase: Phase) -> str:
+    """What an engine does now, such as `tokenizing 40 %`."""
+    share = f" {100 * phase.done / phase.total:.0f} %" if phase.total and phase.done < phase.total else ""
+    return f"{phase.name}{share}"
 
 
-def _epoch(events: Sequence[AnyEvent]) -> float:
-    return max((event.epoch for event in events if isinstance(event, Step | SnapshotTaken | Finished)), default=0.0)
+def summary(rows: Sequence[RunRow]) -> str:
+    """How many runs there are and how they stand, in words."""
+    if not rows:
+        return "no runs"
+    counts = [(sum(row.state is state for row in rows), word) for state, word in STATE_WORDS.items()]
+    parts = ", ".join(f"{count} {word}" for count, word in counts if count)
+    return f"{len(rows)} run{'s' if len(rows) > 1 else ''}: {parts}"
 
 
-def _best(events: Sequence[AnyEvent]) -> float | None:
-    scores = [
-        (event.metrics.start_accuracy + event.metrics.end_accuracy) / 2
-        for event in events
-        if isinstance(event, SnapshotTaken)
-    ]
-    return max(scores, default=None)
+def progress_text(row: RunRow) -> str:
+    """Epochs done of those asked for."""
+    done = f"{row.epoch:.1f}".removesuffix(".0")
+    return f"{done}/{row.epochs}"

@@ -9,10 +9,10 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.data.segments import CONTEXT
 from engine.errors import DataError
 
 Ints = NDArray[np.int32]
-CONTEXT = 2
 NOTHING = -1
 """Token position of the answer "there is none"."""
 

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,41 +17,34 @@ from engine.errors import UserError
 from engine.events import (
     AnyEvent,
     CommandDone,
-    Failed,
-    Finished,
     Phase,
     RunStarted,
     SnapshotTaken,
     Step,
-    Stopped,
     Warned,
 )
 from engine.insight.spans import Candidate, n_best
 from engine.rundir.eval_set import EvalSet, Tokens
 from engine.rundir.layout import RunDir
-from engine.rundir.log import EventTail
-from engine.rundir.ownership import State, Watch
-from engine.rundir.snapshot import Snapshot, snapshot_event
+from engine.rundir.liveness import State
+from engine.rundir.snapshot import Prediction, Snapshot, snapshot_event
+from engine.rundir.status import Look, RunFollower
 
 Scores = NDArray[np.float32]
 OPEN_SNAPSHOTS = 6
-KEPT_COLUMNS = 64
-OVER = frozenset({State.FINISHED, State.STOPPED, State.FAILED, State.DEAD})
-"""States in which no engine is at work."""
+N_BEST = 20
 
 
 @dataclass(frozen=True)
 class News:
-    """What one look at a run found: new events, how the run stands and why, and snapshots that no event told of."""
+    """What one look at a run found, and snapshots that stand in its folder without an event."""
 
-    events: tuple[AnyEvent, ...]
-    state: State
-    reason: str
+    look: Look
     found: tuple[SnapshotTaken, ...] = ()
 
 
 class Viewer:
-    """Follows one run. `read` and `prepare` may be called from a thread; all else is cheap and for the screens."""
+    """Follows one run. `poll` and `prepare` may be called from a thread; all else is cheap and for the screens."""
 
     def __init__(self, path: Path) -> None:
         """Raises UsageError where there is no run at `path`."""
@@ -61,49 +53,48 @@ class Viewer:
         self.state, self.reason = State.STARTING, "waiting for the engine"
         self.started: RunStarted | None = None
         self.phase: Phase | None = None
-        self.ending: Finished | Stopped | Failed | None = None
         self.snapshots: list[SnapshotTaken] = []
         self.steps: list[Step] = []
         self.warnings: list[Warned] = []
-        self._news: list[CommandDone | Warned] = []
+        self._notices: list[CommandDone | Warned] = []
         self._fresh = False
         self._searched = False
         self.ready = False
         """Whether the examples are loaded."""
-        self._tail = EventTail(self.run.events_file)
-        self._watch = Watch(self.run)
+        self._follower = RunFollower(self.run)
         self._set: EvalSet | None = None
         self._open: OrderedDict[int, Snapshot] = OrderedDict()
-        self._columns: OrderedDict[tuple[int, str], NDArray[Any]] = OrderedDict()
+        self._candidates: tuple[tuple[int, float, int], list[Candidate]] = ((-1, 0.0, -1), [])
 
-    def poll(self) -> bool:
-        """Read what is new; returns whether anything changed."""
-        return self.take(self.read())
+    def refresh(self) -> bool:
+        """Read what is new and make it visible; returns whether anything changed."""
+        return self.apply(self.poll())
 
-    def read(self) -> News:
+    def poll(self) -> News:
         """What is new on disk. May be called from a thread: it changes nothing that the screens look at."""
-        events = self._tail.poll()
-        self._watch.update(events)
-        state, reason = self._watch.state()
-        # An ended run is told of no more: what its log lacks is looked for in the folder, once.
-        found = self._missing_snapshots() if state in OVER and not self._searched and not events else ()
-        return News(tuple(events), state, reason, tuple(found))
+        look = self._follower.poll()
+        # A run that has ended sends no more events: what its log lacks is looked for in the folder, once.
+        return News(look, tuple(self._missing_snapshots()) if look.at_end and not self._searched else ())
 
-    def take(self, news: News) -> bool:
-        """Make what `read` found visible; returns whether anything changed."""
-        for event in news.events:
-            self._take(event)
-        if news.found:
-            self.snapshots = sorted([*self.snapshots, *news.found], key=lambda event: event.index)
+    def apply(self, news: News) -> bool:
+        """Make what `poll` found visible; returns whether anything changed."""
+        look = news.look
+        for event in look.events:
+            self._apply_event(event)
+        self._insert(news.found)
         self._fresh = True
         before = (self.state, self.reason)
-        self.state, self.reason = news.state, news.reason
-        return bool(news.events or news.found) or before != (self.state, self.reason)
+        self.state, self.reason = look.state, look.reason
+        return bool(look.events or news.found) or before != (self.state, self.reason)
 
-    def _take(self, event: AnyEvent) -> None:
+    def _insert(self, found: Sequence[SnapshotTaken]) -> None:
+        if found:
+            self.snapshots = sorted([*self.snapshots, *found], key=lambda event: event.index)
+
+    def _apply_event(self, event: AnyEvent) -> None:
         match event:
             case RunStarted():
-                self.started, self.ending = event, None
+                self.started = event
             case Phase():
                 self.phase = event
             case Step():
@@ -115,18 +106,16 @@ class Viewer:
                 self._add(event)
             case Warned():
                 self.warnings.append(event)
-                self._tell(event)
+                self._notify(event)
             case CommandDone():
-                self._tell(event)
-            case Finished() | Stopped() | Failed():
-                self.ending = event
+                self._notify(event)
             case _:
                 pass
 
-    def _tell(self, event: CommandDone | Warned) -> None:
-        # What was said before this viewer came is no news.
+    def _notify(self, event: CommandDone | Warned) -> None:
+        # What happened before this viewer opened the run is no news.
         if self._fresh:
-            self._news.append(event)
+            self._notices.append(event)
 
     def _add(self, event: SnapshotTaken) -> None:
         while self.snapshots and self.snapshots[-1].index >= event.index:
@@ -137,12 +126,10 @@ class Viewer:
     def _forget(self, index: int) -> None:
         if index in self._open:
             self._open.pop(index).close()
-        for key in [key for key in self._columns if key[0] == index]:
-            del self._columns[key]
 
     def find_snapshots(self) -> None:
-        """Take snapshots from the folder that no event told of: the folder is the truth, the event a hint."""
-        self.take(News((), self.state, self.reason, tuple(self._missing_snapshots())))
+        """Add snapshots of the folder that have no event: the folder is the truth, the event a hint."""
+        self._insert(self._missing_snapshots())
 
     def _missing_snapshots(self) -> list[SnapshotTaken]:
         self._searched = True
@@ -197,69 +184,32 @@ class Viewer:
         except (OSError, UserError):
             return None
 
-    def column(self, position: int, name: str) -> NDArray[Any]:
-        """A per-example array `[N]` of the snapshot at `position`; names in engine.rundir.snapshot.COLUMNS."""
-        key = (self.snapshots[position].index, name)
-        if key not in self._columns:
-            self._columns[key] = self.snapshot(position).column(name)
-            while len(self._columns) > KEPT_COLUMNS:
-                self._columns.popitem(last=False)
-        self._columns.move_to_end(key)
-        return self._columns[key]
-
     def windows(self, example: int) -> list[Tokens]:
         """The windows of an example, in the order of the passage."""
         data = self.eval_set
         return [data.tokens(feature) for feature in data.features_of(example)] if data else []
 
-    def candidates(self, position: int, example: int, k: int = 20) -> list[Candidate]:
-        """The `k` best answers to an example at a snapshot."""
+    def candidates(self, position: int, example: int) -> list[Candidate]:
+        """The N_BEST best answers to an example at a snapshot; those asked for last are kept, for a token cursor that
+        moves asks for the same again and again."""
         data, snapshot = self.eval_set, self.snapshot(position)
         if data is None:
             return []
-        windows = [data.window(tokens, snapshot) for tokens in self.windows(example)]
-        return n_best(windows, k=k, max_answer_length=data.max_answer_length, allow_null=data.allow_null)
+        key = snapshot.info.index, snapshot.info.time, example
+        if self._candidates[0] != key:
+            windows = [data.window(tokens, snapshot) for tokens in self.windows(example)]
+            found = n_best(windows, k=N_BEST, max_answer_length=data.max_answer_length, allow_null=data.allow_null)
+            self._candidates = key, found
+        return self._candidates[1]
 
-    def predicted(self, position: int, example: int) -> Candidate | None:
-        """The answer that the snapshot holds for an example (the null answer: start -1)."""
-        data, snapshot = self.eval_set, self.snapshot(position)
-        if data is None:
-            return None
+    def predicted(self, position: int, example: int) -> Prediction:
+        """The answer that the snapshot holds for an example. Raises OSError or DataError."""
+        return self.snapshot(position).prediction(example)
 
-        def value(name: str) -> Any:
-            return snapshot.column(name)[example]
-
-        feature, start, end = int(value("pred_feature")), int(value("pred_start")), int(value("pred_end"))
-        logits = (0.0, 0.0)
-        if feature >= 0:
-            lo = int(data.token_offset[feature])
-            logits = (
-                float(snapshot.logits(lo + start, lo + start + 1)[0][0]),
-                float(snapshot.logits(lo + end, lo + end + 1)[1][0]),
-            )
-        return Candidate(
-            feature,
-            start,
-            end,
-            int(value("pred_char_start")),
-            int(value("pred_char_end")),
-            *logits,
-            float(value("score")),
-            1.0,
-        )
-
-    def take_news(self) -> list[CommandDone | Warned]:
-        """What the user should be told since the last call: answers to commands, and warnings."""
-        news, self._news = self._news, []
-        return news
-
-    def changes(self, position: int) -> NDArray[np.int8]:
-        """int8[N]: 1 where an example was learned since the snapshot before (exact match now, not then), -1 where
-        it was forgotten."""
-        now = self.column(position, "exact_match") >= 1
-        if position == 0:
-            return np.zeros(len(now), np.int8)
-        return (now.astype(np.int8) - (self.column(position - 1, "exact_match") >= 1)).astype(np.int8)
+    def pop_notices(self) -> list[CommandDone | Warned]:
+        """Answers to commands and warnings that came since the last call."""
+        notices, self._notices = self._notices, []
+        return notices
 
     def close(self) -> None:
         for snapshot in self._open.values():

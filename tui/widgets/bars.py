@@ -13,7 +13,7 @@ from textual import events
 from textual.strip import Strip
 
 from engine.events import Metrics, Phase, SnapshotTaken
-from engine.rundir.ownership import State
+from engine.rundir.liveness import State
 from tui.commands import VIEW_TITLES, footer_items
 from tui.drawing.text import plain
 from tui.plain import clock

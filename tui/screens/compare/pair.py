@@ -75,7 +75,7 @@ class Pair:
         """Move the active side along the timeline of its run."""
         seat, viewer = self._seats[self.active], self.viewer(self.active)
         if seat.viewer is not None:
-            seat.viewer.poll()  # the app follows only the run that is watched
+            seat.viewer.refresh()  # the app follows only the run that is watched
         if viewer is not None and viewer.snapshots:
             seat.snapshot = max(0, min(seat.snapshot + step, len(viewer.snapshots) - 1))
 
@@ -93,7 +93,7 @@ class Pair:
     def seat_run(self, path: Path) -> None:
         """Put the newest snapshot of another run on the active side. Raises UsageError where it can't be compared."""
         viewer = Viewer(path)
-        viewer.poll()
+        viewer.refresh()
         viewer.find_snapshots()
         why = ""
         if not viewer.snapshots or viewer.eval_set is None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.data.segments import CONTEXT
 from engine.errors import UserError
-from engine.rundir.eval_set import CONTEXT, EvalSet, Tokens
+from engine.rundir.eval_set import EvalSet, Tokens
 from engine.rundir.snapshot import Snapshot
 from tui.screens.heatmap.model import UNREADABLE, Floats, HeatMap, softmax
 
@@ -111,23 +112,14 @@ class HeatData:
     def _scores_of(self, snapshot: Snapshot, example: int, tokens: Tokens) -> _Scores:
         start_logits, end_logits = snapshot.logits(tokens.lo, tokens.hi)
 
-        def value(name: str) -> Any:
-            return snapshot.column(name, example, example + 1)[0]
-
+        predicted = snapshot.prediction(example)
         start = end = -1
-        predicted = int(value("pred_start"))
-        if int(value("pred_feature")) == tokens.feature and predicted >= 0:
-            start, end = predicted, int(value("pred_end"))
-        elif predicted < 0 and self._set.allow_null:
+        if predicted.feature == tokens.feature and predicted.start >= 0:
+            start, end = predicted.start, predicted.end
+        elif predicted.start < 0 and self._set.allow_null:
             start = end = tokens.null_token
-        return _Scores(
-            start_logits,
-            end_logits,
-            start,
-            end,
-            float(value("exact_match")) >= 1.0,
-            (int(value("pred_char_start")), int(value("pred_char_end"))),
-        )
+        answer = predicted.char_start, predicted.char_end
+        return _Scores(start_logits, end_logits, start, end, predicted.is_right, answer)
 
 
 def _map(logits: list[Floats], predicted: list[int], choosable: NDArray[np.bool_], expected: int) -> HeatMap:

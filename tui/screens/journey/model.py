@@ -8,8 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.data.examples import Example
+from engine.data.segments import CONTEXT
 from engine.insight.spans import Candidate
-from engine.rundir.eval_set import CONTEXT, Tokens
+from engine.rundir.eval_set import Tokens
+from engine.rundir.snapshot import Prediction
 from tui.model.viewer import Viewer
 from tui.view_state import Place, Scale
 
@@ -31,14 +33,14 @@ class Scene:
     start: Numbers
     end: Numbers
     candidates: list[Candidate]
-    predicted: Candidate | None
+    predicted: Prediction
     choosable: NDArray[np.bool_]
     before: tuple[Numbers, Numbers] | None = None
 
     @property
     def predicted_tokens(self) -> tuple[int, int]:
         """Start and end of the answer in this window; the null token for "no answer"; -1 where it is elsewhere."""
-        if self.predicted is None or self.predicted.feature != self.tokens.feature:
+        if self.predicted.feature != self.tokens.feature:
             return -1, -1
         if self.predicted.start < 0:
             return self.tokens.null_token, self.tokens.null_token
@@ -62,7 +64,7 @@ class Scene:
     @property
     def predicted_chars(self) -> tuple[int, int] | None:
         """The predicted answer in the passage, in code points; None for no answer."""
-        if self.predicted is None or self.predicted.start < 0:
+        if self.predicted.start < 0:
             return None
         return self.predicted.char_start, self.predicted.char_end
 
@@ -102,7 +104,7 @@ def make_scene(viewer: Viewer, place: Place) -> Scene | None:
     window = place.window
     if window is None:
         golden = [n for n, tokens in enumerate(windows) if tokens.gold_start >= 0]
-        holding = [n for n, tokens in enumerate(windows) if predicted and tokens.feature == predicted.feature]
+        holding = [n for n, tokens in enumerate(windows) if tokens.feature == predicted.feature]
         window = (golden or holding or [0])[0]
     window = min(window, len(windows) - 1)
     tokens = windows[window]

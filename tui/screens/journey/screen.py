@@ -9,10 +9,10 @@ from textual import events
 from textual.app import ComposeResult
 from textual.strip import Strip
 
+from engine.data.segments import CONTEXT
 from engine.errors import UserError
 from engine.insight.metrics import prepare_golds
 from engine.insight.spans import Candidate
-from engine.rundir.eval_set import CONTEXT
 from engine.rundir.liveness import State
 from tui.drawing.text import plain
 from tui.drawing.theme import StyleOf, combined

@@ -12,17 +12,14 @@ from textual.app import ComposeResult
 from textual.strip import Strip
 
 from engine.config import RunConfig
-from engine.data.samples import find_dataset, sample_names
+from engine.data.samples import sample_names
 from engine.errors import UserError
-from engine.launch import resume, start
-from engine.models import locate_model
-from engine.rundir.commands import send_command
-from engine.rundir.layout import RunDir
-from engine.rundir.ownership import State
+from engine.launch import Run, resume, start
+from engine.rundir.liveness import State
 from tui.drawing.columns import Column, fit_text
 from tui.drawing.text import path_from_here, plain
-from tui.model.followed_runs import RESUMABLE, RUNNING, STATE_WORDS, RunsFolder, progress_text, summary
-from tui.model.run_rows import RunRow
+from tui.model.followed_runs import RunsFolder
+from tui.model.run_rows import RESUMABLE, RUNNING, STATE_WORDS, RunRow, progress_text, summary
 from tui.screens.base import View
 from tui.widgets.picture import Picture
 from tui.widgets.row_list import CellText, Row, RowList
@@ -70,7 +67,7 @@ class Runs(View):
         self._samples: list[str] = []
         self._cursor = 0
         self._asked: tuple[str, str, str] | None = None
-        """Key and deed that a second press confirms, and the run they are for."""
+        """Key and action waiting for a confirming second press of the key, and the path of the run they are for."""
         self._seek = ""
         """Path of the run that the cursor goes to when it is listed."""
         self._polling = False
@@ -233,7 +230,7 @@ class Runs(View):
         self.renew()
 
     def do_open(self) -> None:
-        """Watch the run under the cursor, or start one on the sample data."""
+        """RunStatus the run under the cursor, or start one on the sample data."""
         row, sample = self._chosen, self._sample
         if row is not None:
             self.tui.open_run(Path(row.path))
@@ -244,9 +241,7 @@ class Runs(View):
 
     async def _start(self, sample: str) -> None:
         try:
-            config = RunConfig(dataset=str(find_dataset(sample)), runs_dir=str(self.tui.runs_dir))
-            # The model is looked for first: a run that can't begin is not made.
-            await asyncio.to_thread(locate_model, config)
+            config = RunConfig(dataset=sample, runs_dir=str(self.tui.runs_dir))
             run = await asyncio.to_thread(start, config)
             self._seek = str(run.path)
             self.tui.open_run(run.path)
@@ -262,7 +257,7 @@ class Runs(View):
             self._asked = None
             self.tui.say("this run is not training")
         elif self._sure("S", "stop", row):
-            send_command(RunDir(Path(row.path)), "stop")
+            Run(Path(row.path)).stop()
             self.tui.say(f"asked {row.name} to save and stop")
         self.renew()
 
@@ -274,7 +269,7 @@ class Runs(View):
             self.tui.say("this run can't be resumed: it is finished, or at work")
         elif row.state is State.PAUSED:
             self._asked = None
-            send_command(RunDir(Path(row.path)), "resume")
+            Run(Path(row.path)).resume()
             self.tui.say(f"asked {row.name} to go on")
         elif self._sure("R", "go on with", row):
             self.run_worker(self._resume(Path(row.path)), exclusive=False)

@@ -1,0 +1,91 @@
+"""What a run learns from and is scored on: the data set of its options, checked, with the eval half bounded."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+from msgspec import Struct
+
+from engine.config import RunConfig
+from engine.data.examples import Dataset, Example, seen_mask
+from engine.data.squad import load_dataset
+from engine.errors import DataError
+
+LEVELS = {"repaired": "repaired", "warning": "doubtful"}
+
+
+class Remark(Struct, frozen=True):
+    """Something that the user of a data set should know: what it is, and what to do."""
+
+    message: str
+    hint: str = ""
+
+
+class RunData(Struct, frozen=True):
+    """A checked data set. `allow_null`: questions without an answer are among it, so "no answer" may be predicted."""
+
+    dataset: Dataset
+    allow_null: bool
+    remarks: tuple[Remark, ...] = ()
+
+
+def load_run_data(config: RunConfig) -> RunData:
+    """Read and check the data set of `config`; the eval half is sampled down to `snapshot_limit`, the probe kept.
+
+    Raises DataError for a data set that can't be learned from, or that lacks the probe.
+    """
+    dataset = load_dataset(
+        config.dataset,
+        eval_path=config.eval,
+        eval_fraction=config.eval_fraction,
+        seed=config.seed,
+        strict=config.strict,
+    )
+    probe = find_probe(dataset.eval, config.probe)
+    if config.probe and probe is None:
+        raise DataError(
+            f"--probe {config.probe!r}: no eval example has this id or question.",
+            hint="Leave --probe out, or name an id of the eval half.",
+        )
+    limited = _even_sample(dataset.eval, config.snapshot_limit, probe)
+    return RunData(msgspec.structs.replace(dataset, eval=limited), dataset.has_impossible, tuple(_remarks(dataset)))
+
+
+def _remarks(dataset: Dataset) -> list[Remark]:
+    remarks = []
+    for level, word in LEVELS.items():
+        faults = [fault for fault in dataset.faults if fault.level == level]
+        if faults:
+            more = f", and {len(faults) - 1} more" if len(faults) > 1 else ""
+            text = f"{word}: {faults[0].place}: {faults[0].message}{more}."
+            remarks.append(Remark(text, "bertqa-tui check lists each with its place."))
+    if dataset.overlap:
+        seen = int(seen_mask(dataset).sum())
+        text = (
+            f"{seen} of {len(dataset.eval)} eval questions are on passages that training sees too; "
+            "scores on seen and unseen passages are reported apart."
+        )
+        remarks.append(Remark(text))
+    return remarks
+
+
+def find_probe(examples: tuple[Example, ...], probe: str | None) -> int | None:
+    """Number of the example whose id or question is `probe`; None where there is none."""
+    if probe is None:
+        return None
+    ids = [example.id for example in examples]
+    questions = [example.question.strip() for example in examples]
+    for known in (ids, questions):
+        if probe.strip() in known:
+            return known.index(probe.strip())
+    return None
+
+
+def _even_sample(examples: tuple[Example, ...], limit: int | None, probe: int | None) -> tuple[Example, ...]:
+    """At most `limit` examples, evenly spaced, `probe` among them."""
+    if limit is None or limit >= len(examples):
+        return examples
+    chosen = np.unique(np.linspace(0, len(examples) - 1, limit).round().astype(int))
+    if probe is not None and probe not in chosen:
+        chosen[np.abs(chosen - probe).argmin()] = probe
+    return tuple(examples[number] for number in sorted(chosen.tolist()))
