@@ -9,8 +9,8 @@ from textual.pilot import Pilot
 
 from engine.rundir.layout import RunDir
 from tests.fake_app import press, screen_lines, screen_text, until
-from tui.commands import VIEW_HELP, VIEW_TITLES, commands_of
 from tui.drawing.theme import theme_names
+from tui.screens.registry import about, commands_of
 
 VIEW_KEYS = {"1": "journey", "2": "spans", "3": "curves", "5": "compare", "6": "runs", "x": "heatmap"}
 
@@ -22,7 +22,7 @@ async def check_common_keys(pilot: Pilot[Any], view: str) -> None:
     for key in (*VIEW_KEYS, own):
         await press(pilot, key)
         assert app.view_name == VIEW_KEYS[key]
-        assert screen_lines(app)[0].startswith(f" {VIEW_TITLES[app.view_name]} ")
+        assert screen_lines(app)[0].startswith(f" {about(app.view_name).title} ")
     styles = [(app.theme_name, app.style_of("cursor"), app.style_of("bad"))]
     for _ in theme_names():
         await press(pilot, "T")
@@ -38,14 +38,14 @@ async def check_common_keys(pilot: Pilot[Any], view: str) -> None:
 async def check_help(pilot: Pilot[Any], view: str) -> None:
     """`?` explains the view and every command in it; while it is open, the view's keys do nothing."""
     app = pilot.app
-    place = repr(app.place)
+    place = repr(app.view_state)
     await press(pilot, "question_mark")
     told = " ".join(str(widget.render()) for widget in app.screen.query("Static"))
-    assert VIEW_HELP[view] in told
+    assert about(view).help in told
     assert all(command.help in told for command in commands_of(view))
     await press(pilot, "left", "down", "s", "o", "escape")
     assert len(app.screen_stack) == 1
-    assert repr(app.place) == place
+    assert repr(app.view_state) == place
 
 
 async def check_pause(pilot: Pilot[Any], run: RunDir) -> None:

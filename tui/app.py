@@ -1,10 +1,9 @@
 """The app: a frame of status, timeline and keys around the screens, and what they share.
 
-How to add a screen: write a `View` in `tui/screens/` with `renew` (draw what changed) and `do_<command>` methods;
-name it in `SCREENS` below; give it a title, a help text and its keys in `tui/commands.py`. The app calls `renew` of
-the view in front whenever the run, the place or the theme changes; `app.viewer` is the run, `app.place` where the
-user is in it, `app.style_of(role)` the colours, `app.say(...)` a line for the user, `app.changed()` redraws after
-a view has changed the place.
+How to add a screen: a folder in `tui/screens/` with `about.py` (name, key, title, help, commands) and `screen.py` (a
+`ScreenView` with `renew` and a method `do_<id>` for each of its commands), and its name in `tui/screens/registry.py`.
+The app calls `renew` of the screen in front whenever the run, the view state or the theme changes; what a screen may
+ask of the app is `tui.screens.base.Shell`.
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ import signal
 import time
 from collections.abc import Iterable
 from contextlib import suppress
-from importlib import import_module
 from pathlib import Path
 from typing import ClassVar
 
@@ -31,28 +29,19 @@ from engine.events import CommandDone
 from engine.launch import Run
 from engine.rundir.commands import CommandName
 from engine.rundir.liveness import OVER, State
-from tui.commands import BY_ID, COMMANDS
 from tui.drawing.text import path_from_here, plain
 from tui.drawing.theme import choose_theme, is_light, style_of, theme_names
 from tui.model.viewer import Viewer
 from tui.navigation import Walking
-from tui.screens.base import View
+from tui.screens.base import ScreenView
 from tui.screens.dialogs import Help, Leave
-from tui.settings import SavedPlace, Settings, load_place, read_settings, save_place
-from tui.view_state import Place
+from tui.screens.registry import SCREENS, about, all_commands, commands_of, footer_items, make_screen
+from tui.settings import SavedView, Settings, load_view, read_settings, save_view
+from tui.view_state import ViewState
 from tui.widgets.bars import KeyBar, StatusBar, Timeline
 
 POLL_SECONDS = 0.5
 MESSAGE_SECONDS = 6.0
-SCREENS = {
-    "journey": "tui.screens.journey.screen:Journey",
-    "spans": "tui.screens.spans.screen:SpanScreen",
-    "curves": "tui.screens.curves.screen:Curves",
-    "compare": "tui.screens.compare.screen:Compare",
-    "runs": "tui.screens.runs.screen:Runs",
-    "heatmap": "tui.screens.heatmap.screen:HeatMap",
-}
-"""Where each view's class is; it is imported when the view is first shown, so that the first frame comes at once."""
 
 
 class BertQAApp(Walking):
@@ -68,7 +57,7 @@ class BertQAApp(Walking):
     BINDINGS: ClassVar[list[BindingType]] = [
         *(
             Binding(command.keys, f"do('{command.id}')", command.help, id=command.id, show=False)
-            for command in COMMANDS
+            for command in all_commands().values()
         ),
         Binding("ctrl+c", "do('quit')", "leave", show=False, priority=True),
     ]
@@ -103,7 +92,7 @@ class BertQAApp(Walking):
         self.message = ""
         self.farewell: list[str] = []
         self._remember = remember
-        self._saved: SavedPlace | None = None
+        self._saved: SavedView | None = None
         self._message_timer: Timer | None = None
         self._polling = False
         if self.settings.keys:
@@ -120,14 +109,9 @@ class BertQAApp(Walking):
         yield StatusBar()
         yield Timeline()
         with ContentSwitcher(initial=self.view_name):
-            yield self._make_view(self.view_name)
+            yield make_screen(self.view_name)
         yield Input(id="search", placeholder="search", select_on_focus=False)
         yield KeyBar()
-
-    def _make_view(self, name: str) -> View:
-        module, _, kind = SCREENS[name].partition(":")
-        view: View = getattr(import_module(module), kind)(id=name)
-        return view
 
     def on_mount(self) -> None:
         # Textual leaves the terminal in the alternate screen when a signal ends it.
@@ -147,7 +131,7 @@ class BertQAApp(Walking):
                 loop.remove_signal_handler(number)
 
     def _end_by_signal(self, number: int) -> None:
-        self._save_place()
+        self._save_state()
         self.exit(return_code=128 + number)
 
     # -- the run -------------------------------------------------------------------------------------------
@@ -155,11 +139,11 @@ class BertQAApp(Walking):
     def open_run(self, path: Path) -> None:
         """RunStatus another run from now on. Raises UsageError where there is none."""
         viewer = Viewer(path)
-        self._save_place()
+        self._save_state()
         self._stop_playing()
         if self.viewer is not None:
             self.viewer.close()
-        self.viewer, self.place = viewer, Place()
+        self.viewer, self.view_state = viewer, ViewState()
         self._come_back()
         self.show_view("journey")
         self.run_worker(self.poll(), exclusive=False)
@@ -167,16 +151,16 @@ class BertQAApp(Walking):
     def _come_back(self) -> None:
         """Take the place up again where the user left this run."""
         assert self.viewer is not None
-        self._saved = load_place(self.viewer.run.path) if self._remember else None
+        self._saved = load_view(self.viewer.run.path) if self._remember else None
         if self._saved is not None:
-            self.place = self._saved.place()
+            self.view_state = self._saved.view_state()
             if self._saved.view in SCREENS:
                 self.view_name = self._saved.view
 
-    def _save_place(self) -> None:
+    def _save_state(self) -> None:
         if self.viewer is None or not self._remember or self.last_snapshot < 0:
             return
-        save_place(self.viewer.run.path, SavedPlace.of(self.place, self.view_name))
+        save_view(self.viewer.run.path, SavedView.of(self.view_state, self.view_name))
 
     async def poll(self) -> None:
         """Look what is new in the run, and show it."""
@@ -198,7 +182,7 @@ class BertQAApp(Walking):
                 gc.freeze()
             if len(viewer.snapshots) > known:
                 self._new_snapshots(first=not known)
-            self.place.snapshot = min(self.place.snapshot, max(0, self.last_snapshot))
+            self.view_state.snapshot = min(self.view_state.snapshot, max(0, self.last_snapshot))
             self._tell_news()
             if became_ready or (viewer.snapshots[-1:], viewer.state) != before or not viewer.snapshots:
                 self.changed()
@@ -212,15 +196,15 @@ class BertQAApp(Walking):
         examples, probe = self.viewer.examples, self.viewer.config.probe
         if self._saved is None and probe:
             found = (n for n, example in enumerate(examples) if probe in (example.id, example.question))
-            self.place.example = next(found, 0)
-        self.place.example = min(self.place.example, max(0, len(examples) - 1))
+            self.view_state.example = next(found, 0)
+        self.view_state.example = min(self.view_state.example, max(0, len(examples) - 1))
 
     def _new_snapshots(self, *, first: bool) -> None:
         assert self.viewer is not None
         if first and self._saved is not None and self._saved.snapshot >= 0:
-            self.place.snapshot = min(self._saved.snapshot, self.last_snapshot)
-        elif self.place.following and not self.playing:
-            self.place.snapshot = self.last_snapshot
+            self.view_state.snapshot = min(self._saved.snapshot, self.last_snapshot)
+        elif self.view_state.following and not self.playing:
+            self.view_state.snapshot = self.last_snapshot
         elif not first:
             self.say(f"{self.viewer.snapshots[-1].label} is ready: f follows")
 
@@ -232,12 +216,23 @@ class BertQAApp(Walking):
             else:
                 self.say(f"{event.message} {event.hint}".strip())
 
+    # -- what the frame shows ------------------------------------------------------------------------------
+
+    @property
+    def title_of_view(self) -> str:
+        """The title of the screen in front."""
+        return about(self.view_name).title
+
+    def footer_of_view(self) -> list[tuple[str, str]]:
+        """Keys and words for the bottom of the screen in front, most important first."""
+        return footer_items(self.view_name, self.settings.keys, ascii_only=self.ascii_only)
+
     # -- drawing -------------------------------------------------------------------------------------------
 
     @property
-    def view(self) -> View:
+    def view(self) -> ScreenView:
         """The view in front."""
-        return self.screen_stack[0].query_one(f"#{self.view_name}", View)
+        return self.screen_stack[0].query_one(f"#{self.view_name}", ScreenView)
 
     def draw(self) -> None:
         """Draw what changed, in the frame and in the view in front."""
@@ -279,7 +274,7 @@ class BertQAApp(Walking):
         self.view_name = name
         switcher = self.screen_stack[0].query_one(ContentSwitcher)
         if not switcher.query(f"#{name}"):
-            switcher.mount(self._make_view(name))
+            switcher.mount(make_screen(name))
         switcher.current = name
         self.call_after_refresh(self._entered)
 
@@ -300,8 +295,7 @@ class BertQAApp(Walking):
             return True
         if len(self.screen_stack) > 1 or isinstance(self.focused, Input):
             return False
-        views = BY_ID[str(parameters[0])].views
-        return not views or self.view_name in views
+        return any(command.id == parameters[0] for command in commands_of(self.view_name))
 
     def action_do(self, name: str) -> None:
         """Run a command of the table: the view's own method where it has one, else the app's."""
@@ -317,10 +311,9 @@ class BertQAApp(Walking):
             self.say(str(error))
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        for command in COMMANDS:
-            if not command.views or self.view_name in command.views:
-                title = command.help[:1].upper() + command.help[1:]
-                yield SystemCommand(title, "", lambda name=command.id: self.action_do(name))
+        for command in commands_of(self.view_name):
+            title = command.help[:1].upper() + command.help[1:]
+            yield SystemCommand(title, "", lambda name=command.id: self.action_do(name))
 
     def do_pause(self) -> None:
         if self.viewer is None or self.viewer.state in OVER:
@@ -349,7 +342,15 @@ class BertQAApp(Walking):
         self.draw()
 
     def do_help(self) -> None:
-        self.push_screen(Help(self.view_name, self.settings.keys, self.viewer, ascii_only=self.ascii_only))
+        self.push_screen(
+            Help(
+                about(self.view_name),
+                commands_of(self.view_name),
+                self.settings.keys,
+                self.viewer,
+                ascii_only=self.ascii_only,
+            )
+        )
 
     def do_search(self) -> None:
         box = self.query_one("#search", Input)
@@ -382,7 +383,7 @@ class BertQAApp(Walking):
     def _leave(self, choice: str | None) -> None:
         if choice not in ("leave", "stop"):
             return
-        self._save_place()
+        self._save_state()
         if self.viewer is not None:
             path = plain(path_from_here(self.viewer.run.path))
             if choice == "stop":

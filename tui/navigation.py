@@ -9,7 +9,7 @@ from textual.timer import Timer
 
 from tui.model.viewer import Viewer
 from tui.terminal.updates import ExactApp
-from tui.view_state import Place
+from tui.view_state import ViewState
 
 DEBOUNCE_SECONDS = 0.08
 PACES = (0.25, 0.5, 1.0, 2.0, 4.0)
@@ -17,14 +17,14 @@ PACES = (0.25, 0.5, 1.0, 2.0, 4.0)
 
 
 class Walking(ExactApp):
-    """The part of the app that moves its `place` in the run of its `viewer`."""
+    """The part of the app that moves its `view_state` in the run of its `viewer`."""
 
     viewer: Viewer | None
-    place: Place
+    state: ViewState
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self.place = Place()
+        self.view_state = ViewState()
         self.pace = 2
         self._playing: Timer | None = None
         self._draw_timer: Timer | None = None
@@ -39,7 +39,7 @@ class Walking(ExactApp):
         raise NotImplementedError
 
     def changed(self) -> None:
-        """The place changed: draw now, or, when keys come faster than the terminal swallows them, only where they
+        """The view state changed: draw now, or, when keys come faster than the terminal swallows them, only where they
         led, a little later."""
         if self._draw_timer is not None:
             return
@@ -72,18 +72,18 @@ class Walking(ExactApp):
         if self.last_snapshot < 0:
             return
         position = max(0, min(snapshot, self.last_snapshot))
-        if (position, follow) != (self.place.snapshot, self.place.following):
-            self.place.snapshot, self.place.following = position, follow
+        if (position, follow) != (self.view_state.snapshot, self.view_state.following):
+            self.view_state.snapshot, self.view_state.following = position, follow
             self.changed()
 
     def do_previous(self) -> None:
         self._stop_playing()
-        self.go_to(self.place.snapshot - 1)
+        self.go_to(self.view_state.snapshot - 1)
 
     def do_next(self) -> None:
         self._stop_playing()
-        at_end = self.place.snapshot >= self.last_snapshot
-        self.go_to(self.place.snapshot + 1, follow=at_end and self.place.following)
+        at_end = self.view_state.snapshot >= self.last_snapshot
+        self.go_to(self.view_state.snapshot + 1, follow=at_end and self.view_state.following)
 
     def do_first(self) -> None:
         self._stop_playing()
@@ -95,8 +95,8 @@ class Walking(ExactApp):
 
     def do_follow(self) -> None:
         self._stop_playing()
-        if self.place.following:
-            self.go_to(self.place.snapshot, follow=False)
+        if self.view_state.following:
+            self.go_to(self.view_state.snapshot, follow=False)
             self.say("stays at this snapshot")
         else:
             self.go_to(self.last_snapshot, follow=True)
@@ -106,7 +106,7 @@ class Walking(ExactApp):
         if self.playing:
             self._stop_playing()
         elif self.last_snapshot > 0:
-            if self.place.snapshot >= self.last_snapshot:
+            if self.view_state.snapshot >= self.last_snapshot:
                 self.go_to(0)
             self._play()
             self.say(f"playing {PACES[self.pace]:g} snapshots a second, + faster, - slower")
@@ -118,8 +118,8 @@ class Walking(ExactApp):
         self._playing = self.set_interval(1 / PACES[self.pace], self._play_on)
 
     def _play_on(self) -> None:
-        self.go_to(self.place.snapshot + 1)
-        if self.place.snapshot >= self.last_snapshot:
+        self.go_to(self.view_state.snapshot + 1)
+        if self.view_state.snapshot >= self.last_snapshot:
             self._stop_playing()
 
     def _stop_playing(self) -> None:
@@ -144,22 +144,22 @@ class Walking(ExactApp):
         """Show another example, or the nearest there is."""
         count = len(self.viewer.examples) if self.viewer is not None else 0
         number = max(0, min(example, count - 1))
-        if number != self.place.example:
-            self.place.example, self.place.window, self.place.token = number, None, -1
+        if number != self.view_state.example:
+            self.view_state.example, self.view_state.window, self.view_state.token = number, None, -1
             self.changed()
 
     def do_down(self) -> None:
-        self.go_to_example(self.place.example + 1)
+        self.go_to_example(self.view_state.example + 1)
 
     def do_up(self) -> None:
-        self.go_to_example(self.place.example - 1)
+        self.go_to_example(self.view_state.example - 1)
 
     def do_ten_down(self) -> None:
-        self.go_to_example(self.place.example + 10)
+        self.go_to_example(self.view_state.example + 10)
 
     def do_ten_up(self) -> None:
-        self.go_to_example(self.place.example - 10)
+        self.go_to_example(self.view_state.example - 10)
 
     def do_no_token(self) -> None:
-        self.place.token = -1
+        self.view_state.token = -1
         self.changed()

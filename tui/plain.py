@@ -28,6 +28,7 @@ from engine.events import (
     Stopped,
     Warned,
 )
+from tui.drawing.format import clock
 from tui.drawing.text import plain
 
 if TYPE_CHECKING:
@@ -85,13 +86,6 @@ def event_line(event: AnyEvent) -> str | None:
             return f"failed: {event.message} {event.hint}".rstrip()
         case Phase() | Step():
             return None
-
-
-def clock(seconds: float) -> str:
-    """Seconds as h:mm:ss or m:ss."""
-    minutes, rest = divmod(max(0, round(seconds)), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def follow(run: Run, *, as_json: bool = False, bars: bool = False, owns_run: bool = True, after: int = 0) -> int:

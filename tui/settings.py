@@ -13,11 +13,11 @@ import platformdirs
 from msgspec import Meta, Struct
 
 from engine.errors import UsageError
-from tui.commands import BY_ID
 from tui.options import read_config_file, user_config_file
-from tui.view_state import SCALES, Place, Scale
+from tui.screens.registry import all_commands
+from tui.view_state import SCALES, Scale, ViewState
 
-KEPT_PLACES = 200
+KEPT_VIEWS = 200
 MAX_STATE = 1 << 20
 
 
@@ -43,13 +43,13 @@ def read_settings(config_file: Path | None) -> Settings:
         if unknown := set(table) - set(Settings.__struct_fields__):
             raise UsageError(f"{path}: there is no setting {sorted(unknown)[0]!r}.")
         for name in table.get("keys", {}):
-            if name not in BY_ID:
+            if name not in all_commands():
                 raise UsageError(f"{path}: [keys] names no command {name!r}.", hint="? in the app lists them.")
         values |= table
     return msgspec.convert(values, Settings)
 
 
-class SavedPlace(Struct, frozen=True):
+class SavedView(Struct, frozen=True):
     """Where a viewer was in a run, and how it looked at it; `snapshot` -1 stands for following the newest."""
 
     view: str = "journey"
@@ -62,14 +62,14 @@ class SavedPlace(Struct, frozen=True):
     change: bool = False
 
     @classmethod
-    def of(cls, place: Place, view: str) -> SavedPlace:
-        """`place`, seen in `view`."""
-        kept = {name: getattr(place, name) for name in _KEPT}
-        return cls(view=view, snapshot=-1 if place.following else place.snapshot, **kept)
+    def of(cls, state: ViewState, view: str) -> SavedView:
+        """`state`, seen in the screen `view`."""
+        kept = {name: getattr(state, name) for name in _KEPT}
+        return cls(view=view, snapshot=-1 if state.following else state.snapshot, **kept)
 
-    def place(self) -> Place:
-        """The place again, but for the snapshot, which may not be there yet."""
-        return Place(following=self.snapshot < 0, **{name: getattr(self, name) for name in _KEPT})
+    def view_state(self) -> ViewState:
+        """The view state again, without the snapshot, which may not be there yet."""
+        return ViewState(following=self.snapshot < 0, **{name: getattr(self, name) for name in _KEPT})
 
 
 _KEPT = ("example", "token", "scale", "fixed_scale", "overview", "change")
@@ -79,17 +79,17 @@ def _state_file() -> Path:
     return Path(platformdirs.user_state_dir("bertqa-tui")) / "places.json"
 
 
-def load_place(run: Path) -> SavedPlace | None:
+def load_view(run: Path) -> SavedView | None:
     """Where the user was in `run` last; None where that is not known."""
-    return _places().get(str(run))
+    return _views().get(str(run))
 
 
-def save_place(run: Path, place: SavedPlace) -> None:
+def save_view(run: Path, saved: SavedView) -> None:
     """Remember where the user is in `run`. A state folder that can't be written is no fault."""
-    places = dict(_places())
-    places.pop(str(run), None)
-    places[str(run)] = place
-    newest = dict(list(places.items())[-KEPT_PLACES:])
+    views = dict(_views())
+    views.pop(str(run), None)
+    views[str(run)] = saved
+    newest = dict(list(views.items())[-KEPT_VIEWS:])
     path = _state_file()
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -98,9 +98,9 @@ def save_place(run: Path, place: SavedPlace) -> None:
         os.replace(temporary, path)
 
 
-def _places() -> Mapping[str, SavedPlace]:
+def _views() -> Mapping[str, SavedView]:
     try:
         with _state_file().open("rb") as file:
-            return msgspec.json.decode(file.read(MAX_STATE), type=dict[str, SavedPlace])
+            return msgspec.json.decode(file.read(MAX_STATE), type=dict[str, SavedView])
     except (OSError, msgspec.MsgspecError):
         return {}

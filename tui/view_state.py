@@ -16,9 +16,9 @@ SCALE_WORDS = {"logit": "logit", "shifted": "logit − minimum", "probability": 
 
 
 @dataclass
-class Place:
-    """`snapshot` is a position on the timeline; `window` the example's window, None for the one that holds the
-    predicted answer; `token` -1 stands for none chosen."""
+class ViewState:
+    """`snapshot` is a position on the timeline; `window` the example's window, None for the first one that holds the
+    expected answer whole, else the one with the predicted answer; `token` is the token cursor, -1 where it is off."""
 
     snapshot: int = 0
     following: bool = True

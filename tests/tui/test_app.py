@@ -7,11 +7,16 @@ import json
 import re
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from unittest.mock import patch
 
 import pytest
 from msgspec.structs import replace
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.widgets import Static
 
 from engine.errors import UsageError
 from engine.events import Failed, Phase, Warned
@@ -19,7 +24,12 @@ from engine.rundir.layout import RunDir
 from tests.common_keys import VIEW_KEYS
 from tests.fake_app import RecordingDriver, make_app, opened, press, screen_lines, screen_text, settle, until
 from tests.fake_run import append_events, fake_steps, make_run, seem_alive
-from tui.commands import COMMANDS, VIEWS, commands_of
+from tui.app import BertQAApp
+from tui.commands import KeyCommand
+from tui.screens import registry
+from tui.screens.about import About
+from tui.screens.base import ScreenView
+from tui.screens.registry import SCREENS, about, all_commands, commands_of
 from tui.settings import Settings
 
 
@@ -38,17 +48,67 @@ def live(tmp_path: Path) -> RunDir:
 def test_the_app_starts_without_torch() -> None:
     code = (
         "import sys, tui.app, tui.cli, tui.plain\n"
-        "for screen in tui.app.SCREENS.values(): __import__(screen.partition(':')[0])\n"
+        "from tui.screens.registry import SCREENS\n"
+        "for screen in SCREENS: __import__(f'tui.screens.{screen}.screen')\n"
         "assert not {'torch', 'transformers'} & set(sys.modules), sorted(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_no_key_means_two_things_in_one_view() -> None:
-    for view in VIEWS:
+    for view in SCREENS:
         keys = [key for command in commands_of(view) for key in command.keys.split(",")]
         assert len(keys) == len(set(keys)), view
-    assert len({command.id for command in COMMANDS}) == len(COMMANDS)
+        ids = [command.id for command in commands_of(view)]
+        assert len(ids) == len(set(ids)), view
+
+
+def test_every_command_has_its_method() -> None:
+    for view in SCREENS:
+        screen = getattr(import_module(f"tui.screens.{view}.screen"), about(view).screen)
+        for command in commands_of(view):
+            name = f"do_{command.id}"
+            shown = command.id.startswith("view_") and command.id.removeprefix("view_") in SCREENS
+            assert shown or hasattr(screen, name) or hasattr(BertQAApp, name), f"{view}: {name} is missing"
+
+
+async def test_a_new_screen_is_a_folder_and_a_line(run: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
+    class ToyScreen(ScreenView):
+        def compose(self) -> ComposeResult:
+            yield Static("a toy")
+
+        def renew(self) -> None:
+            pass
+
+        def do_wind_up(self) -> None:
+            self.tui.say("it runs")
+
+    commands = (KeyCommand("wind_up", "W", "wind it up", footer="wind"),)
+    for part, held in (
+        ("about", {"ABOUT": About("toy", "ToyScreen", "9", "Toy", "Toy: for this test", "It is a toy.", commands)}),
+        ("screen", {"ToyScreen": ToyScreen}),
+    ):
+        module = ModuleType(f"tui.screens.toy.{part}")
+        vars(module).update(held)
+        monkeypatch.setitem(sys.modules, f"tui.screens.toy.{part}", module)
+    monkeypatch.setitem(sys.modules, "tui.screens.toy", ModuleType("tui.screens.toy"))
+    monkeypatch.setattr(registry, "SCREENS", (*SCREENS, "toy"))
+    # Textual reads the keys of a class once, when it is made.
+    bindings = [Binding(c.keys, f"do('{c.id}')", id=c.id, show=False) for c in all_commands().values()]
+    app_class = type("ToyApp", (BertQAApp,), {"BINDINGS": bindings})
+    app = app_class(run.path, runs_dir=run.path.parent, settings=Settings(), remember=False, theme_name="dark")
+    async with app.run_test(size=(100, 30)) as pilot:
+        await opened(pilot)
+        await press(pilot, "9")
+        assert app.view_name == "toy"
+        assert screen_lines(app)[0].startswith(" Toy ")
+        assert "W wind" in screen_lines(app)[-1]
+        await press(pilot, "W")
+        assert "it runs" in screen_text(app)
+        await press(pilot, "question_mark")
+        assert "It is a toy." in screen_text(app)
+        await press(pilot, "escape", "1")
+        assert app.view_name == "journey"
 
 
 async def test_the_palette_holds_every_action_of_the_screen(run: RunDir) -> None:
@@ -64,7 +124,7 @@ async def test_the_palette_holds_every_action_of_the_screen(run: RunDir) -> None
         await press(pilot, *"first snapshot")
         await until(pilot, lambda: "First snapshot" in screen_text(app))
         await press(pilot, "down", "enter")
-        await until(pilot, lambda: len(app.screen_stack) == 1 and app.place.snapshot == 0)
+        await until(pilot, lambda: len(app.screen_stack) == 1 and app.view_state.snapshot == 0)
 
 
 async def test_keys_bound_anew(run: RunDir) -> None:
@@ -72,9 +132,9 @@ async def test_keys_bound_anew(run: RunDir) -> None:
     async with app.run_test(size=(100, 30)) as pilot:
         await opened(pilot)
         await press(pilot, "left", "h")
-        assert app.place.snapshot == 3
+        assert app.view_state.snapshot == 3
         await press(pilot, "b")
-        assert app.place.snapshot == 2
+        assert app.view_state.snapshot == 2
         assert screen_lines(app)[-1].startswith(" b→ snapshot")
         await press(pilot, "2")
         assert app.view_name == "journey"
@@ -113,9 +173,9 @@ async def test_the_place_is_kept(run: RunDir, tmp_path: Path, monkeypatch: pytes
     async with again.run_test(size=(100, 30)) as pilot:
         await opened(pilot)
         assert again.view_name == "spans"
-        assert (again.place.snapshot, again.place.example, again.place.scale) == (1, 2, "logit")
-        assert again.place.token == app.place.token >= 0
-        assert not again.place.following
+        assert (again.view_state.snapshot, again.view_state.example, again.view_state.scale) == (1, 2, "logit")
+        assert again.view_state.token == app.view_state.token >= 0
+        assert not again.view_state.following
 
 
 @pytest.mark.parametrize(
@@ -130,7 +190,7 @@ async def test_a_damaged_memory_of_places_is_none(
     app = make_app(run, remember=True)
     async with app.run_test(size=(80, 24)) as pilot:
         await opened(pilot)
-        assert (app.place.example, app.place.scale) == (0, "shifted")
+        assert (app.view_state.example, app.view_state.scale) == (0, "shifted")
 
 
 async def test_leaving_a_finished_run_asks_nothing(run: RunDir) -> None:
@@ -218,3 +278,29 @@ async def test_without_a_run(tmp_path: Path) -> None:
                 await press(pilot, other)
         await press(pilot, "q")
         await until(pilot, lambda: app.return_code == 0)
+
+
+async def test_leaving_says_when_the_engine_could_not_be_asked(live: RunDir) -> None:
+    app = make_app(live)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await opened(pilot)
+        live.commands.rmdir()
+        live.commands.write_text("a file in the folder's place: nothing can be written there")
+        with patch("engine.launch.is_alive_here", return_value=False):
+            await press(pilot, "q", "s")
+        await until(pilot, lambda: app.farewell)
+    assert "could not ask the engine to stop, training goes on" in app.farewell[0]
+    assert "attach" in app.farewell[1]
+
+
+async def test_leaving_on_a_full_disk_stops_the_engine_by_a_signal(live: RunDir) -> None:
+    app = make_app(live)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await opened(pilot)
+        live.commands.rmdir()
+        live.commands.write_text("a file in the folder's place: nothing can be written there")
+        with patch("engine.launch.os.kill") as kill:
+            await press(pilot, "q", "s")
+            await until(pilot, lambda: app.farewell)
+        assert kill.call_count == 1
+    assert "asked the engine to save and stop" in app.farewell[0]

@@ -215,7 +215,7 @@ async def test_sides_and_snapshots(runs: dict[str, RunDir]) -> None:
         for key, left, right in walk:
             await press(pilot, key)
             assert names(app) == (left, right), key
-        assert app.place.snapshot == LAST, "the snapshot of the other views stays"
+        assert app.view_state.snapshot == LAST, "the snapshot of the other views stays"
 
 
 async def test_rows_and_enter(runs: dict[str, RunDir]) -> None:
@@ -236,7 +236,7 @@ async def test_rows_and_enter(runs: dict[str, RunDir]) -> None:
             place = max(0, min(place + step, len(order) - 1))
             assert pointed(app) == order[place]
         await press(pilot, "enter")
-        assert (app.view_name, app.place.example, app.place.snapshot) == ("journey", order[place], 2)
+        assert (app.view_name, app.view_state.example, app.view_state.snapshot) == ("journey", order[place], 2)
         await press(pilot, "5")
         assert pointed(app) == order[place]
 
@@ -294,7 +294,7 @@ async def test_two_runs_on_the_same_data(runs: dict[str, RunDir]) -> None:
         check_against_files(app, Stored((two, 1), (one, 4)), "changed")
         assert pointed(app) == example
         await press(pilot, "enter")
-        assert (app.view_name, app.place.example, app.place.snapshot) == ("journey", example, 4)
+        assert (app.view_name, app.view_state.example, app.view_state.snapshot) == ("journey", example, 4)
         await press(pilot, "5", "a")
         await take(pilot, "one")
         assert names(app) == ("› epoch 4", "epoch 4")
@@ -380,7 +380,7 @@ async def test_clicks(runs: dict[str, RunDir]) -> None:
         assert pointed(app) == shown[2]
         await pilot.click("#compare-table", offset=(20, 3))
         await settle(pilot)
-        assert (app.view_name, app.place.example, app.place.snapshot) == ("journey", shown[2], LAST)
+        assert (app.view_name, app.view_state.example, app.view_state.snapshot) == ("journey", shown[2], LAST)
 
 
 def stored_question(run: RunDir, example: int) -> str:

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.events import Metrics, SnapshotTaken
-from tui.screens.curves.model import Human, Line, StepColumns, curves, nice_ceiling, thin, value_text
+from tui.drawing.format import value_text
+from tui.screens.curves.model import Human, Line, StepColumns, curves, nice_ceiling, thin
 
 
 def steps(n: int = 20) -> StepColumns:

@@ -103,7 +103,7 @@ async def test_titles_tell_what_the_log_holds(run: RunDir) -> None:
         walk = ("home", 0), ("right", 1), ("l", 2), ("h", 1), ("left", 0), ("l", 1), ("g", 0)
         for key, position in walk:
             await press(pilot, key)
-            assert app.place.snapshot == position
+            assert app.view_state.snapshot == position
             text = picture_text(app)
             missing = [title for title in told.titles(position) if title not in text]
             assert not missing, f"{key}: {missing}\n{text}"
@@ -113,8 +113,8 @@ async def test_titles_tell_what_the_log_holds(run: RunDir) -> None:
             assert [line.index("▲") for line in floors] == [guide] * 3
         for key in ("end", "G"):
             await press(pilot, "home", key)
-            assert app.place.snapshot == 4
-            assert app.place.following
+            assert app.view_state.snapshot == 4
+            assert app.view_state.following
             assert all(title in picture_text(app) for title in told.titles(4, following=True))
 
 
@@ -167,22 +167,22 @@ async def test_follow_and_play(run: RunDir) -> None:
     async with app.run_test(size=WIDE) as pilot:
         await opened(pilot, "3")
         await press(pilot, "f")
-        assert not app.place.following
+        assert not app.view_state.following
         assert "stays at this snapshot" in screen_text(app)
         assert "▲" in picture_text(app)
         await press(pilot, "f")
-        assert app.place.following
+        assert app.view_state.following
         assert "▲" not in picture_text(app)
         await press(pilot, "minus", "minus", "minus", "minus")
         assert "playing 0.25 snapshots a second" in screen_text(app)
         await press(pilot, "space")
-        assert (app.playing, app.place.snapshot) == (True, 0)
+        assert (app.playing, app.view_state.snapshot) == (True, 0)
         assert all(title in picture_text(app) for title in told.titles(0))
         await press(pilot, "space")
         assert not app.playing
         await press(pilot, *["plus"] * 5, "space")
         assert "playing 4 snapshots a second" in screen_text(app)
-        await until(pilot, lambda: app.place.snapshot == 4 and not app.playing)
+        await until(pilot, lambda: app.view_state.snapshot == 4 and not app.playing)
         await settle(pilot)
         assert all(title in picture_text(app) for title in told.titles(4))
 
@@ -198,18 +198,18 @@ async def test_a_click_chooses_chart_and_snapshot(run: RunDir) -> None:
             await pilot.click("#curve-picture", offset=(across + column, 3))
             await settle(pilot)
             assert chosen(app) == ["Accuracy"]
-            assert app.place.snapshot == position
+            assert app.view_state.snapshot == position
             assert all(title in picture_text(app) for title in told.titles(position))
         await pilot.click("#curve-picture", offset=(2 * across + column, 3))
         await settle(pilot)
-        assert (chosen(app), app.place.snapshot) == (["EM and F1"], 4)
+        assert (chosen(app), app.view_state.snapshot) == (["EM and F1"], 4)
         await pilot.click("#curve-picture", offset=(3, 0))
         await settle(pilot)
-        assert (chosen(app), app.place.snapshot) == (["Loss"], 4)
+        assert (chosen(app), app.view_state.snapshot) == (["Loss"], 4)
         height = app.view.query_one("#curve-picture", Picture).size.height
         await pilot.click("#curve-picture", offset=(2 * across + 20, height - 4))
         await settle(pilot)
-        assert (chosen(app), app.place.snapshot) == (["Loss"], 4)
+        assert (chosen(app), app.view_state.snapshot) == (["Loss"], 4)
 
 
 async def test_keys_that_work_everywhere(run: RunDir) -> None:
@@ -255,14 +255,14 @@ async def test_a_live_run_grows(tmp_path: Path) -> None:
         await check_pause(pilot, run)
         append_events(run, *fake_steps(2, 10, 4))
         append_snapshot(run, made, 3)
-        await until(pilot, lambda: app.place.snapshot == 3)
+        await until(pilot, lambda: app.view_state.snapshot == 3)
         await settle(pilot)
         assert all(title in picture_text(app) for title in Told(run).titles(3, following=True))
         await press(pilot, "left", "left")
         append_snapshot(run, made, 4)
         await until(pilot, lambda: len(app.viewer.snapshots) == 5)
         await settle(pilot)
-        assert app.place.snapshot == 1
+        assert app.view_state.snapshot == 1
         assert all(title in picture_text(app) for title in Told(run).titles(1))
 
 
@@ -290,7 +290,7 @@ async def test_damaged_files_leave_the_curves(tmp_path: Path) -> None:
     async with app.run_test(size=WIDE) as pilot:
         await opened(pilot, "3")
         await press(pilot, "left")
-        assert app.place.snapshot == 1
+        assert app.view_state.snapshot == 1
         assert all(title in picture_text(app) for title in Told(run).titles(1))
 
 

@@ -138,7 +138,7 @@ async def test_snapshots_one_by_one(run: RunDir) -> None:
         walk = ("home", 0), ("right", 1), ("l", 2), ("h", 1), ("left", 0), ("end", 4), ("g", 0), ("G", 4), ("h", 3)
         for key, position in walk:
             await press(pilot, key)
-            assert app.place.snapshot == position
+            assert app.view_state.snapshot == position
             for side in SIDES:
                 here = [n for n, line in enumerate(map_lines(app, side)) if line.startswith("›")]
                 assert here == [position]
@@ -149,18 +149,18 @@ async def test_follow_and_play(run: RunDir) -> None:
     async with app.run_test(size=(100, 30)) as pilot:
         await opened(pilot, "x")
         await press(pilot, "f")
-        assert not app.place.following
+        assert not app.view_state.following
         await press(pilot, "f")
-        assert app.place.following
+        assert app.view_state.following
         await press(pilot, *["minus"] * 4)
         assert "playing 0.25 snapshots a second" in screen_text(app)
         await press(pilot, "space")
-        assert (app.playing, app.place.snapshot) == (True, 0)
+        assert (app.playing, app.view_state.snapshot) == (True, 0)
         assert map_lines(app, "start")[0].startswith("›")
         await press(pilot, "space")
         assert not app.playing
         await press(pilot, *["plus"] * 4, "space")
-        await until(pilot, lambda: app.place.snapshot == LAST and not app.playing)
+        await until(pilot, lambda: app.view_state.snapshot == LAST and not app.playing)
         await settle(pilot)
         assert map_lines(app, "end")[LAST].startswith("›")
 
@@ -176,7 +176,7 @@ async def test_examples_one_by_one_and_by_ten(run: RunDir) -> None:
         )  # fmt: skip
         for key, example in walk:
             await press(pilot, key)
-            assert app.place.example == example
+            assert app.view_state.example == example
             assert f" {example + 1}. {stored.questions[example][1]['question']}" in picture(app)[0]
 
 
@@ -200,7 +200,7 @@ async def test_the_token_under_the_cursor(run: RunDir) -> None:
         for key, step in walk:
             await press(pilot, key)
             token = gold if step is None else max(0, min(count - 1, token + step))
-            assert app.place.token == token
+            assert app.view_state.token == token
             for position in (LAST, 0) if step in (None, 1) else (LAST,):
                 app.go_to(position, follow=position == LAST)
                 await settle(pilot)
@@ -212,7 +212,7 @@ async def test_the_token_under_the_cursor(run: RunDir) -> None:
                 floor = map_lines(app, side)[-1].ljust(80)
                 assert floor[LABEL + token] == ("▲" if token == stored.features[f"gold_{side}"][example] else "┃")
         await press(pilot, "escape")
-        assert app.place.token == -1
+        assert app.view_state.token == -1
         assert "token" not in token_line(app)
 
 
@@ -231,7 +231,7 @@ async def test_jumping_from_mark_to_mark(run: RunDir) -> None:
         await press(pilot, "home")
         for token in (*sorted(marks), min(marks)):
             await press(pilot, "m")
-            assert app.place.token == token
+            assert app.view_state.token == token
             assert f"token {token} {stored.word(example, token)!r}" in token_line(app)
 
 
@@ -257,10 +257,10 @@ async def test_windows_of_a_long_passage(long_run: RunDir) -> None:
             # In a set with questions that have no answer, a window without the answer expects the null token.
             assert floor.index("▲") == LABEL + max(0, golds[window]) // a_column
             await press(pilot, "right_square_bracket", "right_curly_bracket")
-            token = app.place.token
+            token = app.view_state.token
             assert f"token {token} {stored.word(feature, token)!r}" in token_line(app)
             await press(pilot, "w")
-            assert app.place.token == -1
+            assert app.view_state.token == -1
         # An example without an answer expects the null token, in every window.
         app.go_to_example(3)
         await settle(pilot)
@@ -273,11 +273,11 @@ async def test_one_window_is_said(run: RunDir) -> None:
     async with app.run_test(size=(100, 30)) as pilot:
         await opened(pilot, "x")
         await press(pilot, "right_square_bracket")
-        token = app.place.token
+        token = app.view_state.token
         await press(pilot, "w")
         assert "this passage fits one window" in screen_text(app)
         assert "window" not in picture(app)[0]
-        assert app.place.token == token
+        assert app.view_state.token == token
 
 
 async def test_more_snapshots_than_lines_make_pages(long_run: RunDir) -> None:
@@ -290,7 +290,7 @@ async def test_more_snapshots_than_lines_make_pages(long_run: RunDir) -> None:
                 rows = [line for line in map_lines(app, side)[:-1] if line[:LABEL].strip("› │")]
                 assert len(rows) == 6
                 (here,) = [line for line in rows if line.startswith("›")]
-                position = app.place.snapshot
+                position = app.view_state.snapshot
                 assert here[:LABEL].strip("› │") == ("untrained" if position == 0 else f"epoch {position}")
 
 
@@ -306,15 +306,15 @@ async def test_a_click_chooses_snapshot_and_token(run: RunDir) -> None:
                 own = [n for n in rows if lines[n][:LABEL].strip("› │")][position]
                 await pilot.click("#heat-picture", offset=(LABEL + token, own))
                 await settle(pilot)
-                assert (app.place.snapshot, app.place.token) == (position, token)
+                assert (app.view_state.snapshot, app.view_state.token) == (position, token)
                 assert f"token {token} " in token_line(app)
             await press(pilot, "left")
-            place = repr(app.place)
+            place = repr(app.view_state)
             legend = next(n for n, line in enumerate(lines) if "probability from" in line)
             for y in (1, *range(legend, len(lines))):
                 await pilot.click("#heat-picture", offset=(LABEL + 9, y))
                 await settle(pilot)
-                assert repr(app.place) == place, (height, y)
+                assert repr(app.view_state) == place, (height, y)
 
 
 async def test_keys_that_work_everywhere(run: RunDir) -> None:
@@ -357,13 +357,13 @@ async def test_a_new_snapshot_gets_a_row(tmp_path: Path) -> None:
         await opened(pilot, "x")
         await check_pause(pilot, run)
         append_snapshot(run, made, 3)
-        await until(pilot, lambda: app.place.snapshot == 3)
+        await until(pilot, lambda: app.view_state.snapshot == 3)
         await settle(pilot)
         assert any(line.startswith("›   epoch 3") for line in map_lines(app, "start"))
         await press(pilot, "left", "left")
         append_snapshot(run, made, 4)
         await until(pilot, lambda: "epoch 4 │" in screen_text(app))
-        assert app.place.snapshot == 1
+        assert app.view_state.snapshot == 1
         assert any(line.startswith("›   epoch 1") for line in map_lines(app, "end"))
 
 
@@ -397,7 +397,7 @@ async def test_another_run_has_its_own_words(tmp_path: Path) -> None:
         stored = Stored(runs[1])
         for _ in range(4):
             await press(pilot, "right_square_bracket")
-            token = app.place.token
+            token = app.view_state.token
             assert f"token {token} {stored.word(0, token)!r}" in token_line(app)
 
 
@@ -450,6 +450,6 @@ async def test_resize_at_any_moment(run: RunDir) -> None:
             await pilot.pause()
             await press(pilot, "down", "left", "right_square_bracket")
             lines = picture(app)
-            assert lines[0].startswith(f" {app.place.example + 1}. what")
+            assert lines[0].startswith(f" {app.view_state.example + 1}. what")
             assert all(len(line) <= size[0] for line in lines)
         assert len(map_lines(app, "end")) == LAST + 2 or "epoch 4" in screen_text(app)

@@ -101,7 +101,7 @@ async def test_the_screen_shows_what_the_snapshot_file_holds(run: RunDir) -> Non
             high = max(1.0, max(float(side.max() - side.min()) for both in sides for side in both))
             gold = stored.features["gold_start"][number], stored.features["gold_end"][number]
             for position in range(LAST + 1):
-                assert app.place.snapshot == position
+                assert app.view_state.snapshot == position
                 held, text = stored.snapshots[position], screen_text(app)
                 assert stored.questions[number]["question"] in text
                 assert stored.answer(position, number)[:60] in text
@@ -131,7 +131,7 @@ async def test_probabilities_and_logits_of_every_token(run: RunDir) -> None:
         context = stored.features["segment"][: len(start)] == 2
         await press(pilot, "m")
         for _ in range(6):
-            token = app.place.token
+            token = app.view_state.token
             line = next(line for line in screen_lines(app) if line.startswith(f" token {token} "))
             for name, logits in (("start", start), ("end", end)):
                 powers = np.where(context, np.exp(logits - logits[context].max()), 0)
@@ -153,7 +153,7 @@ async def test_after_training_the_highest_bars_stand_on_the_markers(run: RunDir)
     app = make_app(run)
     async with app.run_test(size=(200, 50)) as pilot:
         await opened(pilot)
-        probe = app.place.example
+        probe = app.view_state.example
         assert stored.questions[probe]["id"] == "chilblains-eval-symptoms-1"
         for which, gold in enumerate(("gold_start", "gold_end")):
             token, each = int(stored.features[gold][probe]), app.view.picture.geometry.each
@@ -168,19 +168,19 @@ async def test_walking_through_snapshots(run: RunDir) -> None:
     app = make_app(run)
     async with app.run_test(size=(80, 24)) as pilot:
         await opened(pilot)
-        assert app.place.snapshot == LAST
+        assert app.view_state.snapshot == LAST
         for key, position in (
             ("left", 8), ("h", 7), ("right", 8), ("l", 9), ("right", 9), ("home", 0), ("left", 0), ("end", 9),
             ("g", 0), ("G", 9),
         ):  # fmt: skip
             await press(pilot, key)
-            assert app.place.snapshot == position, key
-        assert app.place.following
+            assert app.view_state.snapshot == position, key
+        assert app.view_state.following
         await press(pilot, "f")
-        assert not app.place.following
+        assert not app.view_state.following
         await press(pilot, "left", "f")
-        assert app.place.following
-        assert app.place.snapshot == LAST
+        assert app.view_state.following
+        assert app.view_state.snapshot == LAST
 
 
 async def test_playing_the_journey(run: RunDir) -> None:
@@ -190,17 +190,17 @@ async def test_playing_the_journey(run: RunDir) -> None:
         await press(pilot, "plus", "plus", "space")
         assert app.playing
         assert "playing 4 snapshots a second" in screen_text(app)
-        await until(pilot, lambda: 0 < app.place.snapshot < LAST)
+        await until(pilot, lambda: 0 < app.view_state.snapshot < LAST)
         await press(pilot, "space")
         assert not app.playing
-        here = app.place.snapshot
+        here = app.view_state.snapshot
         await press(pilot, "space", "minus")
         assert "playing 2 snapshots a second" in screen_text(app)
-        await until(pilot, lambda: app.place.snapshot > here)
+        await until(pilot, lambda: app.view_state.snapshot > here)
         await press(pilot, "left")
         assert not app.playing
         await press(pilot, "space", "plus", "plus")
-        await until(pilot, lambda: app.place.snapshot == LAST and not app.playing)
+        await until(pilot, lambda: app.view_state.snapshot == LAST and not app.playing)
 
 
 async def test_walking_through_examples(run: RunDir) -> None:
@@ -214,12 +214,12 @@ async def test_walking_through_examples(run: RunDir) -> None:
             ("down", 1), ("j", 2), ("up", 1), ("k", 0), ("up", 0), ("pagedown", 10), ("pageup", 0), ("pageup", 0),
         ):  # fmt: skip
             await press(pilot, key)
-            assert app.place.example == example, key
+            assert app.view_state.example == example, key
             assert f" {example + 1}/44 " in screen_text(app)
             assert stored.questions[example]["question"][:60] in screen_text(app)
         for _ in range(6):
             await press(pilot, "pagedown")
-        assert app.place.example == 43
+        assert app.view_state.example == 43
 
 
 async def test_the_token_cursor(run: RunDir) -> None:
@@ -235,21 +235,21 @@ async def test_the_token_cursor(run: RunDir) -> None:
         stops = list(dict.fromkeys([*expected, int(held["pred_start"][3]), int(held["pred_end"][3])]))
         for stop in [*stops, stops[0]]:
             await press(pilot, "m")
-            assert app.place.token == stop
+            assert app.view_state.token == stop
         for key, by in (("]", 1), ("[", -1), ("{", -10), ("}", 10)):
-            before = app.place.token
+            before = app.view_state.token
             await press(pilot, key)
-            assert app.place.token == before + by, key
+            assert app.view_state.token == before + by, key
         each = app.view.picture.geometry.each
         await press(pilot, "]", "]", "]")
         for which in (0, 1):
             cursor = {n // each for n, char in enumerate(marks(app, which)) if char == "↑"}
-            assert cursor <= {app.place.token}
+            assert cursor <= {app.view_state.token}
         await press(pilot, *["{"] * 30)
-        assert app.place.token == 0
+        assert app.view_state.token == 0
         assert 'token 0 "[CLS]"' in screen_text(app)
         await press(pilot, "escape")
-        assert app.place.token == -1
+        assert app.view_state.token == -1
         assert "token 0" not in screen_text(app)
 
 
@@ -260,9 +260,9 @@ async def test_a_click_chooses_a_token(run: RunDir) -> None:
         each = app.view.picture.geometry.each
         await pilot.click("JourneyPicture", offset=(GUTTER + 17 * each, 4))
         await settle(pilot)
-        assert app.place.token == 17
+        assert app.view_state.token == 17
         await pilot.click("JourneyPicture", offset=(2, 4))
-        assert app.place.token == 17
+        assert app.view_state.token == 17
 
 
 async def test_scales(run: RunDir) -> None:
@@ -319,8 +319,8 @@ async def test_long_windows_scroll_or_stand_in_an_overview(long_run: RunDir) -> 
         found = heights(chart_rows(app, 0))
         assert found[column] == max(found)
         await press(pilot, "z", "m", *["}"] * 30)
-        assert app.place.token == len(scene.tokens) - 1
-        assert app.view.picture.geometry.columns_of(app.place.token)
+        assert app.view_state.token == len(scene.tokens) - 1
+        assert app.view.picture.geometry.columns_of(app.view_state.token)
 
 
 async def test_no_answer_stands_on_its_token(long_run: RunDir) -> None:
@@ -329,7 +329,7 @@ async def test_no_answer_stands_on_its_token(long_run: RunDir) -> None:
         await opened(pilot)
         app.go_to_example(3)
         await press(pilot, "m")
-        assert app.place.token == 0
+        assert app.view_state.token == 0
         assert "no answer: the passage does not tell" in screen_text(app)
         assert "(no answer)" in screen_text(app)
 
@@ -342,15 +342,15 @@ async def test_search_goes_to_the_next_example(run: RunDir) -> None:
         app.go_to_example(5)
         wanted = stored.questions[11]
         await press(pilot, "slash", *wanted["id"][:12], "enter")
-        assert stored.questions[app.place.example]["id"].startswith(wanted["id"][:12])
-        here = app.place.example
+        assert stored.questions[app.view_state.example]["id"].startswith(wanted["id"][:12])
+        here = app.view_state.example
         await press(pilot, "slash", *"no such words", "enter")
-        assert app.place.example == here
+        assert app.view_state.example == here
         assert "no example has “no such words”" in screen_text(app)
         await press(pilot, "slash", *"qjk", "escape")
-        assert app.place.example == here
+        assert app.view_state.example == here
         await press(pilot, "down")
-        assert app.place.example == here + 1
+        assert app.view_state.example == here + 1
 
 
 async def test_copy(run: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -361,7 +361,7 @@ async def test_copy(run: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
     async with app.run_test(size=(100, 30)) as pilot:
         await opened(pilot)
         await press(pilot, "c")
-        number = app.place.example
+        number = app.view_state.example
         question = stored.questions[number]
         assert copied == [
             f"{question['question']}\nexpected: {question['answers'][0]['text']}\n"
@@ -393,13 +393,13 @@ async def test_a_new_snapshot_never_moves_someone_who_looks_at_an_old_one(tmp_pa
     async with app.run_test(size=(80, 24)) as pilot:
         await opened(pilot)
         append_snapshot(run, made, 3)
-        await until(pilot, lambda: app.place.snapshot == 3)
+        await until(pilot, lambda: app.view_state.snapshot == 3)
         await press(pilot, "left")
         append_snapshot(run, made, 4)
         await until(pilot, lambda: "epoch 4 is ready" in screen_text(app))
-        assert app.place.snapshot == 2
+        assert app.view_state.snapshot == 2
         await press(pilot, "right", "right")
-        assert app.place.snapshot == 4
+        assert app.view_state.snapshot == 4
 
 
 async def test_a_damaged_snapshot_is_told_and_passed_by(tmp_path: Path) -> None:

@@ -50,9 +50,9 @@ async def test_a_flip_keeps_order_and_cursor(run: RunDir) -> None:
         assert order != sorted(order)
         for key, position in (("left", 3), ("left", 2), ("home", 0), ("end", 4)):
             await press(pilot, key)
-            assert app.place.snapshot == position
+            assert app.view_state.snapshot == position
             assert view.order.rows.tolist() == order
-            assert view.order.example == app.place.example == example
+            assert view.order.example == app.view_state.example == example
         assert "by IoU, as at epoch 4" in screen_text(app)
         await press(pilot, "home", "o")
         assert "as at untrained" in screen_text(app)
@@ -79,7 +79,7 @@ async def test_filters_and_search(run: RunDir) -> None:
             assert app.view.order.rows.tolist() == rows
         await press(pilot, "slash", *"fake-7", "enter")
         assert app.view.order.rows.tolist() == [7]
-        assert app.place.example == 7
+        assert app.view_state.example == 7
         assert "with “fake-7”" in screen_text(app)
         await press(pilot, "slash", *"no such thing", "enter")
         assert "no example fits" in screen_text(app)
@@ -93,10 +93,10 @@ async def test_enter_opens_the_example_in_journey(run: RunDir) -> None:
         await opened(pilot, "2")
         await press(pilot, "j", "j", "k", "pagedown", "enter")
         assert app.view_name == "journey"
-        example = app.place.example
+        example = app.view_state.example
         assert example > 5
         await press(pilot, "2", "pageup")
-        assert app.place.example < example
+        assert app.view_state.example < example
 
 
 async def test_charts_width_and_long_spans(run: RunDir) -> None:
@@ -126,16 +126,16 @@ async def test_a_click_in_the_chart_chooses_its_example(run: RunDir) -> None:
         await opened(pilot, "2")
         await pilot.click("#span-chart", offset=(GUTTER + 2 * 9, 3))
         await settle(pilot)
-        assert app.place.example == 9
+        assert app.view_state.example == 9
         await pilot.click("#span-chart", offset=(1, 3))
-        assert app.place.example == 9
+        assert app.view_state.example == 9
         table = app.view.table
         await pilot.click("#span-table", offset=(10, 2))
         await settle(pilot)
-        first = app.place.example
+        first = app.view_state.example
         await pilot.click("#span-table", offset=(10, 3))
         await settle(pilot)
-        assert app.place.example == first + 1
+        assert app.view_state.example == first + 1
         heading = screen_lines(app)[table.region.y]
         await pilot.click("#span-table", offset=(heading.index("IoU"), 0))
         await settle(pilot)
@@ -180,11 +180,11 @@ async def test_a_new_snapshot_is_followed_and_never_moves_a_reader(tmp_path: Pat
     async with app.run_test(size=(80, 24)) as pilot:
         await opened(pilot, "2")
         append_snapshot(run, made, 3)
-        await until(pilot, lambda: app.place.snapshot == 3)
+        await until(pilot, lambda: app.view_state.snapshot == 3)
         await press(pilot, "left", "left")
         append_snapshot(run, made, 4)
         await until(pilot, lambda: len(app.viewer.snapshots) == 5)
-        assert app.place.snapshot == 1
+        assert app.view_state.snapshot == 1
 
 
 async def test_a_damaged_snapshot_is_told(tmp_path: Path) -> None:

@@ -1,26 +1,70 @@
-"""What every screen is: a widget that draws itself anew from the run and the place when told to."""
+"""What every screen is, and what it may ask of the app."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from pathlib import Path
+from typing import Protocol, cast
 
 from rich.style import Style
 from textual.widget import Widget
 
-if TYPE_CHECKING:
-    from tui.app import BertQAApp
+from tui.drawing.theme import StyleOf
+from tui.model.viewer import Viewer
+from tui.view_state import ViewState
 
 
-class View(Widget):
-    """Base of the screens. A command `x` of the table calls the method `do_x` of the view in front, where it
-    has one, else the app's."""
+class Shell(Protocol):
+    """The app, as screens know it: the run, where the user is in it, and what only the app can do.
 
-    DEFAULT_CSS = "View { height: 1fr; width: 1fr; }"
+    `viewer` is the run that is watched (None: no run is open), `view_name` the screen in front, `runs_dir` the folder
+    of all runs, `style_of(role)` a role's style.
+    """
+
+    viewer: Viewer | None
+    view_state: ViewState
+    view_name: str
+    runs_dir: Path
+    ascii_only: bool
+    style_of: StyleOf
 
     @property
-    def tui(self) -> BertQAApp:
-        """The app, with what the screens share: `viewer`, `place`, `style_of`, `ascii_only`."""
-        return cast("BertQAApp", self.app)
+    def progress(self) -> str:
+        """How far the run is, in words, with text from outside: show() it."""
+
+    def say(self, message: str) -> None:
+        """Show a line in place of the keys for some seconds."""
+
+    def changed(self) -> None:
+        """Draw anew, since the view state has changed."""
+
+    def go_to(self, snapshot: int, *, follow: bool = False) -> None:
+        """Show the snapshot at a position of the timeline."""
+
+    def go_to_example(self, example: int) -> None:
+        """Show another example."""
+
+    def show_view(self, name: str) -> None:
+        """Bring a screen to the front."""
+
+    def open_run(self, path: Path) -> None:
+        """Watch another run from now on. Raises UsageError where there is none."""
+
+    def copy(self, text: str) -> None:
+        """Put `text`, made harmless, on the clipboard of the terminal."""
+
+    def action_do(self, name: str) -> None:
+        """Run a command by its id."""
+
+
+class ScreenView(Widget):
+    """Base of the screens. A command `x` calls the method `do_x` of the screen in front, where it has one, else the
+    app's."""
+
+    DEFAULT_CSS = "ScreenView { height: 1fr; width: 1fr; }"
+
+    @property
+    def tui(self) -> Shell:
+        return cast("Shell", self.app)
 
     def style_of(self, role: str) -> Style:
         return self.tui.style_of(role)
@@ -30,17 +74,17 @@ class View(Widget):
         raise NotImplementedError
 
     def progressed(self) -> None:
-        """Steps and phases were told, and nothing else is new: draw what shows them."""
+        """New steps and phases came, and nothing else: draw what shows them."""
 
     def enter(self) -> None:
-        """The view comes to the front."""
+        """The screen comes to the front."""
         self.renew()
 
     def do_search_text(self, text: str) -> None:
-        """The user searched for `text` in this view."""
+        """The user searched for `text` in this screen."""
 
     def move_token(self, by: int) -> None:
-        """Move the token cursor, in views that have one."""
+        """Move the token cursor, in screens that have one."""
 
     def do_token_right(self) -> None:
         self.move_token(1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -13,9 +13,10 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from tui.commands import VIEW_HELP, VIEW_TITLES, commands_of, key_names
+from tui.commands import KeyCommand, key_names
 from tui.drawing.text import path_from_here, show, show_line
 from tui.model.viewer import Viewer
+from tui.screens.about import About
 
 
 class Help(ModalScreen[None]):
@@ -35,21 +36,27 @@ class Help(ModalScreen[None]):
     ]
 
     def __init__(
-        self, view: str, keys: Mapping[str, str], viewer: Viewer | None = None, *, ascii_only: bool = False
+        self,
+        about: About,
+        commands: Sequence[KeyCommand],
+        keys: Mapping[str, str],
+        viewer: Viewer | None = None,
+        *,
+        ascii_only: bool = False,
     ) -> None:
-        """`keys` are those that the user bound anew, by command."""
+        """`commands` are those of the screen, `keys` the user's own keys by command."""
         super().__init__()
-        self._view, self._keys, self._viewer, self._ascii = view, keys, viewer, ascii_only
+        self._about, self._commands, self._keys, self._viewer, self._ascii = about, commands, keys, viewer, ascii_only
 
     def compose(self) -> ComposeResult:
         rows = [
             (key_names(self._keys.get(command.id, command.keys), ascii_only=self._ascii), command.help)
-            for command in commands_of(self._view)
+            for command in self._commands
         ]
         rows.append(("ctrl+p", "every action by name"))
         with VerticalScroll():
-            yield Static(Content.styled(VIEW_TITLES[self._view], "bold"))
-            yield Static(Content(VIEW_HELP[self._view] + "\n"))
+            yield Static(Content.styled(self._about.title, "bold"))
+            yield Static(Content(self._about.help + "\n"))
             yield Static(Content("\n").join(Content(f"{keys:>9}  ").stylize("bold") + words for keys, words in rows))
             yield Static(self._run())
             yield Static(Content.styled("\nescape closes this, up and down scroll it", "dim"))

@@ -5,22 +5,21 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from statistics import harmonic_mean
-from typing import TYPE_CHECKING, cast
+from typing import Protocol, cast
 
 from rich.cells import cell_len
 from rich.segment import Segment
 from textual import events
 from textual.strip import Strip
 
-from engine.events import Metrics, Phase, SnapshotTaken
+from engine.events import Phase, SnapshotTaken
 from engine.rundir.liveness import State
-from tui.commands import VIEW_TITLES, footer_items
+from tui.drawing.format import clock
 from tui.drawing.text import plain
-from tui.plain import clock
+from tui.drawing.theme import StyleOf
+from tui.model.viewer import Viewer
+from tui.view_state import ViewState
 from tui.widgets.strip_view import StripView
-
-if TYPE_CHECKING:
-    from tui.app import BertQAApp
 
 PHASES = {
     "loading": "loading the model",
@@ -31,7 +30,7 @@ PHASES = {
     "saving": "saving",
 }
 STEPS_FOR_RATE = 20
-"""How many steps the time left is reckoned from."""
+"""The time left is estimated from this many of the last steps."""
 SPARKS = "▁▂▃▄▅▆▇█"
 TROUBLE = frozenset({State.DEAD, State.FAILED, State.SILENT})
 Runs = list[tuple[str, str]]
@@ -60,12 +59,36 @@ class PhaseClock:
         return f"{words}: {100 * share:.0f} %{left}"
 
 
+class FrameHost(Protocol):
+    """The app, as its frame knows it."""
+
+    viewer: Viewer | None
+    view_state: ViewState
+    ascii_only: bool
+    style_of: StyleOf
+    message: str
+
+    @property
+    def title_of_view(self) -> str:
+        """The title of the screen in front."""
+
+    @property
+    def playing(self) -> bool:
+        """Whether the snapshots are played."""
+
+    def footer_of_view(self) -> list[tuple[str, str]]:
+        """Keys and words of the screen in front, most important first."""
+
+    def go_to(self, snapshot: int) -> None:
+        """Show the snapshot at a position of the timeline."""
+
+
 class Bar(StripView):
     """One or a few lines of the app's own words."""
 
     @property
-    def tui(self) -> BertQAApp:
-        return cast("BertQAApp", self.app)
+    def tui(self) -> FrameHost:
+        return cast("FrameHost", self.app)
 
 
 class StatusBar(Bar):
@@ -79,7 +102,7 @@ class StatusBar(Bar):
 
     def build(self, width: int, height: int) -> Sequence[Strip]:
         viewer = self.tui.viewer
-        title = f" {VIEW_TITLES[self.tui.view_name]} "
+        title = f" {self.tui.title_of_view} "
         if viewer is None:
             return [self._line([(title, "title"), ("  bertqa-tui", "text")], width)]
         role = "bad" if viewer.state in TROUBLE else "good" if viewer.state is State.LIVE else "text"
@@ -147,7 +170,7 @@ class Timeline(Bar):
         self._places: list[tuple[int, int, int]] = []
 
     def build(self, width: int, height: int) -> Sequence[Strip]:
-        viewer, place = self.tui.viewer, self.tui.place
+        viewer, state = self.tui.viewer, self.tui.view_state
         style = self.tui.style_of
         self._places = []
         if viewer is None or not viewer.snapshots:
@@ -161,14 +184,14 @@ class Timeline(Bar):
                 self._places.append((x, x + len(text), position))
             x += len(text)
         newest = len(viewer.snapshots) - 1
-        follow = "  playing" if self.tui.playing else "  following" if place.following else ""
-        if not follow and place.snapshot < newest:
+        follow = "  playing" if self.tui.playing else "  following" if state.following else ""
+        if not follow and state.snapshot < newest:
             follow = "  f follows"
         segments.append(Segment(follow, style("dim")))
-        return [Strip(segments), self._scores(viewer.snapshots[place.snapshot], width)]
+        return [Strip(segments), self._scores(viewer.snapshots[state.snapshot], width)]
 
     def _pieces(self, width: int) -> list[tuple[str, str, int]]:
-        viewer, chosen = self.tui.viewer, self.tui.place.snapshot
+        viewer, chosen = self.tui.viewer, self.tui.view_state.snapshot
         assert viewer is not None
         labels = [short_label(event) for event in viewer.snapshots]
         # A little bar behind each label: the mean of start and end accuracy.
@@ -197,10 +220,10 @@ class Timeline(Bar):
             f"F1 {metrics.f1:.1f}",
         ]
         if event.seen is not None and event.unseen is not None:
-            scores.append(f"seen {mean_accuracy(event.seen):.2f} unseen {mean_accuracy(event.unseen):.2f}")
+            scores.append(f"seen {event.seen.mean_accuracy:.2f} unseen {event.unseen.mean_accuracy:.2f}")
         if metrics.loss is not None:
             scores.append(f"loss {metrics.loss:.3f}")
-        name, number = f" {plain(event.label, 20)}", f" ({self.tui.place.snapshot + 1}/{count})"
+        name, number = f" {plain(event.label, 20)}", f" ({self.tui.view_state.snapshot + 1}/{count})"
         segments = [Segment(name, style("heading")), Segment(number, style("dim"))]
         room = width - len(name) - len(number)
         for text in scores:
@@ -227,12 +250,7 @@ def short_label(event: SnapshotTaken) -> str:
 
 def spark(event: SnapshotTaken) -> str:
     """A bar as high as the mean accuracy."""
-    return SPARKS[min(len(SPARKS) - 1, int(mean_accuracy(event.metrics) * len(SPARKS)))]
-
-
-def mean_accuracy(metrics: Metrics) -> float:
-    """Mean of start and end accuracy (0 to 1), the notebook's measure."""
-    return (metrics.start_accuracy + metrics.end_accuracy) / 2
+    return SPARKS[min(len(SPARKS) - 1, int(event.metrics.mean_accuracy * len(SPARKS)))]
 
 
 def stretch(widths: Sequence[int], chosen: int, room: int) -> tuple[int, int]:
@@ -258,7 +276,7 @@ class KeyBar(Bar):
         style = self.tui.style_of
         if self.tui.message:
             return [Strip([Segment(" " + plain(self.tui.message), style("warn"))])]
-        items = footer_items(self.tui.view_name, self.tui.settings.keys, ascii_only=self.tui.ascii_only)
+        items = self.tui.footer_of_view()
         # `? help` and `q quit`, the last two, are always seen; the rest as far as there is room.
         room = width - sum(_footer_width(item) for item in items[-2:])
         chosen = []

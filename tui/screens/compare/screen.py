@@ -12,12 +12,12 @@ from textual.strip import Strip
 
 from engine.rundir.layout import list_runs
 from tui.drawing.columns import Column, fit_text
+from tui.drawing.format import value_text
 from tui.drawing.text import plain
 from tui.model.predictions import span_text
-from tui.screens.base import View
+from tui.screens.base import ScreenView
 from tui.screens.compare.model import Comparison, MetricRow, metric_rows
 from tui.screens.compare.pair import LEFT, RIGHT, Pair
-from tui.screens.curves.model import value_text
 from tui.widgets.picture import Picture
 from tui.widgets.row_list import CellText, Row, RowList
 
@@ -40,14 +40,14 @@ NARROW = 60
 CELL_LIMIT = 300
 
 
-class Compare(View):
+class CompareScreen(ScreenView):
     """Metrics of both sides above, below them the examples that changed, one of them in full."""
 
     DEFAULT_CSS = f"""
-    Compare {{ layout: vertical; }}
-    Compare #compare-head {{ height: {HEAD}; }}
-    Compare #compare-runs {{ display: none; }}
-    Compare #compare-detail {{ height: {DETAIL}; }}
+    CompareScreen {{ layout: vertical; }}
+    CompareScreen #compare-head {{ height: {HEAD}; }}
+    CompareScreen #compare-runs {{ display: none; }}
+    CompareScreen #compare-detail {{ height: {DETAIL}; }}
     """
 
     def __init__(self, *, id: str | None = None) -> None:
@@ -302,7 +302,7 @@ class Compare(View):
         if watched is None or row >= len(self._choices):
             return
         if self._choices[row] == watched.run.path:
-            self._pair.seat_watched(self.tui.place.snapshot)
+            self._pair.seat_watched(self.tui.view_state.snapshot)
         else:
             self._pair.seat_run(self._choices[row])
         self.renew()

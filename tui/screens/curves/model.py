@@ -205,24 +205,3 @@ def nice_ceiling(value: float) -> float:
     power = 10.0 ** math.floor(math.log10(value))
     steps = (1, 1.5, 2, 3, 4, 5, 6, 8, 10)
     return next(step * power for step in steps if step * power >= value * (1 - 1e-12))
-
-
-def value_text(value: float | None, style: str) -> str:
-    """A value as a short text of at most 7 characters."""
-    if value is None or not math.isfinite(value):
-        return "-"
-    if style == "bytes":
-        for unit in ("B", "KiB", "MiB", "GiB"):
-            if abs(value) < 1024 or unit == "GiB":
-                return f"{value:.0f}{unit}" if value >= 100 or unit == "B" else f"{value:.1f}{unit}"
-            value /= 1024
-    if style == "count":
-        for unit, size in (("M", 1e6), ("k", 1e3)):
-            if abs(value) >= size:
-                return f"{value / size:.1f}{unit}"
-        return f"{value:.0f}"
-    if style == "rate":
-        return "0" if value == 0 else f"{value:.0e}".replace("e-0", "e-") if value < 1e-2 else f"{value:.3f}"
-    if abs(value) >= 100:
-        return f"{value:.0f}"
-    return f"{value:.2f}" if abs(value) < 10 else f"{value:.1f}"

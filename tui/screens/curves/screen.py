@@ -18,7 +18,7 @@ from tui.drawing.columns import fit_text
 from tui.drawing.text import plain
 from tui.model.gpu import GpuMeter, gpu_line
 from tui.model.viewer import Viewer
-from tui.screens.base import View
+from tui.screens.base import ScreenView
 from tui.screens.curves import strips as curve_strips
 from tui.screens.curves.model import Curves as CurveSet
 from tui.screens.curves.model import Human, StepColumns, curves
@@ -29,12 +29,12 @@ GPU_SECONDS = 2.0
 NO_CURVES = CurveSet((), 0.0, 0.0)
 
 
-class Curves(View):
+class CurvesScreen(ScreenView):
     """A grid of panels, one of them chosen; z shows it alone."""
 
     DEFAULT_CSS = """
-    Curves { layout: vertical; }
-    Curves #curve-gpu { height: 1; display: none; }
+    CurvesScreen { layout: vertical; }
+    CurvesScreen #curve-gpu { height: 1; display: none; }
     """
 
     def __init__(self, *, id: str | None = None, meter: GpuMeter | None = None) -> None:
@@ -131,10 +131,10 @@ class Curves(View):
 
     def _step(self) -> float | None:
         """The step of the snapshot in view; None while the newest values are looked at."""
-        viewer, place = self.tui.viewer, self.tui.place
-        if viewer is None or place.following or place.snapshot >= len(viewer.snapshots):
+        viewer, state = self.tui.viewer, self.tui.view_state
+        if viewer is None or state.following or state.snapshot >= len(viewer.snapshots):
             return None
-        return float(viewer.snapshots[place.snapshot].step)
+        return float(viewer.snapshots[state.snapshot].step)
 
     # ------------------------------------------------------------------ commands
 

@@ -13,7 +13,8 @@ from textual.strip import Strip
 
 from tui.drawing.canvas import BRAILLE, Stroke, draw
 from tui.drawing.columns import fit_text
-from tui.screens.curves.model import Curves, Line, Panel, thin, value_text
+from tui.drawing.format import value_text
+from tui.screens.curves.model import Curves, Line, Panel, thin
 
 GUTTER = 8
 MARGIN = 2

@@ -14,7 +14,7 @@ from engine.rundir.eval_set import EvalSet, Tokens
 from tui.drawing.columns import fit_text
 from tui.drawing.text import plain
 from tui.model.predictions import NO_ANSWER
-from tui.screens.base import View
+from tui.screens.base import ScreenView
 from tui.screens.heatmap import strips as heat_strips
 from tui.screens.heatmap.model import Columns, share_columns, story
 from tui.screens.heatmap.scores import HeatData, Journey
@@ -28,10 +28,10 @@ LEAST_STORY = 12
 """Cells below which what became of the example is not told beside a token."""
 
 
-class HeatMap(View):
+class HeatmapScreen(ScreenView):
     """Two maps on the same columns, one below the other."""
 
-    DEFAULT_CSS = "HeatMap { layout: vertical; }"
+    DEFAULT_CSS = "HeatmapScreen { layout: vertical; }"
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -53,7 +53,7 @@ class HeatMap(View):
         self.query_one(Picture).redraw()
 
     def _load(self) -> None:
-        viewer, place = self.tui.viewer, self.tui.place
+        viewer, state = self.tui.viewer, self.tui.view_state
         examples = viewer.eval_set if viewer else None
         self._journey, self._trouble = None, ""
         if viewer is None or examples is None or not viewer.snapshots:
@@ -62,13 +62,13 @@ class HeatMap(View):
         try:
             if examples is not self._source or self._data is None:
                 self._source, self._data, self._tokens = examples, HeatData(examples, viewer.snapshot), None
-            self._window = self._data.home_window(place.example) if place.window is None else place.window
+            self._window = self._data.home_window(state.example) if state.window is None else state.window
             marks = [(event.index, event.time) for event in viewer.snapshots]
-            tokens = self._data.tokens(place.example, self._window)
+            tokens = self._data.tokens(state.example, self._window)
             if self._tokens is None or self._tokens.feature != tokens.feature:
                 self._words = examples.token_texts(tokens)
             self._tokens = tokens
-            self._journey = self._data.journey(place.example, self._window, marks)
+            self._journey = self._data.journey(state.example, self._window, marks)
             self._labels = [plain(event.label, 20) for event in viewer.snapshots]
         except (OSError, UserError) as error:
             self._trouble = f"the snapshots can't be read: {error}"
@@ -93,7 +93,7 @@ class HeatMap(View):
             return []
         more = "~" if self.tui.ascii_only else "…"
         if number == 0:
-            context = data.examples[self.tui.place.example].context
+            context = data.examples[self.tui.view_state.example].context
             told = [plain(context[a:b], 200) if a >= 0 else NO_ANSWER for a, b in journey.answers]
             for lost in journey.unreadable:
                 told[lost] = "can't be read"
@@ -110,7 +110,7 @@ class HeatMap(View):
         return max(3, (height - HEAD - 1) // 2)
 
     def _draw(self, width: int, height: int) -> Sequence[Strip]:
-        viewer, place = self.tui.viewer, self.tui.place
+        viewer, state = self.tui.viewer, self.tui.view_state
         journey, tokens = self._journey, self._tokens
         if viewer is None or self._source is None or journey is None or tokens is None:
             words = self._trouble or (
@@ -120,11 +120,11 @@ class HeatMap(View):
         ascii_only = self.tui.ascii_only
         glyphs = heat_strips.ASCII if ascii_only else heat_strips.UNICODE
         labels = self._labels
-        example = self._source.examples[place.example]
+        example = self._source.examples[state.example]
         more = "~" if ascii_only else "…"
-        windows = len(self._source.features_of(place.example))
+        windows = len(self._source.features_of(state.example))
         where = f"window {self._window + 1}/{windows}  " if windows > 1 else ""
-        head = fit_text(f" {place.example + 1}. {where}{plain(example.question, 400)}", width, more=more)
+        head = fit_text(f" {state.example + 1}. {where}{plain(example.question, 400)}", width, more=more)
         verdict = self._verdict(journey)
         lines = [Strip([Segment(head, self.style_of("heading"))]), self._token_line(width, verdict, more)]
         columns = self._columns()
@@ -134,8 +134,8 @@ class HeatMap(View):
                 journey.start if part == "start" else journey.end,
                 labels,
                 columns,
-                current=place.snapshot,
-                token=place.token if place.token < tokens.hi - tokens.lo else -1,
+                current=state.snapshot,
+                token=state.token if state.token < tokens.hi - tokens.lo else -1,
                 width=width,
                 height=self._map_height(height),
                 style=self.style_of,
@@ -157,14 +157,14 @@ class HeatMap(View):
     def _token_line(self, width: int, verdict: str, more: str) -> Strip:
         """What became of the example, and the token under the cursor with its probabilities, which go first where
         there is not room for both."""
-        place, journey = self.tui.place, self._journey
+        state, journey = self.tui.view_state, self._journey
         story_style, token_style = self.style_of("text"), self.style_of("dim")
-        if journey is None or not 0 <= place.token < len(self._words) or place.snapshot >= len(journey.right):
+        if journey is None or not 0 <= state.token < len(self._words) or state.snapshot >= len(journey.right):
             return Strip([Segment(fit_text(f" {verdict}", width, more=more), story_style)])
-        start = float(journey.start.probability[place.snapshot, place.token])
-        end = float(journey.end.probability[place.snapshot, place.token])
-        word = plain(self._words[place.token], 40)
-        token = f"token {place.token} {word!r}: start {100 * start:.1f} %, end {100 * end:.1f} %"
+        start = float(journey.start.probability[state.snapshot, state.token])
+        end = float(journey.end.probability[state.snapshot, state.token])
+        word = plain(self._words[state.token], 40)
+        token = f"token {state.token} {word!r}: start {100 * start:.1f} %, end {100 * end:.1f} %"
         room = width - cell_len(token) - 4
         if room < LEAST_STORY:
             return Strip([Segment(fit_text(f" {token}", width, more=more), token_style)])
@@ -175,14 +175,14 @@ class HeatMap(View):
         """A click on a map chooses the snapshot of its row and the token of its column."""
         if self._journey is None:
             return
-        place, height = self.tui.place, self._map_height(event.picture.size.height)
+        state, height = self.tui.view_state, self._map_height(event.picture.size.height)
         number, line = divmod(event.y - HEAD, height)
         if number not in (0, 1) or event.y >= event.picture.size.height - 1:
             return
         columns, column = self._columns(), event.x - LABEL
         if 0 <= column < columns.count:
-            place.token = columns.at(column).start
-        rows, tall = share_rows(place.snapshot, len(self._labels), height)
+            state.token = columns.at(column).start
+        rows, tall = share_rows(state.snapshot, len(self._labels), height)
         if 1 <= line <= len(rows) * tall:
             self.tui.go_to(rows[(line - 1) // tall])
         self.tui.changed()
@@ -191,30 +191,30 @@ class HeatMap(View):
         """Go on to the next window of a long passage."""
         if self._source is None or self._data is None:
             return
-        place = self.tui.place
-        count = len(self._source.features_of(place.example))
+        state = self.tui.view_state
+        count = len(self._source.features_of(state.example))
         if count < 2:
             self.tui.say("this passage fits one window")
             return
-        place.window, place.token = (self._window + 1) % count, -1
+        state.window, state.token = (self._window + 1) % count, -1
         self.tui.changed()
 
     def move_token(self, by: int) -> None:
         if self._tokens is None or self._journey is None:
             return
-        place, count = self.tui.place, self._tokens.hi - self._tokens.lo
-        start = place.token if place.token >= 0 else max(0, self._journey.start.expected) - by
-        place.token = max(0, min(count - 1, start + by))
+        state, count = self.tui.view_state, self._tokens.hi - self._tokens.lo
+        start = state.token if state.token >= 0 else max(0, self._journey.start.expected) - by
+        state.token = max(0, min(count - 1, start + by))
         self.tui.changed()
 
     def do_jump(self) -> None:
         """The token cursor goes round expected and predicted start and end."""
-        journey, place = self._journey, self.tui.place
-        if journey is None or place.snapshot >= len(journey.right):
+        journey, state = self._journey, self.tui.view_state
+        if journey is None or state.snapshot >= len(journey.right):
             return
         stops = [journey.start.expected, journey.end.expected]
-        stops += [int(journey.start.predicted[place.snapshot]), int(journey.end.predicted[place.snapshot])]
+        stops += [int(journey.start.predicted[state.snapshot]), int(journey.end.predicted[state.snapshot])]
         marks = sorted({stop for stop in stops if stop >= 0})
         if marks:
-            place.token = next((mark for mark in marks if mark > place.token), marks[0])
+            state.token = next((mark for mark in marks if mark > state.token), marks[0])
             self.tui.changed()

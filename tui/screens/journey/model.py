@@ -13,7 +13,7 @@ from engine.insight.spans import Candidate
 from engine.rundir.eval_set import Tokens
 from engine.rundir.snapshot import Prediction
 from tui.model.viewer import Viewer
-from tui.view_state import Place, Scale
+from tui.view_state import Scale, ViewState
 
 Numbers = NDArray[np.float32]
 LOOKED_AT = 32
@@ -86,8 +86,8 @@ def probabilities(logits: Numbers, choosable: NDArray[np.bool_]) -> Numbers:
     return np.asarray(weights / max(float(weights.sum()), 1e-30), np.float32)
 
 
-def make_scene(viewer: Viewer, place: Place) -> Scene | None:
-    """What stands at `place`; None where there is nothing yet. Raises OSError, DataError for a snapshot file that
+def make_scene(viewer: Viewer, state: ViewState) -> Scene | None:
+    """What `state` points at; None where there is nothing yet. Raises OSError, DataError for a snapshot file that
     can't be read.
 
     Without a chosen window it is the one with the expected answer, else the one with the predicted answer.
@@ -95,13 +95,13 @@ def make_scene(viewer: Viewer, place: Place) -> Scene | None:
     data = viewer.eval_set
     if not viewer.snapshots or data is None or not viewer.examples:
         return None
-    number = min(place.example, len(viewer.examples) - 1)
-    position = min(place.snapshot, len(viewer.snapshots) - 1)
+    number = min(state.example, len(viewer.examples) - 1)
+    position = min(state.snapshot, len(viewer.snapshots) - 1)
     windows = viewer.windows(number)
     if not windows:
         return None
     predicted = viewer.predicted(position, number)
-    window = place.window
+    window = state.window
     if window is None:
         golden = [n for n, tokens in enumerate(windows) if tokens.gold_start >= 0]
         holding = [n for n, tokens in enumerate(windows) if tokens.feature == predicted.feature]
@@ -113,7 +113,7 @@ def make_scene(viewer: Viewer, place: Place) -> Scene | None:
     if data.allow_null:
         choosable[tokens.null_token] = True
     before = None
-    if place.change and position > 0:
+    if state.change and position > 0:
         before = viewer.snapshot(position - 1).logits(tokens.lo, tokens.hi)
     return Scene(
         viewer.examples[number],
@@ -136,17 +136,17 @@ class Limits:
     def __init__(self) -> None:
         self._extremes: dict[tuple[int, int], Numbers] = {}
 
-    def of(self, viewer: Viewer, scene: Scene, place: Place) -> tuple[float, float]:
+    def of(self, viewer: Viewer, scene: Scene, state: ViewState) -> tuple[float, float]:
         """With a fixed scale the limits hold for the window at all snapshots, so that a flip shows change and not
         rescaling; else for the snapshot in view."""
-        if place.scale == "probability":
-            highest = max(float(scene.scaled(side, place.scale).max()) for side in (scene.start, scene.end))
-            return 0.0, 1.0 if place.fixed_scale else max(0.01, highest)
+        if state.scale == "probability":
+            highest = max(float(scene.scaled(side, state.scale).max()) for side in (scene.start, scene.end))
+            return 0.0, 1.0 if state.fixed_scale else max(0.01, highest)
         shown = [_extremes(scene.start, scene.end)]
-        if place.fixed_scale:
+        if state.fixed_scale:
             shown += [found for at in _spread(viewer) if (found := self._at(viewer, at, scene)) is not None]
         extremes = np.array(shown)
-        if place.scale == "shifted":
+        if state.scale == "shifted":
             return 0.0, max(1.0, float((extremes[:, :, 1] - extremes[:, :, 0]).max()))
         return min(0.0, float(np.floor(extremes.min()))), max(1.0, float(np.ceil(extremes.max())))
 

@@ -16,7 +16,7 @@ from engine.insight.spans import Candidate
 from engine.rundir.liveness import State
 from tui.drawing.text import plain
 from tui.drawing.theme import StyleOf, combined
-from tui.screens.base import View
+from tui.screens.base import ScreenView
 from tui.screens.journey.model import Limits, Scene, make_scene, probabilities
 from tui.screens.journey.passage import Mark, passage_lines
 from tui.screens.journey.strips import ASCII, GUTTER, UNICODE, Geometry, Glyphs, TokenChart, fit, token_strips
@@ -28,7 +28,7 @@ WIDE = 120
 LEAST_CHART, MOST_CHART = 4, 24
 
 
-class Journey(View):
+class JourneyScreen(ScreenView):
     """The screen; one widget draws all of it, so that a flip sends only what differs."""
 
     def compose(self) -> ComposeResult:
@@ -42,50 +42,50 @@ class Journey(View):
         return self.query_one(JourneyPicture)
 
     def scene_at_place(self) -> Scene | None:
-        """What stands at the place now; the picture may lag behind keys that come fast."""
+        """The scene of the view state; the picture may lag behind keys that come fast."""
         viewer = self.tui.viewer
-        return make_scene(viewer, self.tui.place) if viewer is not None and viewer.ready else None
+        return make_scene(viewer, self.tui.view_state) if viewer is not None and viewer.ready else None
 
     def move_token(self, by: int) -> None:
-        scene, place = self.scene_at_place(), self.tui.place
+        scene, state = self.scene_at_place(), self.tui.view_state
         if scene is None:
             return
-        token = max(scene.expected_tokens[0], 0) if place.token < 0 else place.token + by
-        place.token = max(0, min(token, len(scene.tokens) - 1))
+        token = max(scene.expected_tokens[0], 0) if state.token < 0 else state.token + by
+        state.token = max(0, min(token, len(scene.tokens) - 1))
         self.tui.changed()
 
     def do_jump(self) -> None:
-        scene, place = self.scene_at_place(), self.tui.place
+        scene, state = self.scene_at_place(), self.tui.view_state
         if scene is None:
             return
         stops = list(dict.fromkeys(t for t in (*scene.expected_tokens, *scene.predicted_tokens) if t >= 0))
         if stops:
-            at = stops.index(place.token) + 1 if place.token in stops else 0
-            place.token = stops[at % len(stops)]
+            at = stops.index(state.token) + 1 if state.token in stops else 0
+            state.token = stops[at % len(stops)]
             self.tui.changed()
 
     def do_scale(self) -> None:
-        place = self.tui.place
-        place.scale = SCALES[(SCALES.index(place.scale) + 1) % len(SCALES)]
-        self.tui.say(f"bars show {SCALE_NAMES[place.scale]}")
+        state = self.tui.view_state
+        state.scale = SCALES[(SCALES.index(state.scale) + 1) % len(SCALES)]
+        self.tui.say(f"bars show {SCALE_NAMES[state.scale]}")
         self.tui.changed()
 
     def do_fixed(self) -> None:
-        place = self.tui.place
-        place.fixed_scale = not place.fixed_scale
-        self.tui.say("one scale for all snapshots" if place.fixed_scale else "each snapshot has its own scale")
+        state = self.tui.view_state
+        state.fixed_scale = not state.fixed_scale
+        self.tui.say("one scale for all snapshots" if state.fixed_scale else "each snapshot has its own scale")
         self.tui.changed()
 
     def do_zoom(self) -> None:
-        self.tui.place.overview = not self.tui.place.overview
+        self.tui.view_state.overview = not self.tui.view_state.overview
         if self.picture.geometry is not None and self.picture.geometry.all_fit:
             self.tui.say("all tokens are in view")
         self.tui.changed()
 
     def do_change(self) -> None:
-        place = self.tui.place
-        place.change = not place.change
-        self.tui.say("shows what rose and fell since the snapshot before" if place.change else "shows scores alone")
+        state = self.tui.view_state
+        state.change = not state.change
+        self.tui.say("shows what rose and fell since the snapshot before" if state.change else "shows scores alone")
         self.tui.changed()
 
     def do_window(self) -> None:
@@ -93,7 +93,7 @@ class Journey(View):
         if scene is None or scene.windows < 2:
             self.tui.say("this passage fits one window")
             return
-        self.tui.place.window, self.tui.place.token = (scene.window + 1) % scene.windows, -1
+        self.tui.view_state.window, self.tui.view_state.token = (scene.window + 1) % scene.windows, -1
         self.tui.changed()
 
     def do_copy(self) -> None:
@@ -107,12 +107,12 @@ class Journey(View):
 
     def do_search_text(self, text: str) -> None:
         """Go to the next example whose id, question or passage has `text` in it."""
-        viewer, place = self.tui.viewer, self.tui.place
+        viewer, state = self.tui.viewer, self.tui.view_state
         if viewer is None or not text:
             return
         wanted, examples = text.casefold(), viewer.examples
         for step in range(1, len(examples) + 1):
-            number = (place.example + step) % len(examples)
+            number = (state.example + step) % len(examples)
             example = examples[number]
             if any(wanted in part.casefold() for part in (example.id, example.question, example.context)):
                 self.tui.go_to_example(number)
@@ -135,8 +135,8 @@ class JourneyPicture(StripView):
         self._charts_end = 0
 
     @property
-    def view(self) -> Journey:
-        assert isinstance(self.parent, Journey)
+    def view(self) -> JourneyScreen:
+        assert isinstance(self.parent, JourneyScreen)
         return self.parent
 
     @property
@@ -150,7 +150,7 @@ class JourneyPicture(StripView):
     def build(self, width: int, height: int) -> Sequence[Strip]:
         viewer, self.scene, self._charts_end = self.view.tui.viewer, None, 0
         try:
-            self.scene = make_scene(viewer, self.view.tui.place) if viewer is not None and viewer.ready else None
+            self.scene = make_scene(viewer, self.view.tui.view_state) if viewer is not None and viewer.ready else None
         except (OSError, UserError) as error:
             return self._message(["This snapshot can't be read.", "", str(error)], width, height)
         if self.scene is None:
@@ -187,9 +187,9 @@ class JourneyPicture(StripView):
         ]
 
     def _question(self, scene: Scene) -> Strip:
-        style, place, viewer = self._style, self.view.tui.place, self.view.tui.viewer
+        style, state, viewer = self._style, self.view.tui.view_state, self.view.tui.viewer
         count = len(viewer.examples) if viewer else 0
-        segments = [Segment(f" {place.example + 1}/{count} ", style("dim"))]
+        segments = [Segment(f" {state.example + 1}/{count} ", style("dim"))]
         if scene.windows > 1:
             segments.append(Segment(f"window {scene.window + 1}/{scene.windows} ", style("warn")))
         segments.append(Segment(plain(scene.example.question, 500), style("heading")))
@@ -199,39 +199,39 @@ class JourneyPicture(StripView):
     # -- the charts ----------------------------------------------------------------------------------------
 
     def _charts(self, scene: Scene, width: int, rows: int) -> list[Strip]:
-        viewer, place = self.view.tui.viewer, self.view.tui.place
+        viewer, state = self.view.tui.viewer, self.view.tui.view_state
         assert viewer is not None
         expected, predicted = scene.expected_tokens, scene.predicted_tokens
-        low, high = self._limits.of(viewer, scene, place)
-        in_view = (place.token, *expected, *predicted) if place.token >= 0 else (*expected, *predicted)
+        low, high = self._limits.of(viewer, scene, state)
+        in_view = (state.token, *expected, *predicted) if state.token >= 0 else (*expected, *predicted)
         feature = scene.tokens.feature
         # The stretch stays where it is as long as it shows what matters: a flip moves bars, not tokens.
         first = self._seen[1] if self._seen is not None and self._seen[0] == feature else None
-        geometry = fit(len(scene.tokens), width - GUTTER, in_view=in_view, first=first, overview=place.overview)
+        geometry = fit(len(scene.tokens), width - GUTTER, in_view=in_view, first=first, overview=state.overview)
         self.geometry = geometry
         if not geometry.overview:
             self._seen = (feature, geometry.first)
-        measure = SCALE_WORDS[place.scale]
+        measure = SCALE_WORDS[state.scale]
         strips: list[Strip] = []
         for side, (name, logits) in enumerate((("start", scene.start), ("end", scene.end))):
             chart = TokenChart(
                 title=f"{name} of the answer",
                 measure=measure.replace("−", "-") if self.view.tui.ascii_only else measure,
-                values=scene.scaled(logits, place.scale),
+                values=scene.scaled(logits, state.scale),
                 low=low,
                 high=high,
                 role=name,
                 expected_role=f"expected_{name}",
                 expected=expected[side],
                 predicted=predicted[side],
-                cursor=place.token,
-                before=scene.scaled(scene.before[side], place.scale) if scene.before else None,
+                cursor=state.token,
+                before=scene.scaled(scene.before[side], state.scale) if scene.before else None,
             )
             strips += token_strips(chart, geometry, rows, self._style, self._glyphs)
         return strips
 
     def _token(self, scene: Scene) -> Strip:
-        style, token = self._style, self.view.tui.place.token
+        style, token = self._style, self.view.tui.view_state.token
         if not 0 <= token < len(scene.tokens):
             words = " [ and ] choose a token, m jumps to the expected one"
             return Strip([Segment(words, style("dim"))])
@@ -296,11 +296,11 @@ class JourneyPicture(StripView):
                 marks.append(Mark(*gold, "expected", "expected"))
             if found is not None:
                 marks.append(Mark(*found, "predicted", "predicted"))
-        cursor, token = None, self.view.tui.place.token
+        cursor, token = None, self.view.tui.view_state.token
         if 0 <= token < len(scene.tokens) and scene.tokens.segment[token] == CONTEXT:
             cursor = (int(scene.tokens.char_start[token]), int(scene.tokens.char_end[token]))
         context = scene.example.context
-        example = self.view.tui.place.example
+        example = self.view.tui.view_state.example
         lines, begins = passage_lines(
             context,
             width - 2,
@@ -323,14 +323,14 @@ class JourneyPicture(StripView):
             return
         tokens = self.geometry.tokens_of(event.x - GUTTER)
         if tokens:
-            self.view.tui.place.token = tokens.start
+            self.view.tui.view_state.token = tokens.start
             self.view.tui.changed()
 
     def on_mouse_scroll_down(self) -> None:
-        self.view.tui.do_down()
+        self.view.tui.action_do("down")
 
     def on_mouse_scroll_up(self) -> None:
-        self.view.tui.do_up()
+        self.view.tui.action_do("up")
 
 
 def _answer_text(scene: Scene, candidate: Candidate) -> str:

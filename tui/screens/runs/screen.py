@@ -20,7 +20,7 @@ from tui.drawing.columns import Column, fit_text
 from tui.drawing.text import path_from_here, plain
 from tui.model.followed_runs import RunsFolder
 from tui.model.run_rows import RESUMABLE, RUNNING, STATE_WORDS, RunRow, progress_text, summary
-from tui.screens.base import View
+from tui.screens.base import ScreenView
 from tui.widgets.picture import Picture
 from tui.widgets.row_list import CellText, Row, RowList
 
@@ -51,13 +51,13 @@ ROLES = {
 }
 
 
-class Runs(View):
+class RunsScreen(ScreenView):
     """A row for each run, newest first, and one for each sample data set that a run can be started on."""
 
     DEFAULT_CSS = f"""
-    Runs {{ layout: vertical; }}
-    Runs #runs-head {{ height: {HEAD}; }}
-    Runs #runs-detail {{ height: {DETAIL}; }}
+    RunsScreen {{ layout: vertical; }}
+    RunsScreen #runs-head {{ height: {HEAD}; }}
+    RunsScreen #runs-detail {{ height: {DETAIL}; }}
     """
 
     def __init__(self, *, id: str | None = None) -> None:

@@ -17,7 +17,7 @@ from tui.drawing.columns import Column, fit_text
 from tui.drawing.text import plain
 from tui.model.predictions import SpanColumns, SpanData, span_text
 from tui.model.token_grid import Page, page_of
-from tui.screens.base import View
+from tui.screens.base import ScreenView
 from tui.screens.spans import strips as span_strips
 from tui.screens.spans.model import Bools, SpanOrder
 from tui.screens.spans.strips import GUTTER, SpanChart, chart_strips
@@ -57,14 +57,14 @@ SORT_COLUMN = {"number": "data order", "expected_span": "true start", "iou": "Io
 CELL_LIMIT = 300
 
 
-class SpanScreen(View):
+class SpansScreen(ScreenView):
     """Chart, what it shows in words, table, and the example under the cursor in full."""
 
     DEFAULT_CSS = """
-    SpanScreen { layout: vertical; }
-    SpanScreen #span-chart { height: 8; }
-    SpanScreen #span-words { height: 1; }
-    SpanScreen #span-detail { height: 2; }
+    SpansScreen { layout: vertical; }
+    SpansScreen #span-chart { height: 8; }
+    SpansScreen #span-words { height: 1; }
+    SpansScreen #span-detail { height: 2; }
     """
 
     def __init__(self, *, id: str | None = None) -> None:
@@ -111,7 +111,7 @@ class SpanScreen(View):
 
     def _load(self) -> None:
         """Take the snapshot in view, and the example that other screens chose."""
-        viewer, place = self.tui.viewer, self.tui.place
+        viewer, state = self.tui.viewer, self.tui.view_state
         examples = viewer.eval_set if viewer else None
         if viewer is None or examples is None or not viewer.snapshots:
             self._now = self._changes = self._source = self._data = None
@@ -122,7 +122,7 @@ class SpanScreen(View):
                 self._source = examples
                 self._data = SpanData(examples, Tensors(viewer.run.features_file), viewer.snapshot)
                 self._order = SpanOrder(self._data.count)
-            position = min(place.snapshot, len(viewer.snapshots) - 1)
+            position = min(state.snapshot, len(viewer.snapshots) - 1)
             judged = self._data.judged(position, position - 1 if position else None)
             self._now = self._data.at(position)
             self._changes = judged.learned, judged.forgotten
@@ -131,15 +131,15 @@ class SpanScreen(View):
             self._now = self._changes = None
             self._trouble = f"this snapshot can't be read: {error}"
             return
-        if self._order.place_of(place.example) >= 0:
-            self._order.example = place.example
+        if self._order.place_of(state.example) >= 0:
+            self._order.example = state.example
 
     def _apply(self) -> None:
         """Work order and filter out at the snapshot in view."""
         viewer = self.tui.viewer
         if self._data is None or viewer is None or self._now is None:
             return
-        position = self.tui.place.snapshot
+        position = self.tui.view_state.snapshot
         matches = self._data.find(self._order.text)
         if self._max_span is not None:
             short = (self._data.truth.size < self._max_span) & (self._now.predicted.size < self._max_span)
@@ -150,7 +150,7 @@ class SpanScreen(View):
 
     def _chosen(self) -> None:
         """The cursor stands on another example, perhaps: the other screens follow."""
-        if len(self._order.rows) and self._order.example != self.tui.place.example:
+        if len(self._order.rows) and self._order.example != self.tui.view_state.example:
             self.tui.go_to_example(self._order.example)
         else:
             self.tui.changed()

@@ -1,0 +1,78 @@
+"""The screens, in the order of their keys. A screen is a folder here and one line in SCREENS.
+
+Only `about.py` of a screen is loaded with the app; its class when it is first shown, so that the first frame comes at
+once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+
+from tui.commands import EVERYWHERE, KeyCommand, key_names
+from tui.screens.about import About
+from tui.screens.base import ScreenView
+
+SCREENS = (
+    "journey",
+    "spans",
+    "curves",
+    "compare",
+    "runs",
+    "heatmap",
+)
+
+
+def about(name: str) -> About:
+    """What the screen `name` says of itself."""
+    found: About = import_module(f"tui.screens.{name}.about").ABOUT
+    return found
+
+
+def make_screen(name: str) -> ScreenView:
+    """A new screen, with its name as the widget's id."""
+    view: ScreenView = getattr(import_module(f"tui.screens.{name}.screen"), about(name).screen)(id=name)
+    return view
+
+
+def show_commands() -> tuple[KeyCommand, ...]:
+    """The commands that bring the screens to the front; the footer names those with digits together."""
+    screens = [about(name) for name in SCREENS]
+    digits = [screen for screen in screens if screen.key.isdigit()]
+    return tuple(
+        KeyCommand(
+            f"view_{screen.name}",
+            screen.key,
+            screen.summary,
+            footer="views" if screen is digits[0] else screen.footer,
+            pair=f"view_{digits[-1].name}" if screen is digits[0] else "",
+        )
+        for screen in screens
+    )
+
+
+def commands_of(name: str) -> list[KeyCommand]:
+    """The commands that work in a screen, in the order of footer and help."""
+    return [*about(name).commands, *show_commands(), *EVERYWHERE]
+
+
+def all_commands() -> dict[str, KeyCommand]:
+    """Every command by its id."""
+    return {command.id: command for name in SCREENS for command in commands_of(name)}
+
+
+def footer_items(name: str, bound: Mapping[str, str], *, ascii_only: bool = False) -> list[tuple[str, str]]:
+    """Keys and words for the bottom of a screen, most important first; `bound` holds keys that the user chose."""
+    commands = {command.id: command for command in commands_of(name)}
+
+    def key(command: KeyCommand) -> str:
+        return key_names(bound.get(command.id, command.keys).split(",")[0], ascii_only=ascii_only)
+
+    items = []
+    for command in commands.values():
+        if command.footer:
+            keys = key(command)
+            if command.pair:
+                keys += ("-" if command.footer == "views" else " " if ascii_only else "") + key(commands[command.pair])
+            items.append((keys, command.footer))
+    return items
