@@ -2,30 +2,77 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from dataclasses import dataclass
+from typing import Annotated, Literal, get_type_hints
 
 from msgspec import Struct
 
 
-class Metrics(Struct, frozen=True, kw_only=True):
-    """Scores of one snapshot over a set of eval examples.
+@dataclass(frozen=True)
+class Metric:
+    """What there is to know of a field of Metrics: how it is named, written, compared, drawn and computed.
 
-    `start_accuracy` and `end_accuracy` are shares (0 to 1) of examples whose predicted token is the first
-    gold answer's; `exact_match` and `f1` (0 to 100, best over all golds) follow the official SQuAD scripts;
-    `loss` is the mean cross-entropy of gold starts and ends over the tokens that may be chosen.
+    `label` is its full name, `short` its name in a line of scores (there it stands as `spec` formats it); `panel` is
+    the chart of Curves it is drawn in, whose axis ends at `top` (None: at the data); `lower_is_better` as for a loss.
+    It is the mean over the examples of the per-example array `mean_of`, which is a column of a snapshot or the `loss`
+    of scoring, times `scale`. A metric that is `shown_apart` stands beside the others of seen and unseen passages.
+    """
+
+    label: str
+    short: str
+    panel: str
+    mean_of: str
+    spec: str = ".3f"
+    scale: float = 1.0
+    top: float | None = None
+    lower_is_better: bool = False
+    shown_apart: bool = False
+
+    def text(self, value: float) -> str:
+        """For example `EM 63.5`."""
+        return f"{self.short} {value:{self.spec}}"
+
+
+class Metrics(Struct, frozen=True, kw_only=True):
+    """Scores of one snapshot over a set of eval examples. This is the one table of metrics: scoring, curves, compare,
+    timeline and plain output are made from it, and a new metric is one line here.
+
+    `start_accuracy` and `end_accuracy` are shares (0 to 1) of examples whose predicted token is the first gold
+    answer's; `exact_match` and `f1` (0 to 100, best over all golds) follow the official SQuAD scripts; `loss` is the
+    mean cross-entropy of gold starts and ends over the tokens that may be chosen. A metric added later has a default,
+    so that older runs stay readable.
     """
 
     examples: int
-    start_accuracy: float
-    end_accuracy: float
-    exact_match: float
-    f1: float
-    loss: float | None = None
+    start_accuracy: Annotated[
+        float, Metric("start accuracy", "start", "Accuracy", "start_correct", top=1.0, shown_apart=True)
+    ]
+    end_accuracy: Annotated[float, Metric("end accuracy", "end", "Accuracy", "end_correct", top=1.0, shown_apart=True)]
+    exact_match: Annotated[float, Metric("EM", "EM", "EM and F1", "exact_match", ".1f", scale=100.0, top=100.0)]
+    f1: Annotated[float, Metric("F1", "F1", "EM and F1", "f1", ".1f", scale=100.0, top=100.0)]
+    loss: Annotated[float | None, Metric("loss", "loss", "Loss", "loss", lower_is_better=True)] = None
 
     @property
     def mean_accuracy(self) -> float:
         """Mean of start and end accuracy (0 to 1), the notebook's measure."""
         return (self.start_accuracy + self.end_accuracy) / 2
+
+
+def metric_table(record: type[Struct] = Metrics) -> dict[str, Metric]:
+    """The metrics by field name, in the order of their declaration."""
+    hints = get_type_hints(record, include_extras=True)
+    return {
+        name: metric
+        for name, hint in hints.items()
+        for metric in getattr(hint, "__metadata__", ())
+        if isinstance(metric, Metric)
+    }
+
+
+def score_texts(metrics: Metrics) -> dict[str, str]:
+    """The scores that are known by field name, each as a short text such as `EM 63.5`."""
+    values = ((name, metric, getattr(metrics, name)) for name, metric in metric_table(type(metrics)).items())
+    return {name: metric.text(value) for name, metric, value in values if value is not None}
 
 
 class Event(Struct, frozen=True, kw_only=True, tag_field="type"):

@@ -27,6 +27,8 @@ from engine.events import (
     Step,
     Stopped,
     Warned,
+    metric_table,
+    score_texts,
 )
 from tui.drawing.format import clock
 from tui.drawing.text import plain
@@ -43,15 +45,12 @@ SECONDS_BETWEEN_STEP_LINES = 10.0
 
 def metrics_line(metrics: Metrics, seen: Metrics | None = None, unseen: Metrics | None = None) -> str:
     """One line of scores, fit for a log or a screen reader."""
-    line = (
-        f"start {metrics.start_accuracy:.3f}  end {metrics.end_accuracy:.3f}"
-        f"  EM {metrics.exact_match:.1f}  F1 {metrics.f1:.1f}"
-    )
-    if metrics.loss is not None:
-        line += f"  loss {metrics.loss:.3f}"
+    table = metric_table()
+    line = "  ".join(score_texts(metrics).values())
     for name, part in (("seen", seen), ("unseen", unseen)):
         if part is not None:
-            line += f"  | {name} start {part.start_accuracy:.3f} end {part.end_accuracy:.3f}"
+            apart = [metric.text(getattr(part, field)) for field, metric in table.items() if metric.shown_apart]
+            line += f"  | {name} {' '.join(apart)}"
     return line
 
 

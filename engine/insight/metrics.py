@@ -85,12 +85,12 @@ def prepare_golds(answers: Sequence[Sequence[str]], *, v2: bool, by_character: b
     return Golds(texts, normalized, np.array([len(golds) > 0 for golds in answers], np.bool_), v2, by_character)
 
 
-def percentage(scores: NDArray[np.float64]) -> float:
-    """100 times the mean of per-question scores, added up in order as the official scripts do; 0 for none."""
+def percentage(scores: NDArray[np.float64], scale: float = 100.0) -> float:
+    """`scale` times the mean of per-question scores, added up in order as the official scripts do; 0 for none."""
     total = 0.0
     for score in scores.tolist():
         total += score
-    return 100.0 * total / len(scores) if len(scores) else 0.0
+    return scale * total / len(scores) if len(scores) else 0.0
 
 
 def best_threshold(

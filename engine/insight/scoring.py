@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.data.segments import CONTEXT
-from engine.events import Metrics
+from engine.events import Metrics, metric_table
 from engine.insight.metrics import Golds, percentage, prepare_golds
 from engine.insight.spans import FloatArray, Predictions, decode
 
 if TYPE_CHECKING:
     from engine.data.features import Features
     from engine.data.squad import Example
+
+
+MAY_BE_MISSING = frozenset(field.name for field in msgspec.structs.fields(Metrics) if not field.required)
+"""Metrics that are None where no example has a finite value."""
 
 
 def prepared(examples: Sequence[Example], *, allow_null: bool) -> Golds:
@@ -75,20 +80,27 @@ def score_snapshot(
     loss = -(start_log + end_log) / 2
 
     def metrics(rows: NDArray[np.bool_]) -> Metrics:
-        told = loss[rows][np.isfinite(loss[rows])]
-        return Metrics(
-            examples=int(rows.sum()),
-            start_accuracy=float(start_correct[rows].mean()) if rows.any() else 0.0,
-            end_accuracy=float(end_correct[rows].mean()) if rows.any() else 0.0,
-            exact_match=percentage(exact[rows]),
-            f1=percentage(f1[rows]),
-            loss=float(told.mean()) if len(told) else None,
-        )
+        return mean_metrics({name: values[rows] for name, values in (columns | {"loss": loss}).items()})
 
     everything = metrics(np.ones(len(examples), np.bool_))
     if seen is None or seen.all() or not seen.any():
         return columns, everything, None, None
     return columns, everything, metrics(seen), metrics(~seen)
+
+
+def mean_metrics(arrays: Mapping[str, NDArray[Any]]) -> Metrics:
+    """The metrics of some examples from their per-example arrays, each named as in `Metric.mean_of`.
+
+    Means are added up in order, as the official scripts do; without a finite value they are 0, or None where the
+    metric may be missing.
+    """
+    means: dict[str, float] = {}
+    for name, metric in metric_table().items():
+        values = arrays[metric.mean_of]
+        finite = values[np.isfinite(values)]
+        if len(finite) or name not in MAY_BE_MISSING:
+            means[name] = percentage(finite, metric.scale)
+    return Metrics(examples=len(next(iter(arrays.values()))), **means)
 
 
 def _gold_windows(features: Features, n_examples: int) -> NDArray[np.int64]:

@@ -149,6 +149,17 @@ def _highest_ahead(values: FloatArray, width: int) -> FloatArray:
     return highest
 
 
+def softmax(logits: FloatArray, choosable: NDArray[np.bool_]) -> FloatArray:
+    """Probability float32[..., n] of every token among those that may be chosen (`choosable` bool[n]); 0 for the
+    others. `logits` is float32[..., n]."""
+    masked = np.where(choosable, logits, -np.inf)
+    top = masked.max(axis=-1, keepdims=True)
+    powers = np.exp(masked - np.where(np.isfinite(top), top, 0.0))
+    total = powers.sum(axis=-1, keepdims=True)
+    shares: FloatArray = (powers / np.where(total > 0, total, 1.0)).astype(np.float32)
+    return shares
+
+
 def n_best(
     windows: Sequence[Window], *, k: int = 20, max_answer_length: int, allow_null: bool, distinct: bool = True
 ) -> list[Candidate]:

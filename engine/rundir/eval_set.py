@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.data.segments import QUESTION, SPECIAL
+from engine.data.segments import CONTEXT, QUESTION, SPECIAL
 from engine.data.squad import Example, read_examples
 from engine.rundir.layout import RunDir
 from engine.rundir.snapshot import Snapshot
@@ -132,6 +132,14 @@ class EvalSet:
             gold_start=int(self._small["gold_start"][feature]),
             gold_end=int(self._small["gold_end"][feature]),
         )
+
+    def choosable(self, tokens: Tokens) -> NDArray[np.bool_]:
+        """bool[n]: the tokens of a window that an answer may start or end with: those of the passage, and the null
+        token where "no answer" may be predicted."""
+        chosen: NDArray[np.bool_] = tokens.segment == CONTEXT
+        if self.allow_null:
+            chosen[tokens.null_token] = True
+        return chosen
 
     def token_texts(self, tokens: Tokens) -> list[str]:
         """What each token of a window covers; specials by their names. Text from outside: show() it."""

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.insight.spans import softmax
 from tui.screens.heatmap.model import (
     ASCII_SHADES,
     SHADES,
@@ -14,7 +15,6 @@ from tui.screens.heatmap.model import (
     rows_around,
     shade,
     share_columns,
-    softmax,
     spread,
     story,
 )

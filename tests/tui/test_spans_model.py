@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tui.model.token_grid import Cell, Spans, TokenGrid, only, page_of, span_cells, tokens_per_row
-from tui.screens.spans.model import FILTERS, SORTS, Judged, SpanOrder, find_text
+from tui.model.predictions import Judged, find_text
+from tui.model.token_grid import Spans, TokenGrid
+from tui.screens.spans.grid import SpanCell, only, page_of, span_cells, tokens_per_row
+from tui.screens.spans.model import FILTERS, SORTS, SpanOrder
 
 
 def spans(*pairs: tuple[int, int]) -> Spans:
@@ -56,13 +58,13 @@ def test_cells_tell_true_predicted_both_and_apart() -> None:
         none_row=True,
     )
     assert cells.T.tolist() == [
-        [Cell.PREDICTED, Cell.EMPTY, Cell.TRUE, Cell.EMPTY],
-        [Cell.PREDICTED, Cell.BOTH, Cell.TRUE, Cell.EMPTY],
-        [Cell.TRUE, Cell.EMPTY, Cell.EMPTY, Cell.PREDICTED],
-        [Cell.EMPTY, Cell.EMPTY, Cell.APART, Cell.EMPTY],
+        [SpanCell.PREDICTED, SpanCell.EMPTY, SpanCell.TRUE, SpanCell.EMPTY],
+        [SpanCell.PREDICTED, SpanCell.BOTH, SpanCell.TRUE, SpanCell.EMPTY],
+        [SpanCell.TRUE, SpanCell.EMPTY, SpanCell.EMPTY, SpanCell.PREDICTED],
+        [SpanCell.EMPTY, SpanCell.EMPTY, SpanCell.APART, SpanCell.EMPTY],
     ]
-    assert only(cells, Cell.TRUE)[:, 1].tolist() == [0, 1, 1, 0]
-    assert only(cells, Cell.PREDICTED)[:, 3].tolist() == [0, 0, 2, 0]
+    assert only(cells, SpanCell.TRUE)[:, 1].tolist() == [0, 1, 1, 0]
+    assert only(cells, SpanCell.PREDICTED)[:, 3].tolist() == [0, 0, 2, 0]
 
 
 span = st.integers(0, 300).flatmap(lambda a: st.tuples(st.just(a), st.integers(a, min(a + 40, 400))))
@@ -88,9 +90,9 @@ def test_every_token_of_a_span_is_in_its_row_and_no_other(
             tokens = range((height - 1 - row) * per_row, (height - row) * per_row)
             mine = {t for t in tokens if truth[0] >= 0 and truth[0] <= t <= truth[1]}
             theirs = {t for t in tokens if predicted[0] >= 0 and predicted[0] <= t <= predicted[1]}
-            wanted = Cell.TRUE * bool(mine) + Cell.PREDICTED * bool(theirs)
-            if wanted == Cell.BOTH and not mine & theirs:
-                wanted = Cell.APART
+            wanted = SpanCell.TRUE * bool(mine) + SpanCell.PREDICTED * bool(theirs)
+            if wanted == SpanCell.BOTH and not mine & theirs:
+                wanted = SpanCell.APART
             assert cells[row, column] == wanted
 
 

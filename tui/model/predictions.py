@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.insight.dynamics import forgotten, learned
 from engine.rundir.eval_set import EvalSet
 from engine.rundir.snapshot import Snapshot
 from engine.storage.tensors import Tensors
 from tui.model.token_grid import NOTHING, Spans, TokenGrid
-from tui.screens.spans.model import Bools, Judged, find_text
 
 Ints = NDArray[np.int32]
+Bools = NDArray[np.bool_]
 Floats = NDArray[np.float32]
 
 KEPT = 6
@@ -43,6 +44,30 @@ class SpanColumns:
     @property
     def right(self) -> Bools:
         return self.exact_match >= 1.0
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What order and filter look at, one value for each example.
+
+    `right`, `was_right`: exact match at the snapshot and at the one before (None: there is none); `iou` 0 to 1;
+    `confidence` the geometric mean of the gold start's and end's probability; `true_start` in tokens.
+    """
+
+    right: Bools
+    was_right: Bools | None
+    iou: Floats
+    confidence: Floats
+    true_start: Ints
+    impossible: Bools
+
+    @property
+    def learned(self) -> Bools:
+        return learned(self.was_right, self.right) if self.was_right is not None else np.zeros_like(self.right)
+
+    @property
+    def forgotten(self) -> Bools:
+        return forgotten(self.was_right, self.right) if self.was_right is not None else np.zeros_like(self.right)
 
 
 class SpanData:
@@ -170,3 +195,14 @@ def span_text(spans: Spans, example: int) -> str:
     """First and last token of an answer, such as 12-15."""
     start, end = int(spans.start[example]), int(spans.end[example])
     return "-" if start < 0 else str(start) if start == end else f"{start}-{end}"
+
+
+def find_text(needle: str, haystacks: Sequence[Sequence[str]]) -> Bools:
+    """bool[N]: examples of which one of the texts (all lower case, one sequence for each kind of text) holds
+    every word of `needle`."""
+    words = needle.casefold().split()
+    count = len(haystacks[0]) if haystacks else 0
+    found = np.zeros(count, dtype=np.bool_)
+    for texts in haystacks:
+        found |= np.fromiter((all(word in text for word in words) for text in texts), dtype=np.bool_, count=count)
+    return found

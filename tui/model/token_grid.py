@@ -1,10 +1,9 @@
-"""Where answers stand in their passages, counted in tokens, and the cells of the span charts: numbers, no drawing."""
+"""Where answers stand in their passages, counted in tokens."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,16 +14,6 @@ from engine.errors import DataError
 Ints = NDArray[np.int32]
 NOTHING = -1
 """Token position of the answer "there is none"."""
-
-
-class Cell(IntEnum):
-    """What a cell of a span chart holds. APART: both spans touch the row but share no token of it."""
-
-    EMPTY = 0
-    TRUE = 1
-    PREDICTED = 2
-    BOTH = 3
-    APART = 4
 
 
 @dataclass(frozen=True)
@@ -100,52 +89,3 @@ class TokenGrid:
         found = np.searchsorted(self._keys, self._begin + np.maximum(char, 0), side="right") - 1
         place: Ints = np.maximum(found - self._first, 0).astype(np.int32)
         return place
-
-
-def tokens_per_row(longest: int, height: int) -> int:
-    """Whole number of tokens that a row must stand for, so that `longest` tokens fit into `height` rows."""
-    return max(1, -(-longest // max(1, height)))
-
-
-def span_cells(truth: Spans, predicted: Spans, *, height: int, per_row: int, none_row: bool) -> NDArray[np.uint8]:
-    """Cells uint8[rows, n] of n examples, top row first: row r from the bottom stands for tokens
-    `r * per_row` to `(r + 1) * per_row - 1`. With `none_row` one more row at the bottom stands for "no answer";
-    there two answers that say so share it.
-    """
-    lo = np.arange(height - 1, -1, -1, dtype=np.int32)[:, None] * per_row
-    hi = lo + per_row - 1
-    true_here = (truth.start <= hi) & (truth.end >= lo) & (truth.start >= 0)
-    pred_here = (predicted.start <= hi) & (predicted.end >= lo) & (predicted.start >= 0)
-    shared_lo = np.maximum(np.maximum(truth.start, predicted.start), lo)
-    shared_hi = np.minimum(np.minimum(truth.end, predicted.end), hi)
-    cells = true_here * np.uint8(Cell.TRUE) + pred_here * np.uint8(Cell.PREDICTED)
-    cells = np.where(true_here & pred_here & (shared_lo > shared_hi), np.uint8(Cell.APART), cells).astype(np.uint8)
-    if not none_row:
-        return cells
-    none = (truth.start < 0) * np.uint8(Cell.TRUE) + (predicted.start < 0) * np.uint8(Cell.PREDICTED)
-    return np.vstack([cells, none[None, :].astype(np.uint8)])
-
-
-def only(cells: NDArray[np.uint8], side: Cell) -> NDArray[np.uint8]:
-    """The cells of one side alone: TRUE or PREDICTED."""
-    return np.where((cells == side) | (cells >= Cell.BOTH), np.uint8(side), np.uint8(Cell.EMPTY))
-
-
-@dataclass(frozen=True)
-class Page:
-    """The examples that a chart shows at once: places `first` to `last - 1` of the order."""
-
-    first: int
-    last: int
-
-    @property
-    def count(self) -> int:
-        return self.last - self.first
-
-
-def page_of(place: int, total: int, columns: int, columns_per_example: int) -> Page:
-    """The page of `total` examples that holds number `place`. Pages are fixed, so that a chart moves only when the
-    cursor leaves it, and its scale with it."""
-    size = max(1, columns // columns_per_example)
-    first = max(0, min(place, total - 1)) // size * size
-    return Page(first, min(total, first + size))

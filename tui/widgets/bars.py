@@ -12,7 +12,7 @@ from rich.segment import Segment
 from textual import events
 from textual.strip import Strip
 
-from engine.events import Phase, SnapshotTaken
+from engine.events import Phase, SnapshotTaken, metric_table, score_texts
 from engine.rundir.liveness import State
 from tui.drawing.format import clock
 from tui.drawing.text import plain
@@ -213,16 +213,11 @@ class Timeline(Bar):
         """The snapshot's name and scores, the most telling first; what does not fit is left out whole."""
         style, metrics = self.tui.style_of, event.metrics
         count = len(self.tui.viewer.snapshots) if self.tui.viewer else 0
-        scores = [
-            f"start {metrics.start_accuracy:.3f}",
-            f"end {metrics.end_accuracy:.3f}",
-            f"EM {metrics.exact_match:.1f}",
-            f"F1 {metrics.f1:.1f}",
-        ]
+        texts, table = score_texts(metrics), metric_table()
+        scores = [text for field, text in texts.items() if not table[field].lower_is_better]
         if event.seen is not None and event.unseen is not None:
             scores.append(f"seen {event.seen.mean_accuracy:.2f} unseen {event.unseen.mean_accuracy:.2f}")
-        if metrics.loss is not None:
-            scores.append(f"loss {metrics.loss:.3f}")
+        scores += [text for field, text in texts.items() if table[field].lower_is_better]
         name, number = f" {plain(event.label, 20)}", f" ({self.tui.view_state.snapshot + 1}/{count})"
         segments = [Segment(name, style("heading")), Segment(number, style("dim"))]
         room = width - len(name) - len(number)

@@ -9,7 +9,8 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.events import Metrics
+from engine.events import Metrics, metric_table
+from engine.insight.dynamics import forgotten, learned
 
 Ints = NDArray[np.int32]
 Bools = NDArray[np.bool_]
@@ -17,15 +18,6 @@ Floats = NDArray[np.float32]
 
 Change = Literal["changed", "learned", "forgotten", "both wrong", "all"]
 CHANGES: tuple[Change, ...] = get_args(Change)
-
-METRICS: tuple[tuple[str, str, float], ...] = (
-    ("start_accuracy", "start accuracy", 1.0),
-    ("end_accuracy", "end accuracy", 1.0),
-    ("exact_match", "EM", 100.0),
-    ("f1", "F1", 100.0),
-    ("loss", "loss", -1.0),
-)
-"""Field, name, and what the best value is (below zero: the less the better)."""
 
 
 @dataclass(frozen=True)
@@ -68,11 +60,11 @@ class Comparison:
 
     @property
     def learned(self) -> Bools:
-        return ~self.left.right & self.right.right
+        return learned(self.left.right, self.right.right)
 
     @property
     def forgotten(self) -> Bools:
-        return self.left.right & ~self.right.right
+        return forgotten(self.left.right, self.right.right)
 
     @property
     def gain(self) -> Floats:
@@ -121,10 +113,10 @@ class MetricRow:
 def metric_rows(left: Metrics, right: Metrics) -> list[MetricRow]:
     """Every metric of both sides."""
     rows = []
-    for field, name, best in METRICS:
+    for field, metric in metric_table(type(left)).items():
         a, b = getattr(left, field), getattr(right, field)
-        better = 0 if a is None or b is None or a == b else (1 if (b > a) == (best > 0) else -1)
-        rows.append(MetricRow(name, a, b, better))
+        better = 0 if a is None or b is None or a == b else (-1 if (b > a) == metric.lower_is_better else 1)
+        rows.append(MetricRow(metric.label, a, b, better))
     return rows
 
 

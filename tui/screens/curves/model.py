@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.events import Metrics, SnapshotTaken
+from engine.events import SnapshotTaken, metric_table
 
 if TYPE_CHECKING:
     from tui.drawing.canvas import CanvasCell
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     Canvas = tuple[list[str], list[list[CanvasCell]]]
 Floats = NDArray[np.float64]
 Role = Literal["first", "second", "third", "level"]
+ROLES: tuple[Role, ...] = ("first", "second", "third")
+LOSS = "Loss"
+UNITS: dict[float | None, str] = {1.0: "share of examples", 100.0: "0 to 100"}
+"""What the axis of a metric shows, by its highest value."""
 
 
 @dataclass(frozen=True)
@@ -110,76 +114,76 @@ class Curves:
 def curves(
     steps: StepColumns, snapshots: Sequence[SnapshotTaken], *, total_steps: int = 0, human: Human | None = None
 ) -> Curves:
-    """The panels of a run: loss, accuracies, EM and F1, seen against unseen passages where both are there,
+    """The panels of a run: loss, the metrics of its snapshots, F1 on seen against unseen passages where both are there,
     learning rate, throughput, memory."""
-    at = np.array([snapshot.step for snapshot in snapshots], dtype=np.float64)
-
-    def scores(name: str, of: str = "metrics") -> Line:
-        told = [(step, getattr(snapshot, of)) for step, snapshot in zip(at, snapshots, strict=True)]
-        pairs = [
-            (step, float(value))
-            for step, metrics in told
-            if isinstance(metrics, Metrics) and (value := getattr(metrics, name)) is not None
-        ]
-        label = {"metrics": name.replace("_", " "), "seen": "seen in training", "unseen": "never seen"}[of]
-        return Line(
-            label,
-            np.array([p[0] for p in pairs], dtype=np.float64),
-            np.array([p[1] for p in pairs], dtype=np.float64),
-            points=True,
-        )
-
-    levels = (Level("people EM", human.exact_match), Level("people F1", human.f1)) if human else ()
     panels = [
-        Panel(
-            "Loss",
-            "",
-            (_named(_line(steps.step, steps.loss), "training", "first"), _named(scores("loss"), "eval", "second")),
-        ),
-        Panel(
-            "Accuracy",
-            "share of examples",
-            (_named(scores("start_accuracy"), "start", "first"), _named(scores("end_accuracy"), "end", "second")),
-            limits=(0.0, 1.0),
-            style="percent",
-        ),
-        Panel(
-            "EM and F1",
-            "0 to 100",
-            (_named(scores("exact_match"), "EM", "first"), _named(scores("f1"), "F1", "second")),
-            levels,
-            limits=(0.0, 100.0),
-        ),
-        Panel("Learning rate", "", (_named(_line(steps.step, steps.learning_rate), "rate", "first"),), style="rate"),
+        *_score_panels(steps, snapshots, human),
+        *_passage_panel(snapshots),
+        Panel("Learning rate", "", (_joined("rate", steps.step, steps.learning_rate),), style="rate"),
         Panel(
             "Throughput",
             "tokens a second",
-            (_named(_line(steps.step, steps.tokens_per_second), "tokens/s", "first"),),
+            (_joined("tokens/s", steps.step, steps.tokens_per_second),),
             style="count",
         ),
-        Panel("Memory", "", (_named(_line(steps.step, steps.memory), "in use", "first"),), style="bytes"),
+        Panel("Memory", "", (_joined("in use", steps.step, steps.memory),), style="bytes"),
     ]
-    seen, unseen = scores("f1", "seen"), scores("f1", "unseen")
-    if len(seen.y) and len(unseen.y):
-        panel = Panel(
-            "F1 by passage",
-            "0 to 100",
-            (_named(seen, seen.name, "first"), _named(unseen, unseen.name, "second")),
-            limits=(0.0, 100.0),
-        )
-        panels.insert(3, panel)
-    last = max([float(steps.step[-1])] if len(steps.step) else [0.0], default=0.0)
-    last = max(last, float(at.max()) if len(at) else 0.0)
+    last = max([*steps.step[-1:].tolist(), *(float(snapshot.step) for snapshot in snapshots)], default=0.0)
     return Curves(tuple(panels), last, float(total_steps))
 
 
-def _line(x: Floats, y: Floats) -> Line:
+def _score_panels(steps: StepColumns, snapshots: Sequence[SnapshotTaken], human: Human | None) -> list[Panel]:
+    """A panel for each one that the table of metrics names, the loss first, where the training loss stands too."""
+    lines: dict[str, list[Line]] = {LOSS: [_joined("training", steps.step, steps.loss)]}
+    levels: dict[str, list[Level]] = {}
+    tops: dict[str, float | None] = {}
+    people = {"exact_match": human.exact_match, "f1": human.f1} if human else {}
+    for name, metric in metric_table().items():
+        panel = lines.setdefault(metric.panel, [])
+        label = "eval" if metric.panel == LOSS else metric.short
+        panel.append(_points(label, snapshots, name, role=ROLES[len(panel) % len(ROLES)]))
+        tops[metric.panel] = metric.top
+        if name in people:
+            levels.setdefault(metric.panel, []).append(Level(f"people {metric.short}", people[name]))
+    return [
+        Panel(
+            name,
+            UNITS.get(top, ""),
+            tuple(lines[name]),
+            tuple(levels.get(name, ())),
+            limits=None if top is None else (0.0, top),
+            style="percent" if top == 1 else "plain",
+        )
+        for name, top in ((name, tops.get(name)) for name in lines)
+    ]
+
+
+def _passage_panel(snapshots: Sequence[SnapshotTaken]) -> list[Panel]:
+    """F1 on passages that training saw and on others; nothing where a run has only one kind."""
+    seen = _points("seen in training", snapshots, "f1", of="seen")
+    unseen = _points("never seen", snapshots, "f1", of="unseen", role="second")
+    if not len(seen.y) or not len(unseen.y):
+        return []
+    return [Panel("F1 by passage", UNITS[100.0], (seen, unseen), limits=(0.0, 100.0))]
+
+
+def _joined(name: str, x: Floats, y: Floats) -> Line:
+    """A line through the finite values."""
     keep = np.isfinite(y)
-    return Line("", x[keep], y[keep])
+    return Line(name, x[keep], y[keep])
 
 
-def _named(line: Line, name: str, role: Role) -> Line:
-    return Line(name, line.x, line.y, role, line.points)
+def _points(
+    name: str, snapshots: Sequence[SnapshotTaken], field: str, *, of: str = "metrics", role: Role = "first"
+) -> Line:
+    """A metric at the snapshots where it is known: over all examples, or over `seen` or `unseen` passages."""
+    known = [
+        (snapshot.step, value)
+        for snapshot in snapshots
+        if (metrics := getattr(snapshot, of)) is not None and (value := getattr(metrics, field)) is not None
+    ]
+    pairs = np.array(known, dtype=np.float64).reshape(-1, 2)
+    return Line(name, pairs[:, 0], pairs[:, 1], role, points=True)
 
 
 def thin(line: Line, x_limits: tuple[float, float], columns: int) -> Line:

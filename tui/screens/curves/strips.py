@@ -14,7 +14,7 @@ from textual.strip import Strip
 from tui.drawing.canvas import BRAILLE, Stroke, draw
 from tui.drawing.columns import fit_text
 from tui.drawing.format import value_text
-from tui.screens.curves.model import Curves, Line, Panel, thin
+from tui.screens.curves.model import ROLES, Curves, Line, Panel, thin
 
 GUTTER = 8
 MARGIN = 2
@@ -39,7 +39,6 @@ class CurveGlyphs:
 
 UNICODE = CurveGlyphs(BRAILLE, ("o", "x", "+"), "│", "┤", "└", "─", "┊", "╌", "▲", "…")
 ASCII = CurveGlyphs(".", ("o", "x", "+"), "|", "+", "+", "-", ":", "=", "^", "~")
-ROLES = ("first", "second", "third")
 
 
 @dataclass(frozen=True)

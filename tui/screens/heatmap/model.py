@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
+
+from engine.insight.dynamics import forgotten
 
 Floats = NDArray[np.float32]
 
@@ -74,16 +75,6 @@ def share_columns(tokens: int, width: int) -> Columns:
     return Columns(tokens, width, 1, -(-tokens // width))
 
 
-def softmax(logits: Floats, choosable: NDArray[np.bool_]) -> Floats:
-    """Probability of every token over those that may be chosen; 0 for the others. `logits` is float32[..., n]."""
-    masked = np.where(choosable, logits, -np.inf)
-    top = masked.max(axis=-1, keepdims=True)
-    powers = np.exp(masked - np.where(np.isfinite(top), top, 0.0))
-    total = powers.sum(axis=-1, keepdims=True)
-    shares: Floats = (powers / np.where(total > 0, total, 1.0)).astype(np.float32)
-    return shares
-
-
 def spread(probability: Floats, columns: Columns) -> Floats:
     """Probabilities float32[rows, columns.count]: a column keeps the largest of its tokens."""
     if columns.tokens_each == 1:
@@ -113,7 +104,8 @@ def story(right_start: Sequence[bool], right_end: Sequence[bool], labels: Sequen
     if not any(right):
         return "never right so far" if right else "no snapshot yet"
     first = right.index(True)
-    lost = sum(before and not after for before, after in pairwise(right))
+    answers = np.array(right)
+    lost = int(forgotten(answers[:-1], answers[1:]).sum())
     learned = f"first right at {labels[first]}"
     if lost == 0:
         return f"{learned}, and ever since" if first < len(right) - 1 else learned

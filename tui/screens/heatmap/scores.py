@@ -9,11 +9,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.data.segments import CONTEXT
 from engine.errors import UserError
+from engine.insight.spans import softmax
 from engine.rundir.eval_set import EvalSet, Tokens
 from engine.rundir.snapshot import Snapshot
-from tui.screens.heatmap.model import UNREADABLE, Floats, HeatMap, softmax
+from tui.screens.heatmap.model import UNREADABLE, Floats, HeatMap
 
 Ints = NDArray[np.int32]
 
@@ -30,7 +30,7 @@ class _Scores(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Journey:
+class ExampleJourney:
     """Start and end of one window of one example at every snapshot; whether the whole answer was right, and where it
     stood in the passage (code points, -1 for no answer)."""
 
@@ -66,7 +66,7 @@ class HeatData:
         features = self._set.features_of(example)
         return next((n for n, f in enumerate(features) if self._set.tokens(f).gold_start >= 0), 0)
 
-    def journey(self, example: int, window: int, marks: Sequence[tuple[int, float]]) -> Journey:
+    def journey(self, example: int, window: int, marks: Sequence[tuple[int, float]]) -> ExampleJourney:
         """The journey of one window. `marks` has (index, time) of every snapshot, so that those read before are
         not read again. A snapshot that can't be read is left blank."""
         tokens = self.tokens(example, window)
@@ -79,13 +79,10 @@ class HeatData:
         for position, scores in enumerate(self._scores):
             if scores.start == UNREADABLE:  # it may have come back
                 self._scores[position] = self._read(position, example, tokens)
-        choosable = tokens.segment == CONTEXT
-        if self._set.allow_null:
-            choosable = choosable.copy()
-            choosable[tokens.null_token] = True
+        choosable = self._set.choosable(tokens)
         whole = tokens.gold_start >= 0
         missing = tokens.null_token if self._set.allow_null else -1
-        return Journey(
+        return ExampleJourney(
             _map(
                 [score.start_logits for score in self._scores],
                 [score.start for score in self._scores],

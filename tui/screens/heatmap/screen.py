@@ -17,7 +17,7 @@ from tui.model.predictions import NO_ANSWER
 from tui.screens.base import ScreenView
 from tui.screens.heatmap import strips as heat_strips
 from tui.screens.heatmap.model import Columns, share_columns, story
-from tui.screens.heatmap.scores import HeatData, Journey
+from tui.screens.heatmap.scores import ExampleJourney, HeatData
 from tui.screens.heatmap.strips import LABEL, VERDICT, legend_strip, map_strips, share_rows
 from tui.widgets.picture import Picture
 
@@ -37,7 +37,7 @@ class HeatmapScreen(ScreenView):
         super().__init__(id=id)
         self._source: EvalSet | None = None
         self._data: HeatData | None = None
-        self._journey: Journey | None = None
+        self._journey: ExampleJourney | None = None
         self._labels: list[str] = []
         """Of the snapshots that the journey holds: the run may know of a newer one that is not read yet."""
         self._window = 0
@@ -145,7 +145,7 @@ class HeatmapScreen(ScreenView):
         lines = lines[: height - 1]
         return [*lines, legend_strip(width, self.style_of, glyphs)]
 
-    def _verdict(self, journey: Journey) -> str:
+    def _verdict(self, journey: ExampleJourney) -> str:
         """What became of the example, as far as snapshots can be read."""
         lost = journey.unreadable
         known = [number for number in range(len(journey.right)) if number not in lost]

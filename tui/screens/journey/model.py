@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.data.examples import Example
-from engine.data.segments import CONTEXT
-from engine.insight.spans import Candidate
+from engine.insight.spans import Candidate, softmax
 from engine.rundir.eval_set import Tokens
 from engine.rundir.snapshot import Prediction
 from tui.model.viewer import Viewer
@@ -72,18 +71,11 @@ class Scene:
         """`logits` as the charts show them."""
         match scale:
             case "probability":
-                return probabilities(logits, self.choosable)
+                return softmax(logits, self.choosable)
             case "shifted":
                 return np.asarray(logits - logits.min(), np.float32)
             case "logit":
                 return logits
-
-
-def probabilities(logits: Numbers, choosable: NDArray[np.bool_]) -> Numbers:
-    """float32[n]: softmax over the tokens that may be chosen; 0 for the others."""
-    masked = np.where(choosable, logits, -np.inf)
-    weights = np.exp(masked - masked.max(initial=-1e30))
-    return np.asarray(weights / max(float(weights.sum()), 1e-30), np.float32)
 
 
 def make_scene(viewer: Viewer, state: ViewState) -> Scene | None:
@@ -109,9 +101,7 @@ def make_scene(viewer: Viewer, state: ViewState) -> Scene | None:
     window = min(window, len(windows) - 1)
     tokens = windows[window]
     start, end = viewer.snapshot(position).logits(tokens.lo, tokens.hi)
-    choosable = tokens.segment == CONTEXT
-    if data.allow_null:
-        choosable[tokens.null_token] = True
+    choosable = data.choosable(tokens)
     before = None
     if state.change and position > 0:
         before = viewer.snapshot(position - 1).logits(tokens.lo, tokens.hi)

@@ -12,12 +12,12 @@ from textual.strip import Strip
 from engine.data.segments import CONTEXT
 from engine.errors import UserError
 from engine.insight.metrics import prepare_golds
-from engine.insight.spans import Candidate
+from engine.insight.spans import Candidate, softmax
 from engine.rundir.liveness import State
 from tui.drawing.text import plain
 from tui.drawing.theme import StyleOf, combined
 from tui.screens.base import ScreenView
-from tui.screens.journey.model import Limits, Scene, make_scene, probabilities
+from tui.screens.journey.model import Limits, Scene, make_scene
 from tui.screens.journey.passage import Mark, passage_lines
 from tui.screens.journey.strips import ASCII, GUTTER, UNICODE, Geometry, Glyphs, TokenChart, fit, token_strips
 from tui.view_state import SCALE_NAMES, SCALE_WORDS, SCALES
@@ -240,7 +240,7 @@ class JourneyPicture(StripView):
             Segment(f'"{plain(scene.texts[token], 30)}"', style("cursor")),
         ]
         for name, logits in (("start", scene.start), ("end", scene.end)):
-            share = float(probabilities(logits, scene.choosable)[token])
+            share = float(softmax(logits, scene.choosable)[token])
             rank = int((logits > logits[token]).sum()) + 1
             segments.append(Segment(f"  {name} ", style(name)))
             segments.append(Segment(f"{logits[token]:.2f} p {share:.3f} rank {rank}", style("text")))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
+
+from tui.model.predictions import Judged
 
 Ints = NDArray[np.int32]
 Bools = NDArray[np.bool_]
@@ -17,30 +18,6 @@ Sort = Literal["data order", "true start", "IoU", "confidence"]
 Filter = Literal["all", "wrong", "right", "learned", "forgotten", "impossible"]
 SORTS: tuple[Sort, ...] = get_args(Sort)
 FILTERS: tuple[Filter, ...] = get_args(Filter)
-
-
-@dataclass(frozen=True)
-class Judged:
-    """What order and filter look at, one value for each example.
-
-    `right`, `was_right`: exact match at the snapshot and at the one before (None: there is none); `iou` 0 to 1;
-    `confidence` the geometric mean of the gold start's and end's probability; `true_start` in tokens.
-    """
-
-    right: Bools
-    was_right: Bools | None
-    iou: Floats
-    confidence: Floats
-    true_start: Ints
-    impossible: Bools
-
-    @property
-    def learned(self) -> Bools:
-        return self.right & ~self.was_right if self.was_right is not None else np.zeros_like(self.right)
-
-    @property
-    def forgotten(self) -> Bools:
-        return ~self.right & self.was_right if self.was_right is not None else np.zeros_like(self.right)
 
 
 @dataclass
@@ -135,14 +112,3 @@ class SpanOrder:
         self.rows = rows
         self._place = np.full(self.total, -1, dtype=np.int32)
         self._place[rows] = np.arange(len(rows), dtype=np.int32)
-
-
-def find_text(needle: str, haystacks: Sequence[Sequence[str]]) -> Bools:
-    """bool[N]: examples of which one of the texts (all lower case, one sequence for each kind of text) holds
-    every word of `needle`."""
-    words = needle.casefold().split()
-    count = len(haystacks[0]) if haystacks else 0
-    found = np.zeros(count, dtype=np.bool_)
-    for texts in haystacks:
-        found |= np.fromiter((all(word in text for word in words) for text in texts), dtype=np.bool_, count=count)
-    return found

@@ -16,9 +16,9 @@ from engine.storage.tensors import Tensors
 from tui.drawing.columns import Column, fit_text
 from tui.drawing.text import plain
 from tui.model.predictions import SpanColumns, SpanData, span_text
-from tui.model.token_grid import Page, page_of
 from tui.screens.base import ScreenView
 from tui.screens.spans import strips as span_strips
+from tui.screens.spans.grid import Page, page_of
 from tui.screens.spans.model import Bools, SpanOrder
 from tui.screens.spans.strips import GUTTER, SpanChart, chart_strips
 from tui.widgets.picture import Picture

@@ -15,7 +15,8 @@ from rich.style import Style
 from textual.strip import Strip
 
 from tui.drawing.canvas import Stroke, draw
-from tui.model.token_grid import Cell, Spans, only, span_cells, tokens_per_row
+from tui.model.token_grid import Spans
+from tui.screens.spans.grid import SpanCell, only, span_cells, tokens_per_row
 
 GUTTER = 6
 """Cells left of the chart: four digits of a token's number, a blank, the axis."""
@@ -39,11 +40,11 @@ class Glyphs:
 UNICODE = Glyphs(cells=" ▀▄█▚", axis="│", tick="┤", corner="└", floor="─", here="▲", guide="┊")
 ASCII = Glyphs(cells=" '.#%", axis="|", tick="+", corner="+", floor="-", here="^", guide=":")
 ROLES = {
-    Cell.EMPTY: "dim",
-    Cell.TRUE: "true",
-    Cell.PREDICTED: "predicted",
-    Cell.BOTH: "both",
-    Cell.APART: "apart",
+    SpanCell.EMPTY: "dim",
+    SpanCell.TRUE: "true",
+    SpanCell.PREDICTED: "predicted",
+    SpanCell.BOTH: "both",
+    SpanCell.APART: "apart",
 }
 TITLES: dict[View, str] = {"overlaid": "both overlaid", "predicted": "predicted", "true": "expected"}
 
@@ -100,7 +101,7 @@ def _panel(
     per_row = tokens_per_row(chart.longest, rows)
     cells = span_cells(chart.truth, chart.predicted, height=rows, per_row=per_row, none_row=chart.none_row)
     if view != "overlaid":
-        cells = only(cells, Cell.TRUE if view == "true" else Cell.PREDICTED)
+        cells = only(cells, SpanCell.TRUE if view == "true" else SpanCell.PREDICTED)
     canvas = _canvas(chart, cells, width - GUTTER, glyphs)
     for row, line in enumerate(canvas):
         if row == rows:
@@ -124,13 +125,13 @@ def _canvas(chart: SpanChart, cells: NDArray[np.uint8], width: int, glyphs: Glyp
     height = len(cells)
     fill = np.arange(max(1, chart.each - 1))
     strokes, roles = [], []
-    for code in (Cell.TRUE, Cell.PREDICTED, Cell.BOTH, Cell.APART):
+    for code in (SpanCell.TRUE, SpanCell.PREDICTED, SpanCell.BOTH, SpanCell.APART):
         row, example = np.nonzero(cells == code)
         x = (example[:, None] * chart.each + fill).ravel()
         strokes.append(Stroke(x.tolist(), np.repeat(height - 1 - row, len(fill)).tolist(), glyphs.cells[code], False))
         roles.append(ROLES[code])
     if 0 <= chart.cursor < chart.count:
-        free = np.flatnonzero(cells[:, chart.cursor] == Cell.EMPTY)
+        free = np.flatnonzero(cells[:, chart.cursor] == SpanCell.EMPTY)
         strokes.append(
             Stroke([chart.cursor * chart.each] * len(free), (height - 1 - free).tolist(), glyphs.guide, joined=False)
         )
@@ -144,13 +145,13 @@ def _canvas(chart: SpanChart, cells: NDArray[np.uint8], width: int, glyphs: Glyp
 
 def _title(view: View, width: int, style: Callable[[str], Style], glyphs: Glyphs, *, per_row: int) -> Strip:
     legend = {
-        "true": [(Cell.TRUE, "expected")],
-        "predicted": [(Cell.PREDICTED, "predicted")],
+        "true": [(SpanCell.TRUE, "expected")],
+        "predicted": [(SpanCell.PREDICTED, "predicted")],
         "overlaid": [
-            (Cell.TRUE, "expected"),
-            (Cell.PREDICTED, "predicted"),
-            (Cell.BOTH, "both"),
-            (Cell.APART, "both, apart"),
+            (SpanCell.TRUE, "expected"),
+            (SpanCell.PREDICTED, "predicted"),
+            (SpanCell.BOTH, "both"),
+            (SpanCell.APART, "both, apart"),
         ],
     }[view]
     segments = [Segment(" " * (GUTTER - 1), Style.null())]
