@@ -11,17 +11,10 @@ from hypothesis import strategies as st
 from rich.style import Style
 from textual.strip import Strip
 
-from tui.screens.journey.strips import (
-    ASCII,
-    GUTTER,
-    UNICODE,
-    WIDEST_BAR,
-    Geometry,
-    Glyphs,
-    TokenChart,
-    fit,
-    token_strips,
-)
+from tui.drawing.frame import ASCII, UNICODE, Glyphs
+from tui.screens.journey.bars import GUTTER, TokenChart
+from tui.screens.journey.geometry import WIDEST_BAR, Geometry, fit
+from tui.screens.journey.strips import token_strips
 
 STYLES: dict[str, Style] = {}
 

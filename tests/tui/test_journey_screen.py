@@ -17,8 +17,10 @@ from engine.rundir.snapshot import snapshot_name
 from tests.fake_app import make_app, opened, press, screen_lines, screen_text, settle, until
 from tests.fake_run import append_snapshot, fake_set, make_run, seem_alive
 from tests.recorded import recorded_run
-from tui.screens.journey.strips import GUTTER, UNICODE
+from tui.drawing.frame import UNICODE
+from tui.screens.journey.bars import GUTTER, TOKEN_GLYPHS
 
+SIGNS = TOKEN_GLYPHS[UNICODE]
 LAST = 9
 """Position of the recorded run's newest snapshot."""
 
@@ -83,8 +85,8 @@ def heights(rows: list[str]) -> list[int]:
         height = 0
         for number, row in enumerate(reversed(rows)):
             char = row[column]
-            if char in UNICODE.parts and char != " ":
-                height = 8 * number + UNICODE.parts.index(char) + 1
+            if char in SIGNS.parts and char != " ":
+                height = 8 * number + SIGNS.parts.index(char) + 1
         result.append(height)
     return result
 
@@ -289,9 +291,9 @@ async def test_the_change_since_the_snapshot_before(run: RunDir) -> None:
         await press(pilot, "d")
         assert "▓ rose" in screen_text(app)
         assert "░ fell" in screen_text(app)
-        assert any(UNICODE.gained in row or UNICODE.lost in row for row in chart_rows(app, 0))
+        assert any(SIGNS.gained in row or SIGNS.lost in row for row in chart_rows(app, 0))
         await press(pilot, "d")
-        assert not any(UNICODE.gained in row or UNICODE.lost in row for row in chart_rows(app, 0))
+        assert not any(SIGNS.gained in row or SIGNS.lost in row for row in chart_rows(app, 0))
 
 
 async def test_long_windows_scroll_or_stand_in_an_overview(long_run: RunDir) -> None:

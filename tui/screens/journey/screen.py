@@ -14,12 +14,15 @@ from engine.errors import UserError
 from engine.insight.metrics import prepare_golds
 from engine.insight.spans import Candidate, softmax
 from engine.rundir.liveness import State
+from tui.drawing.frame import Glyphs, glyphs_of
 from tui.drawing.text import plain
 from tui.drawing.theme import StyleOf, combined
 from tui.screens.base import ScreenView
+from tui.screens.journey.bars import GUTTER, TokenChart
+from tui.screens.journey.geometry import Geometry, fit
 from tui.screens.journey.model import Limits, Scene, make_scene
 from tui.screens.journey.passage import Mark, passage_lines
-from tui.screens.journey.strips import ASCII, GUTTER, UNICODE, Geometry, Glyphs, TokenChart, fit, token_strips
+from tui.screens.journey.strips import token_strips
 from tui.view_state import SCALE_NAMES, SCALE_WORDS, SCALES
 from tui.widgets.strip_view import StripView
 
@@ -145,7 +148,7 @@ class JourneyPicture(StripView):
 
     @property
     def _glyphs(self) -> Glyphs:
-        return ASCII if self.view.tui.ascii_only else UNICODE
+        return glyphs_of(self.view.tui.ascii_only)
 
     def build(self, width: int, height: int) -> Sequence[Strip]:
         viewer, self.scene, self._charts_end = self.view.tui.viewer, None, 0
@@ -272,7 +275,7 @@ class JourneyPicture(StripView):
         for number, candidate in enumerate(scene.candidates[: max(0, rows - 1)], 1):
             text = _answer_text(scene, candidate)
             right = prepared.score([text])[0][0] == 1.0
-            tick = ("+" if self.view.tui.ascii_only else "✓") if right else " "
+            tick = glyphs.right if right else " "
             label = f" {glyphs.predicted} predicted " if number == 1 else f" {number:>11} "
             segments = [
                 Segment(label, style("predicted" if number == 1 else "dim")),
