@@ -21,7 +21,7 @@ class PowerCut(BaseException):
 class FaultyDisk(Operations):
     """Operations on the files below `root`; number `fail_at` (from 1) goes wrong in the way `fault` names.
 
-    Faults: `cut` and `cut-half` (the power goes before the operation, or in the middle of a write), an errno
+    DataIssues: `cut` and `cut-half` (the power goes before the operation, or in the middle of a write), an errno
     (the operation fails with it), `half` (a write falls short, the next one says the disk is full).
     """
 

@@ -40,7 +40,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns its exit code (see ExitCode). Faults of the user go to stderr in one line."""
+    """Run one command; returns its exit code (see ExitCode). DataIssues of the user go to stderr in one line."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         name = arguments[0] if arguments else ""

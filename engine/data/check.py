@@ -12,9 +12,9 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from engine.config import RunConfig
-from engine.data.examples import Dataset, Example, Fault, make_dataset, seen_mask, split_bytes, squad_bytes
+from engine.data.examples import DataIssue, Dataset, Example, make_dataset, seen_mask, split_bytes, squad_bytes
 from engine.data.features import Features, advance, build_features, default_max_answer_length
-from engine.data.issues import Faults
+from engine.data.issues import DataIssues
 from engine.data.samples import find_dataset
 from engine.data.segments import CONTEXT
 from engine.data.squad import read_dataset, read_halves, what_lacks
@@ -97,7 +97,7 @@ class CheckReport(Struct, frozen=True):
     shared_near: int
     seen_questions: int
     shared_answers: int
-    faults: tuple[Fault, ...]
+    issues: tuple[DataIssue, ...]
     errors: int
     notes: tuple[str, ...]
 
@@ -107,10 +107,10 @@ def check_dataset(path: str | Path, config: RunConfig, tokenizer: Path | None = 
     tokenizer.json to count windows with. Raises DataError only where the file can't be read as data."""
     path = find_dataset(path)
     dataset = read_dataset(path, eval_path=config.eval, eval_fraction=config.eval_fraction, seed=config.seed)
-    faults = list(dataset.faults)
+    issues = list(dataset.issues)
     lack = what_lacks(dataset)
     if lack:
-        faults.append(Fault("error", "the file", lack[0]))
+        issues.append(DataIssue("error", "the file", lack[0]))
     notes: list[str] = []
     windows: list[WindowReport] = []
     longest = 30
@@ -138,8 +138,8 @@ def check_dataset(path: str | Path, config: RunConfig, tokenizer: Path | None = 
         doc_stride=config.doc_stride,
         max_answer_length=config.max_answer_length or longest,
         **_shared(dataset),
-        faults=tuple(faults),
-        errors=sum(fault.level in refused for fault in faults),
+        issues=tuple(issues),
+        errors=sum(issue.level in refused for issue in issues),
         notes=tuple(notes),
     )
 
@@ -151,8 +151,8 @@ def repair_dataset(path: str | Path, out: str | Path) -> tuple[int, int]:
     Raises DataError where nothing is left to write, WriteError where `out` exists or can't be written.
     """
     path, out = find_dataset(path), Path(out)
-    faults = Faults()
-    halves = read_halves(path, faults)
+    issues = DataIssues()
+    halves = read_halves(path, issues)
     if not any(halves.values()):
         raise DataError(f"{path.name}: there is no usable question to write.")
     if len(halves) == 2:
@@ -161,7 +161,7 @@ def repair_dataset(path: str | Path, out: str | Path) -> tuple[int, int]:
         (examples,) = halves.values()
         content = squad_bytes(examples)
     create_file(out, content)
-    return sum(map(len, halves.values())), faults.errors
+    return sum(map(len, halves.values())), issues.errors
 
 
 def report_lines(report: CheckReport) -> list[str]:
@@ -188,9 +188,9 @@ def report_lines(report: CheckReport) -> list[str]:
         lines += _window_lines(report)
     lines += _shared_lines(report)
     lines += [f"note: {note}" for note in report.notes]
-    counts = Counter(fault.level for fault in report.faults)
+    counts = Counter(issue.level for issue in report.issues)
     for level, _ in LEVELS:
-        lines += [f"{f.level}: {f.place}: {f.message}" for f in report.faults if f.level == level]
+        lines += [f"{f.level}: {f.place}: {f.message}" for f in report.issues if f.level == level]
     lines.append(", ".join(_count(counts[level], what) for level, what in LEVELS))
     return lines
 

@@ -33,7 +33,7 @@ class Example(Struct, frozen=True, gc=False):
     is_impossible: bool = False
 
 
-class Fault(Struct, frozen=True, gc=False):
+class DataIssue(Struct, frozen=True, gc=False):
     """Something wrong in a data set: an error (the question can't be used), a repair made, or a warning."""
 
     level: Literal["error", "repaired", "warning"]
@@ -47,17 +47,17 @@ class Dataset(Struct, frozen=True):
     train: tuple[Example, ...]
     eval: tuple[Example, ...]
     has_impossible: bool = False
-    faults: tuple[Fault, ...] = ()
+    issues: tuple[DataIssue, ...] = ()
     overlap: bool = False
 
 
-def make_dataset(train: Sequence[Example], evaluation: Sequence[Example], faults: Sequence[Fault] = ()) -> Dataset:
+def make_dataset(train: Sequence[Example], evaluation: Sequence[Example], issues: Sequence[DataIssue] = ()) -> Dataset:
     """A Dataset with `has_impossible` and `overlap` worked out from the examples."""
     return Dataset(
         train=tuple(train),
         eval=tuple(evaluation),
         has_impossible=any(e.is_impossible for half in (train, evaluation) for e in half),
-        faults=tuple(faults),
+        issues=tuple(issues),
         overlap=not {e.context for e in train}.isdisjoint(e.context for e in evaluation),
     )
 
@@ -119,7 +119,7 @@ def split_bytes(dataset: Dataset) -> bytes:
 
 
 def read_examples(path: Path) -> Dataset:
-    """Read back what `dump_examples` wrote: the same examples in the same order, without faults.
+    """Read back what `dump_examples` wrote: the same examples in the same order, without issues.
 
     Raises DataError where the file is missing or damaged.
     """

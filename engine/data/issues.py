@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from engine.data.examples import Fault
+from engine.data.examples import DataIssue
 
-MAX_FAULTS = 10_000
-"""A file that is wrong in every line must not fill the memory with faults."""
+MAX_ISSUES = 10_000
+"""A file that is wrong in every line must not fill the memory with issues."""
 
 
 def excerpt(text: object, limit: int = 60) -> str:
@@ -35,25 +35,25 @@ def kind_of(value: object) -> str:
             return f"a {type(value).__name__}"
 
 
-class Faults:
-    """Faults in the order they were found; `left_out` counts those beyond MAX_FAULTS."""
+class DataIssues:
+    """DataIssues in the order they were found; `left_out` counts those beyond MAX_ISSUES."""
 
     def __init__(self) -> None:
-        self.found: list[Fault] = []
+        self.found: list[DataIssue] = []
         self.left_out = 0
         self.errors = 0
 
     def add(self, level: Literal["error", "repaired", "warning"], place: str, message: str) -> None:
         if level == "error":
             self.errors += 1
-        if len(self.found) < MAX_FAULTS:
-            self.found.append(Fault(level, place, message))
+        if len(self.found) < MAX_ISSUES:
+            self.found.append(DataIssue(level, place, message))
         else:
             self.left_out += 1
 
-    def all(self) -> list[Fault]:
-        """The faults found, and last a word about those that were not kept."""
+    def all(self) -> list[DataIssue]:
+        """The issues found, and last a word about those that were not kept."""
         if not self.left_out:
             return self.found
         level: Literal["error", "warning"] = "error" if self.errors else "warning"
-        return [*self.found, Fault(level, "the file", f"{self.left_out:,} more faults are not listed")]
+        return [*self.found, DataIssue(level, "the file", f"{self.left_out:,} more issues are not listed")]

@@ -54,10 +54,10 @@ def load_run_data(config: RunConfig) -> RunData:
 def _remarks(dataset: Dataset) -> list[Remark]:
     remarks = []
     for level, word in LEVELS.items():
-        faults = [fault for fault in dataset.faults if fault.level == level]
-        if faults:
-            more = f", and {len(faults) - 1} more" if len(faults) > 1 else ""
-            text = f"{word}: {faults[0].place}: {faults[0].message}{more}."
+        issues = [issue for issue in dataset.issues if issue.level == level]
+        if issues:
+            more = f", and {len(issues) - 1} more" if len(issues) > 1 else ""
+            text = f"{word}: {issues[0].place}: {issues[0].message}{more}."
             remarks.append(Remark(text, "bertqa-tui check lists each with its place."))
     if dataset.overlap:
         seen = int(seen_mask(dataset).sum())

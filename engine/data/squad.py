@@ -1,4 +1,4 @@
-"""Reads a data set: SQuAD v1.1 and v2.0, flat rows, exports of annotation tools; every fault with its place."""
+"""Reads a data set: SQuAD v1.1 and v2.0, flat rows, exports of annotation tools; every issue with its place."""
 
 from __future__ import annotations
 
@@ -6,35 +6,18 @@ import shlex
 from pathlib import Path
 
 from engine.data.examples import (
-    Answer,
     Dataset,
     Example,
-    Fault,
-    dump_examples,
     make_dataset,
-    read_examples,
-    seen_mask,
 )
-from engine.data.formats.shapes import raw_questions, split_values
-from engine.data.formats.source import CHECK_HINT, read_values
-from engine.data.issues import Faults
+from engine.data.formats.registry import raw_questions, split_values
+from engine.data.formats.source import read_values
+from engine.data.formats.table import CHECK_HINT
+from engine.data.issues import DataIssues
 from engine.data.samples import find_dataset
 from engine.data.split import split_by_context, split_by_question
 from engine.data.validate import validate
 from engine.errors import DataError
-
-__all__ = [
-    "Answer",
-    "Dataset",
-    "Example",
-    "Fault",
-    "dump_examples",
-    "find_dataset",
-    "load_dataset",
-    "read_dataset",
-    "read_examples",
-    "seen_mask",
-]
 
 
 def load_dataset(
@@ -54,9 +37,9 @@ def load_dataset(
     """
     path = find_dataset(path)
     dataset = read_dataset(path, eval_path=eval_path, eval_fraction=eval_fraction, seed=seed)
-    bad = [f for f in dataset.faults if f.level == "error" or (strict and f.level == "repaired")]
+    bad = [f for f in dataset.issues if f.level == "error" or (strict and f.level == "repaired")]
     if bad:
-        more = f" ({len(bad) - 1:,} more faults)" if len(bad) > 1 else ""
+        more = f" ({len(bad) - 1:,} more issues)" if len(bad) > 1 else ""
         fixed = "Fix the text or the offset" if bad[0].level == "error" else "Repairs are refused (strict)"
         file, place = path, f"{path.name}: {bad[0].place}"
         if eval_path is not None and bad[0].place.startswith(f"{Path(eval_path).name}: "):
@@ -86,28 +69,30 @@ def what_lacks(dataset: Dataset) -> tuple[str, str] | None:
 def read_dataset(
     path: str | Path, *, eval_path: str | Path | None = None, eval_fraction: float = 0.2, seed: int = 42
 ) -> Dataset:
-    """As `load_dataset`, but questions with errors are left out and told in `faults`, and halves may be empty.
+    """As `load_dataset`, but questions with errors are left out and told in `issues`, and halves may be empty.
 
     Raises DataError only where a file can't be read as data at all.
     """
     path = find_dataset(path)
-    faults = Faults()
+    issues = DataIssues()
     if eval_path is not None:
         second = find_dataset(eval_path)
-        halves = read_halves(path, faults, use=("train", "all", "eval"))
-        others = read_halves(second, faults, use=("eval", "all", "train"), part=second.name)
+        halves = read_halves(path, issues, use=("train", "all", "eval"))
+        others = read_halves(second, issues, use=("eval", "all", "train"), part=second.name)
         (train,), (evaluation,) = halves.values(), others.values()
     else:
-        halves = read_halves(path, faults)
+        halves = read_halves(path, issues)
         if len(halves) == 2:
             train, evaluation = halves["train"], halves["eval"]
         else:
             (examples,) = halves.values()
-            train, evaluation = _held_out(examples, eval_fraction, seed, faults)
-    return make_dataset(train, evaluation, faults.all())
+            train, evaluation = _held_out(examples, eval_fraction, seed, issues)
+    return make_dataset(train, evaluation, issues.all())
 
 
-def read_halves(path: Path, faults: Faults, *, use: tuple[str, ...] = (), part: str = "") -> dict[str, list[Example]]:
+def read_halves(
+    path: Path, issues: DataIssues, *, use: tuple[str, ...] = (), part: str = ""
+) -> dict[str, list[Example]]:
     """The usable examples of a file: {"train": …, "eval": …}, one of them, or {"all": …} without a split.
 
     `use` names, best first, which single one is wanted; `part` tells the file's places from another's.
@@ -117,10 +102,10 @@ def read_halves(path: Path, faults: Faults, *, use: tuple[str, ...] = (), part: 
         parts = {use[0]: parts[use[0]]}
         warning = f"only its {SPLIT_NAMES[use[0]]} half is used"
     if warning:
-        faults.add("warning", part or "the file", warning)
+        issues.add("warning", part or "the file", warning)
     several = len(parts) > 1
     return {
-        role: validate(raw_questions(values, part or (SPLIT_NAMES[role] if several else ""), faults), faults)
+        role: validate(raw_questions(values, part or (SPLIT_NAMES[role] if several else ""), issues), issues)
         for role, values in parts.items()
     }
 
@@ -129,10 +114,10 @@ SPLIT_NAMES = {"train": "train", "eval": "validation", "all": ""}
 
 
 def _held_out(
-    examples: list[Example], fraction: float, seed: int, faults: Faults
+    examples: list[Example], fraction: float, seed: int, issues: DataIssues
 ) -> tuple[list[Example], list[Example]]:
     train, evaluation = split_by_context(examples, fraction, seed)
     if not evaluation and len(examples) > 1:
-        faults.add("warning", "the file", "has a single passage, so its questions are split and not its passages")
+        issues.add("warning", "the file", "has a single passage, so its questions are split and not its passages")
         train, evaluation = split_by_question(examples, fraction, seed)
     return train, evaluation

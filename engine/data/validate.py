@@ -1,4 +1,4 @@
-"""Checks raw questions one by one and makes examples of them; every fault is told with its place."""
+"""Checks raw questions one by one and makes examples of them; every issue is told with its place."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from msgspec.structs import replace
 
 from engine.data.examples import Answer, Example
 from engine.data.formats.answers import RawAnswer, is_missing
-from engine.data.formats.shapes import RawQuestion
-from engine.data.issues import Faults, excerpt, kind_of
+from engine.data.formats.raw import RawQuestion
+from engine.data.issues import DataIssues, excerpt, kind_of
 from engine.data.repair import MANY, NO_OFFSET, align
 
 
@@ -18,29 +18,29 @@ class _Unusable(Exception):
     """The question can't be used; the message says why."""
 
 
-def validate(questions: Iterable[RawQuestion], faults: Faults) -> list[Example]:
+def validate(questions: Iterable[RawQuestion], issues: DataIssues) -> list[Example]:
     """The questions that can be used, in order, with unique ids; passages with equal text are one object."""
     texts: dict[str, str] = {}
     by_id: dict[str, int] = {}
     examples: list[Example] = []
     for raw in questions:
         try:
-            example = _example(raw, texts, len(examples) + 1, faults)
+            example = _example(raw, texts, len(examples) + 1, issues)
         except _Unusable as error:
-            faults.add("error", raw.place, str(error))
+            issues.add("error", raw.place, str(error))
             continue
         number = by_id.get(example.id)
         if number is not None:
-            if _merged(examples, number, example, raw, faults):
+            if _merged(examples, number, example, raw, issues):
                 continue
             example = replace(example, id=_free_id(example.id, by_id))
-            faults.add("repaired", raw.place, f"the id is taken; it is now {excerpt(example.id)}")
+            issues.add("repaired", raw.place, f"the id is taken; it is now {excerpt(example.id)}")
         by_id[example.id] = len(examples)
         examples.append(example)
     return examples
 
 
-def _example(raw: RawQuestion, texts: dict[str, str], number: int, faults: Faults) -> Example:
+def _example(raw: RawQuestion, texts: dict[str, str], number: int, issues: DataIssues) -> Example:
     context = raw.context
     if not isinstance(context, str):
         raise _Unusable("has no passage" if context is None else f"the passage is {kind_of(context)}, not text")
@@ -57,9 +57,9 @@ def _example(raw: RawQuestion, texts: dict[str, str], number: int, faults: Fault
         raise _Unusable(f"the question is {kind_of(question)}, not text")
     _check_text(question, "the question")
     if not question.strip():
-        faults.add("warning", raw.place, "the question is empty")
+        issues.add("warning", raw.place, "the question is empty")
     identity = _id(raw.id, number)
-    answers = _answers(raw, known, faults)
+    answers = _answers(raw, known, issues)
     return Example(identity, _title(raw, texts), question, known, answers, not answers)
 
 
@@ -93,24 +93,24 @@ def _title(raw: RawQuestion, texts: dict[str, str]) -> str:
     return texts.setdefault(title, title)
 
 
-def _answers(raw: RawQuestion, context: str, faults: Faults) -> tuple[Answer, ...]:
+def _answers(raw: RawQuestion, context: str, issues: DataIssues) -> tuple[Answer, ...]:
     found = raw.answers
     if found.problem:
         raise _Unusable(found.problem)
     golds = [gold for gold in found.golds if not _is_blank(gold)]
     if found.impossible:
         if golds:
-            faults.add("repaired", raw.place, "is marked as having no answer, yet has one; it is left out")
+            issues.add("repaired", raw.place, "is marked as having no answer, yet has one; it is left out")
         return ()
     if not golds:
         if found.golds and found.impossible is False:
             raise _Unusable("the answer is empty")
         if found.impossible is False:
-            faults.add("repaired", raw.place, "has no answer; it is now marked so")
+            issues.add("repaired", raw.place, "has no answer; it is now marked so")
         elif not found.column:
-            faults.add("warning", raw.place, "has no answer; taken as one that the passage can't answer")
+            issues.add("warning", raw.place, "has no answer; taken as one that the passage can't answer")
         return ()
-    return tuple(_answer(gold, raw, context, faults) for gold in golds)
+    return tuple(_answer(gold, raw, context, issues) for gold in golds)
 
 
 def _is_blank(gold: RawAnswer) -> bool:
@@ -119,7 +119,7 @@ def _is_blank(gold: RawAnswer) -> bool:
     return is_missing(gold.text) and (is_missing(gold.start) or is_missing(gold.end))
 
 
-def _answer(gold: RawAnswer, raw: RawQuestion, context: str, faults: Faults) -> Answer:
+def _answer(gold: RawAnswer, raw: RawQuestion, context: str, issues: DataIssues) -> Answer:
     start = _offset(gold.start, "answer_start")
     text = gold.text
     if is_missing(text) and not isinstance(text, str):
@@ -148,7 +148,7 @@ def _answer(gold: RawAnswer, raw: RawQuestion, context: str, faults: Faults) -> 
         many = f"{found.places} or more" if found.places >= MANY else str(found.places)
         which = {NO_OFFSET: "the first"}.get(found.cause, "the one that fits" if found.recounted else "the nearest")
         message += f"; the text stands in {many} places, {which} was taken"
-    faults.add("repaired", raw.place, message)
+    issues.add("repaired", raw.place, message)
     return Answer(found.text, found.start)
 
 
@@ -171,7 +171,7 @@ def _offset(value: Any, name: str) -> int | None:
     return value
 
 
-def _merged(examples: list[Example], number: int, example: Example, raw: RawQuestion, faults: Faults) -> bool:
+def _merged(examples: list[Example], number: int, example: Example, raw: RawQuestion, issues: DataIssues) -> bool:
     """Take a question told twice, as tables with a row for each gold do, into the first one."""
     first = examples[number]
     if (first.question, first.context) != (example.question, example.context):
@@ -181,9 +181,9 @@ def _merged(examples: list[Example], number: int, example: Example, raw: RawQues
     more = tuple(answer for answer in example.answers if answer not in first.answers)
     if more:
         examples[number] = replace(first, answers=first.answers + more)
-        faults.add("repaired", raw.place, "the same question again; its answers went to the first one")
+        issues.add("repaired", raw.place, "the same question again; its answers went to the first one")
     else:
-        faults.add("repaired", raw.place, "the same question again; left out")
+        issues.add("repaired", raw.place, "the same question again; left out")
     return True
 
 

@@ -15,8 +15,8 @@ from engine.insight.metrics import Golds, percentage, prepare_golds
 from engine.insight.spans import FloatArray, Predictions, decode
 
 if TYPE_CHECKING:
+    from engine.data.examples import Example
     from engine.data.features import Features
-    from engine.data.squad import Example
 
 
 MAY_BE_MISSING = frozenset(field.name for field in msgspec.structs.fields(Metrics) if not field.required)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.data.examples import Example, read_examples
 from engine.data.segments import CONTEXT, QUESTION, SPECIAL
-from engine.data.squad import Example, read_examples
 from engine.rundir.layout import RunDir
 from engine.rundir.snapshot import Snapshot
 from engine.storage.tensors import Tensors, write_tensors

@@ -38,7 +38,7 @@ def write(folder: Path, values: Any, name: str = "set.json") -> Path:
 
 
 def mixed(folder: Path) -> Path:
-    """Both halves share a passage; faults of all levels; long, repeated and ambiguous things."""
+    """Both halves share a passage; issues of all levels; long, repeated and ambiguous things."""
     train = [
         row("a", CONTEXT, "What helps?", ("Rest", 0), ("Rest", 12)),
         row("b", CONTEXT, "What helps? ", ("Rest", 12)),
@@ -71,7 +71,7 @@ def test_counts(tmp_path: Path) -> None:
     assert (report.shared_passages, report.shared_near) == (1, 1)
     assert (report.seen_questions, report.shared_answers) == (1, 1)
     assert report.errors == 1
-    assert [(f.level, f.place) for f in report.faults] == [
+    assert [(f.level, f.place) for f in report.issues] == [
         ("repaired", 'train: question "e" (row 5)'),
         ("error", 'train: question "f" (row 6)'),
     ]
@@ -133,7 +133,7 @@ def test_without_tokenizer_nothing_is_said_of_windows(tmp_path: Path) -> None:
 def test_a_set_to_learn_nothing_from_is_an_error(tmp_path: Path) -> None:
     report = check(write(tmp_path, [row("a", OTHER, "Why?"), row("b", CONTEXT, "Why?")]))
     assert report.errors == 1
-    assert report.faults[-1].message == "no training question has an answer"
+    assert report.issues[-1].message == "no training question has an answer"
     empty = check(write(tmp_path, {"data": []}))
     assert empty.errors == 1
     assert report_lines(empty)
@@ -143,7 +143,7 @@ def test_repair_writes_what_loads_strictly(tmp_path: Path) -> None:
     out = tmp_path / "fixed.json"
     assert repair_dataset(mixed(tmp_path), out) == (7, 1)
     dataset = load_dataset(out, strict=True)
-    assert not dataset.faults
+    assert not dataset.issues
     assert [e.id for e in dataset.train] == ["a", "b", "c", "d", "e"]
     assert dataset.train[4].answers[0].start == 5
     assert check(out).errors == 0
@@ -175,7 +175,7 @@ def test_repair_never_overwrites(tmp_path: Path) -> None:
 def test_samples(name: str) -> None:
     report = check_dataset(name, RunConfig(dataset=name), tokenizer_file())
     assert report.errors == 0
-    assert not report.faults
+    assert not report.issues
     assert not report.notes
     assert (report.shared_passages, report.seen_questions) == ((44, 176) if name == "remedies" else (0, 0))
 
@@ -190,4 +190,4 @@ def test_squad_dev() -> None:
     assert sum(half.answers for half in report.halves) == 34_726
     assert report.shared_passages == 0
     assert sum(half.windows for half in report.windows) == 10_784
-    assert report.faults == ()
+    assert report.issues == ()

@@ -109,7 +109,7 @@ def read(path: Path, content: bytes) -> Dataset | None:
     again = read_examples(stored)
     assert (again.train, again.eval) == (dataset.train, dataset.eval)
     assert report_lines(check_dataset(path, RunConfig(dataset=str(path))))
-    if any(fault.level == "error" for fault in dataset.faults):
+    if any(issue.level == "error" for issue in dataset.issues):
         with pytest.raises(DataError, match="--repair"):
             load_dataset(path)
     elif any(example.answers for example in dataset.train) and dataset.eval:
@@ -156,7 +156,7 @@ def test_nearly_squad(tmp_path: Path, values: Any) -> None:
     written, _ = repair_dataset(path, fixed)
     assert written == len(dataset.train) + len(dataset.eval)
     mended = read_dataset(fixed)
-    assert {f.level for f in mended.faults} <= {"warning"}
+    assert {f.level for f in mended.issues} <= {"warning"}
     assert {(e.id, e.question, e.answers) for e in (*mended.train, *mended.eval)} == {
         (e.id, e.question, e.answers) for e in (*dataset.train, *dataset.eval)
     }
@@ -259,7 +259,7 @@ def bombs() -> dict[str, bytes]:
         "deep lines": b'{"context":"a"}\n' + b"[" * 500_000,
         "wrong items": b"[" + b"1," * 200_000 + b"1]",
         "wrong questions": b'[{"context":"a","qas":[' + b"3," * 200_000 + b"3]}]",
-        "many faults": json.dumps([row | {"answer": "nowhere"}] * 10_000).encode(),
+        "many issues": json.dumps([row | {"answer": "nowhere"}] * 10_000).encode(),
         "long cell": b'context,question,answers\n"' + b"a" * 1_000_000 + b'",?,"' + b"[" * 900_000 + b'"',
         "unclosed quote": b"context,question,answers\n" + b'"' + b"a,b\n" * 200_000,
         "one word": json.dumps(

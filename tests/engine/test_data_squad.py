@@ -1,4 +1,4 @@
-"""Reading data sets: every shape, every fault with its place."""
+"""Reading data sets: every shape, every issue with its place."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def assert_rows(dataset: Dataset) -> None:
     assert found["q2"].answers == ()
     assert found["q2"].is_impossible
     assert dataset.has_impossible
-    assert not [fault for fault in dataset.faults if fault.level != "warning"]
+    assert not [issue for issue in dataset.issues if issue.level != "warning"]
 
 
 def two_halves() -> dict[str, Any]:
@@ -97,7 +97,7 @@ class TestShapes:
         assert {e.id: e.title for e in (*dataset.train, *dataset.eval)} == {"q1": "Colds", "q2": "Colds"}
         assert len(dataset.train) == len(dataset.eval) == 1
         assert not dataset.has_impossible
-        assert not dataset.faults
+        assert not dataset.issues
         assert not dataset.overlap
 
     def test_squad_v2_leaves_plausible_answers_aside(self, tmp_path: Path) -> None:
@@ -150,13 +150,13 @@ class TestShapes:
         dataset = read_dataset(path)
         assert dataset.train[0].context == "Dry.\r\nWarm."
         assert dataset.train[0].answers == (Answer("Warm", 6),)
-        assert not dataset.faults
+        assert not dataset.issues
 
     def test_table_with_several_rows_for_one_question_merges_golds(self, tmp_path: Path) -> None:
         table = f"id,context,question,answer,answer_start\n1,{OTHER},What?,Honey,32\n1,{OTHER},What?,Salt water,0\n"
         dataset = read_dataset(write(tmp_path, table))
         assert [e.answers for e in dataset.train] == [(Answer("Honey", 32), Answer("Salt water", 0))]
-        assert [fault.level for fault in dataset.faults] == ["repaired"]
+        assert [issue.level for issue in dataset.issues] == ["repaired"]
 
     def test_parquet(self, tmp_path: Path) -> None:
         path = tmp_path / "set.json"
@@ -189,7 +189,7 @@ class TestShapes:
     def test_answer_shapes(self, tmp_path: Path, answers: dict[str, Any]) -> None:
         dataset = read_dataset(write(tmp_path, [{"context": OTHER, "question": "What?", **answers}]))
         assert dataset.train[0].answers == (Answer("Honey", 32),)
-        assert not dataset.faults
+        assert not dataset.issues
 
     @pytest.mark.parametrize("empty", [{}, {"answers": None}, {"answers": []}, {"answers": float("nan")}])
     def test_no_answer_in_a_row(self, tmp_path: Path, empty: dict[str, Any]) -> None:
@@ -230,7 +230,7 @@ class TestShapes:
         assert found["1"].answers == (Answer("Honey", 32), Answer("Salt water", 0))
         assert found["2"].is_impossible
         assert set(found) == {"1", "2"}
-        assert [(f.level, f.place) for f in dataset.faults if "annotated" in f.message] == [
+        assert [(f.level, f.place) for f in dataset.issues if "annotated" in f.message] == [
             ("warning", 'question "3" (task 3)')
         ]
 
@@ -251,7 +251,7 @@ class TestShapes:
         path = write(tmp_path, "\n".join(map(json.dumps, lines)))
         dataset = read_dataset(path)
         assert dataset.train[0].answers == (Answer("Honey", 32),)
-        assert not dataset.faults
+        assert not dataset.issues
 
 
 class TestSplits:
@@ -264,7 +264,7 @@ class TestSplits:
 
     def test_unused_split_is_told(self, tmp_path: Path) -> None:
         dataset = load_dataset(write(tmp_path, two_halves() | {"test": []}))
-        assert [fault.message for fault in dataset.faults] == ['not used: "test"']
+        assert [issue.message for issue in dataset.issues] == ['not used: "test"']
 
     def test_second_file(self, tmp_path: Path) -> None:
         first = write(tmp_path, squad((CONTEXT, [qa(1, "warm", 5)])), "a.json")
@@ -272,7 +272,7 @@ class TestSplits:
         dataset = load_dataset(first, eval_path=second)
         assert [e.id for e in dataset.train] == ["q1"]
         assert [e.id for e in dataset.eval] == ["q2"]
-        assert dataset.faults[0].place.startswith("b.json: question")
+        assert dataset.issues[0].place.startswith("b.json: question")
 
     def test_fault_in_the_second_file_names_it(self, tmp_path: Path) -> None:
         first = write(tmp_path, squad((CONTEXT, [qa(1, "warm", 5)])), "a.json")
@@ -303,7 +303,7 @@ class TestSplits:
         dataset = load_dataset(write(tmp_path, squad((CONTEXT, [qa(n, "warm", 5) for n in range(5)]))))
         assert (len(dataset.train), len(dataset.eval)) == (4, 1)
         assert dataset.overlap
-        assert "single passage" in dataset.faults[0].message
+        assert "single passage" in dataset.issues[0].message
 
     def test_overlap_and_seen(self, tmp_path: Path) -> None:
         halves = {
@@ -318,12 +318,12 @@ class TestSplits:
 
 def repaired(tmp_path: Path, context: str, text: str, start: Any) -> tuple[Answer, str]:
     dataset = read_dataset(write(tmp_path, squad((context, [qa(1, text, start)]))))
-    (fault,) = (f for f in dataset.faults if f.level != "warning")
-    assert fault.level == "repaired", fault
-    assert fault.place == 'question "q1" (article "Colds", paragraph 1)'
+    (issue,) = (f for f in dataset.issues if f.level != "warning")
+    assert issue.level == "repaired", issue
+    assert issue.place == 'question "q1" (article "Colds", paragraph 1)'
     (answer,) = dataset.train[0].answers
     assert context[answer.start : answer.start + len(answer.text)] == answer.text
-    return answer, fault.message
+    return answer, issue.message
 
 
 class TestRepairs:
@@ -404,19 +404,19 @@ class TestRepairs:
         context = "rest, then rest"
         dataset = read_dataset(write(tmp_path, squad((context, [qa(1, "rest", 11)]))))
         assert dataset.train[0].answers == (Answer("rest", 11),)
-        assert not dataset.faults
+        assert not dataset.issues
 
     def test_contexts_are_never_stripped(self, tmp_path: Path) -> None:
         context = " \n keep warm \t"
         dataset = read_dataset(write(tmp_path, squad((context, [qa(1, "warm", 8)]))))
         assert dataset.train[0].context == context
-        assert not dataset.faults
+        assert not dataset.issues
 
     def test_duplicate_ids_become_unique(self, tmp_path: Path) -> None:
         questions = [qa(1, "warm", 5), qa(1, "dry", 14, question="And?"), qa(1, "warm", 5)]
         dataset = read_dataset(write(tmp_path, squad((CONTEXT, questions))))
         assert set(everything(dataset)) == {"q1", "q1#2"}
-        assert [f.message for f in dataset.faults if f.level == "repaired"] == [
+        assert [f.message for f in dataset.issues if f.level == "repaired"] == [
             'the id is taken; it is now "q1#2"',
             "the same question again; left out",
         ]
@@ -432,11 +432,11 @@ class TestRepairs:
         questions = [qa(1, "warm", 5, is_impossible=True), qa(2, None, None, is_impossible=False), qa(3, None, None)]
         dataset = read_dataset(write(tmp_path, squad((CONTEXT, questions))))
         assert [e.is_impossible for e in everything(dataset).values()] == [True, True, True]
-        assert [f.level for f in dataset.faults if "answer" in f.message] == ["repaired", "repaired", "warning"]
+        assert [f.level for f in dataset.issues if "answer" in f.message] == ["repaired", "repaired", "warning"]
 
     def test_strict_refuses(self, tmp_path: Path) -> None:
         path = write(tmp_path, squad((CONTEXT, [qa(1, "warm", 4)]), (OTHER, [qa(2, "Honey", 32)])))
-        assert len(load_dataset(path).faults) == 1
+        assert len(load_dataset(path).issues) == 1
         with pytest.raises(DataError, match="strict"):
             load_dataset(path, strict=True)
 
@@ -487,8 +487,8 @@ class TestErrors:
     def test_question_with_error_is_left_out_and_told(self, tmp_path: Path, question: Any, message: str) -> None:
         path = write(tmp_path, squad((CONTEXT, [question, qa(2, "dry", 14)]), (OTHER, [qa(3, "Honey", 32)])))
         dataset = read_dataset(path)
-        errors = [fault for fault in dataset.faults if fault.level == "error"]
-        assert [message in fault.message for fault in errors] == [True]
+        errors = [issue for issue in dataset.issues if issue.level == "error"]
+        assert [message in issue.message for issue in errors] == [True]
         assert 'article "Colds", paragraph 1' in errors[0].place
         assert set(everything(dataset)) == {"q2", "q3"}
         with pytest.raises(DataError) as caught:
@@ -511,8 +511,8 @@ class TestErrors:
         dataset = read_dataset(
             write(tmp_path, {"data": [{"paragraphs": [{"context": context, "qas": [qa(1, "a", 0)]}]}]})
         )
-        assert message in dataset.faults[0].message
-        assert "article 1, paragraph 1" in dataset.faults[0].place
+        assert message in dataset.issues[0].message
+        assert "article 1, paragraph 1" in dataset.issues[0].place
 
     @pytest.mark.parametrize(
         ("values", "place"),
@@ -527,7 +527,7 @@ class TestErrors:
     )
     def test_wrong_structure(self, tmp_path: Path, values: Any, place: str) -> None:
         dataset = read_dataset(write(tmp_path, values))
-        assert place in [fault.place for fault in dataset.faults if fault.level == "error"]
+        assert place in [issue.place for issue in dataset.issues if issue.level == "error"]
         with pytest.raises(DataError):
             load_dataset(tmp_path / "set.json")
 
@@ -579,8 +579,8 @@ class TestErrors:
 
     def test_a_file_wrong_throughout_does_not_fill_the_memory(self, tmp_path: Path) -> None:
         dataset = read_dataset(write(tmp_path, "[" + "1," * 50_000 + "1]"))
-        assert len(dataset.faults) < 20_000
-        assert "40,001 more faults" in dataset.faults[-1].message
+        assert len(dataset.issues) < 20_000
+        assert "40,001 more issues" in dataset.issues[-1].message
 
 
 class TestStored:
@@ -631,7 +631,7 @@ class TestRealData:
     def test_loads_without_a_fault(self, name: str, questions: int) -> None:
         dataset = load_dataset(real(name), strict=True)
         assert len(dataset.train) + len(dataset.eval) == questions
-        assert not dataset.faults
+        assert not dataset.issues
         assert not dataset.overlap
         for example in (*dataset.train, *dataset.eval):
             assert all(example.context.startswith(a.text, a.start) for a in example.answers)
@@ -666,7 +666,7 @@ class TestSamples:
     @pytest.mark.parametrize("name", ["remedies", "harbour"])
     def test_load_without_a_fault(self, name: str) -> None:
         dataset = load_dataset(name, strict=True)
-        assert not dataset.faults
+        assert not dataset.issues
         assert dataset.overlap == (name == "remedies")
 
     def test_answers_struct_is_what_msgspec_reads(self) -> None:

@@ -14,8 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import Phase as Stage
 from hypothesis import strategies as st
 
-from engine.data.examples import Answer, Example, dump_examples, make_dataset
-from engine.data.squad import read_examples
+from engine.data.examples import Answer, Example, dump_examples, make_dataset, read_examples
 from engine.events import CommandDone, Failed, Phase, Warned
 from engine.rundir.layout import RunDir
 from engine.storage.atomic_io import replace_file

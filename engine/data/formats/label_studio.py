@@ -6,11 +6,16 @@ from collections.abc import Iterator
 from typing import Any
 
 from engine.data.formats.answers import RawAnswer, RawAnswers
-from engine.data.formats.shapes import CONTEXT, IDS, QUESTION, RawQuestion, first_of
-from engine.data.issues import Faults
+from engine.data.formats.raw import CONTEXT_KEYS, ID_KEYS, QUESTION_KEYS, RawQuestion, first_of
+from engine.data.issues import DataIssues
 
 
-def task_question(item: dict[str, Any], number: int, part: str, faults: Faults) -> Iterator[RawQuestion]:
+def matches(item: dict[str, Any]) -> bool:
+    """Whether the object is a task."""
+    return isinstance(item.get("data"), dict)
+
+
+def questions(item: dict[str, Any], number: int, part: str, issues: DataIssues) -> Iterator[RawQuestion]:
     """The question of one task: each annotation that was not cancelled gives golds, an empty one says that
     the passage has no answer. A task that nobody has annotated yet is left out, with a warning."""
     data = item["data"]
@@ -24,14 +29,14 @@ def task_question(item: dict[str, Any], number: int, part: str, faults: Faults) 
     raw = RawQuestion(
         part,
         where,
-        first_of(item, IDS) or first_of(data, IDS),
+        first_of(item, ID_KEYS) or first_of(data, ID_KEYS),
         data.get("title"),
-        first_of(data, QUESTION),
-        first_of(data, CONTEXT),
+        first_of(data, QUESTION_KEYS),
+        first_of(data, CONTEXT_KEYS),
         RawAnswers(),
     )
     if not done:
-        faults.add("warning", raw.place, "is not annotated yet and left out")
+        issues.add("warning", raw.place, "is not annotated yet and left out")
         return
     golds = tuple(gold for annotation in done for gold in _spans(annotation.get("result")))
     raw.answers = RawAnswers(golds, impossible=not golds)

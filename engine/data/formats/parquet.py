@@ -13,6 +13,16 @@ ROWS_AT_ONCE = 32
 """A text that the file holds once may stand in every row; few rows at a time keep that within bounds."""
 
 
+def matches(head: bytes) -> bool:
+    """Whether a file that begins with `head` is Parquet."""
+    return head.startswith(b"PAR1")
+
+
+def values(path: Path, data: bytes) -> list[dict[str, Any]]:
+    """All rows. Raises DataError."""
+    return parquet_rows(path, len(data))
+
+
 def parquet_rows(path: Path, size: int) -> list[dict[str, Any]]:
     """All rows; equal texts are one object. Raises DataError for a damaged file or absurd claims of size."""
     import pyarrow as pa

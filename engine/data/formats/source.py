@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-import msgspec
-
+from engine.data.formats import json_text, parquet, table
+from engine.data.formats.table import CHECK_HINT
 from engine.errors import DataError
 
 COMPRESSED = {
@@ -21,42 +18,79 @@ COMPRESSED = {
     b"\xfd7zXZ": "xz",
     b"\x28\xb5\x2f\xfd": "zstd",
 }
-MAX_HEAD = 100_000  # characters of a table's first line
-CHECK_HINT = "Expected SQuAD JSON, or rows with the columns context, question and answers (JSON, CSV, Parquet)."
+
+
+HEAD_BYTES = 1 << 20
+
+
+class Container(Protocol):
+    """What a module of a kind of file has."""
+
+    def matches(self, head: bytes) -> bool:
+        """Whether a file that begins with `head` is of this kind."""
+
+    def values(self, path: Path, data: bytes) -> Any:
+        """The content of the file as plain Python values. Raises DataError."""
+
+
+CONTAINERS: list[Container] = [
+    parquet,
+    json_text,
+    table,
+]
+"""The kinds of files that are read; the first one that matches reads a file. A kind is one module and one line here."""
 
 
 def read_values(path: Path) -> Any:
     """The file's content: a JSON value, or for JSON lines, CSV, TSV and Parquet a list of rows (dicts).
 
-    Raises DataError for a file that is missing, unreadable, empty, compressed, not UTF-8 or not well formed.
+    Raises DataError for a file that is missing, unreadable, empty, compressed, not UTF-8 or not well formed, and for
+    one that does not fit the memory.
     """
-    data = read_bytes(path)
+    data = read_bytes(path, lambda head: _container(path, head))
+    try:
+        return _container(path, data[:HEAD_BYTES]).values(path, data)
+    except MemoryError:
+        raise not_enough_memory(path) from None
+
+
+def _container(path: Path, head: bytes) -> Container:
+    """What reads a file that begins with `head`. Raises DataError where nothing does."""
     for magic, kind in COMPRESSED.items():
-        if data.startswith(magic):
+        if head.startswith(magic):
             raise DataError(f"{path.name}: the file is compressed ({kind}).", hint="Unpack it first.")
-    if data.startswith(b"PAR1"):
-        from engine.data.formats.parquet import parquet_rows
-
-        return parquet_rows(path, len(data))
-    data = data.removeprefix(b"\xef\xbb\xbf")
-    text = _decode(path, data)
-    first = text.lstrip()[:1]
-    if not first:
-        raise DataError(f"{path.name}: the file is empty.", hint=CHECK_HINT)
-    if first in "{[":
-        return _json(path, data, text)
-    return list(_table(path, text))
+    found = next((container for container in CONTAINERS if container.matches(head)), None)
+    if found is None:
+        raise DataError(
+            f"{path.name}: neither JSON nor a table with the columns context and question.", hint=CHECK_HINT
+        )
+    return found
 
 
-def read_bytes(path: Path) -> bytes:
-    """The bytes of a regular file; DataError where it is missing, a folder, a device or unreadable."""
+def not_enough_memory(path: Path) -> DataError:
+    """For a file that does not fit the memory."""
+    return DataError(
+        f"{path}: the file has {path.stat().st_size / 1e6:,.0f} MB, and there is not enough memory to read it.",
+        hint="Split the file, or use a machine with more memory.",
+    )
+
+
+def read_bytes(path: Path, readable: Callable[[bytes], object] | None = None) -> bytes:
+    """The bytes of a regular file; DataError where it is missing, a folder, a device, unreadable or too large for the
+    memory. `readable` sees the first HEAD_BYTES and may raise before the rest is read."""
     try:
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
             raise DataError(f"{path}: this is a folder, not a data set.", hint="Name a file in it.")
         if not stat.S_ISREG(mode):
             raise DataError(f"{path}: this is not a regular file.", hint="Save the data in a file first.")
-        return path.read_bytes()
+        with path.open("rb") as file:
+            head = file.read(HEAD_BYTES)
+            if readable is not None:
+                readable(head)
+            return head + file.read()
+    except MemoryError:
+        raise not_enough_memory(path) from None
     except FileNotFoundError:
         raise DataError(f"{path}: there is no such file.", hint=_samples_hint()) from None
     except (OSError, ValueError) as error:
@@ -69,87 +103,3 @@ def _samples_hint() -> str:
 
     names = sample_names()
     return f"Sample data sets: {', '.join(names)}." if names else ""
-
-
-def _decode(path: Path, data: bytes) -> str:
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        before = data[: error.start]
-        line = before.count(b"\n") + 1
-        column = len(before[before.rfind(b"\n") + 1 :].decode("utf-8")) + 1
-        wide = data[:2] in (b"\xff\xfe", b"\xfe\xff")
-        kind = "looks like UTF-16, not UTF-8" if wide else f"byte 0x{data[error.start]:02x} is not UTF-8"
-        raise DataError(f"{path.name}, line {line}, column {column}: {kind}.", hint="Save the file as UTF-8.") from None
-
-
-def _json(path: Path, data: bytes, text: str) -> Any:
-    try:
-        return msgspec.json.decode(data)
-    except (msgspec.DecodeError, RecursionError, ValueError):
-        pass  # the standard parser takes NaN as well, and tells line and column
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        fault = error
-    except RecursionError:
-        raise DataError(f"{path.name}: the JSON is nested too deeply.", hint=CHECK_HINT) from None
-    except ValueError as error:
-        raise DataError(f"{path.name}: a number can't be read: {error}.") from None
-    if fault.msg == "Extra data":
-        return list(_json_lines(path, text))
-    cut = " The file seems to be cut off." if fault.pos >= len(text.rstrip()) - 1 else ""
-    raise DataError(
-        f"{path.name}, line {fault.lineno}, column {fault.colno}: not valid JSON: {fault.msg[:1].lower()}"
-        f"{fault.msg[1:]}.{cut}"
-    )
-
-
-def _json_lines(path: Path, text: str) -> Iterator[Any]:
-    start = number = 0
-    while start < len(text):
-        end = text.find("\n", start)
-        end = len(text) if end < 0 else end
-        number += 1
-        line = text[start:end].strip()
-        start = end + 1
-        if not line:
-            continue
-        try:
-            yield json.loads(line)
-        except json.JSONDecodeError as error:
-            raise DataError(
-                f"{path.name}, line {number}, column {error.colno}: not valid JSON: "
-                f"{error.msg[:1].lower()}{error.msg[1:]}."
-            ) from None
-        except RecursionError:
-            raise DataError(f"{path.name}, line {number}: the JSON is nested too deeply.") from None
-        except ValueError as error:
-            raise DataError(f"{path.name}, line {number}: a number can't be read: {error}.") from None
-
-
-def _table(path: Path, text: str) -> Iterator[dict[str, Any]]:
-    from engine.data.formats.shapes import is_row
-
-    text = text.lstrip("\r\n")
-    head = io.StringIO(text, newline="").readline(MAX_HEAD).strip("\r\n")
-    csv.field_size_limit(max(csv.field_size_limit(), len(text)))
-    for delimiter in ",\t;":
-        names = [name.strip().lower().replace(" ", "_") for name in next(csv.reader([head], delimiter=delimiter), [])]
-        if is_row(dict.fromkeys(names, "")):
-            break
-    else:
-        raise DataError(
-            f"{path.name}: neither JSON nor a table with the columns context and question.", hint=CHECK_HINT
-        )
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    try:
-        next(reader)
-        for cells in reader:
-            if cells:
-                row: dict[str, Any] = dict(zip(names, cells, strict=False))
-                if len(cells) > len(names):
-                    row["extra cells"] = len(cells) - len(names)
-                yield row
-    except csv.Error as error:
-        raise DataError(f"{path.name}, line {reader.line_num}: not a valid table: {error}.") from None
