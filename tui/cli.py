@@ -2,266 +2,350 @@
 
 from __future__ import annotations
 
-import argparse
+import errno
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from engine.errors import ExitCode, UsageError, UserError
+import click
+
+from engine.errors import ExitCode, UsageError, UserError, WriteError
+from tui.command_line import DefaultGroup, GroupedCommand, RunName, Target
+from tui.options import GroupedOption, flag_of, training_options
 
 if TYPE_CHECKING:
     from engine.config import RunConfig
-    from engine.launch import Run
     from engine.rundir.commands import CommandName
 
 DESCRIPTION = "Fine-tune an extractive question-answering model and watch how it learns to answer."
-EPILOG = """\
-commands (each has its own --help):
-  bertqa-tui DATASET            fine-tune on a SQuAD-style file and watch
-  bertqa-tui RUN_DIR            watch a run, live or finished
-  bertqa-tui                    list of runs, or the sample data where there are none
-  bertqa-tui train DATASET      fine-tune with progress bars and no full screen
-  bertqa-tui attach [RUN]       watch a run; the newest when none is named
-  bertqa-tui runs               all runs: state, data, model, epoch, best score
-  bertqa-tui pause|stop RUN     ask a live run to pause or to stop
-  bertqa-tui resume RUN         go on with a paused, stopped or killed run
-  bertqa-tui check DATASET      read and validate a data set, every fault with its place
+USAGES = (
+    ("DATASET [OPTIONS]", "fine-tune on a SQuAD-style file and watch"),
+    ("RUN_DIR [OPTIONS]", "watch a run, live or finished"),
+    ("", "list of runs, or the sample data where there are none"),
+    ("COMMAND --help", "a command's own options"),
+)
+EPILOG = (
+    "exit codes: 0 done, 1 the run failed, 2 wrong use, 65 bad data, 69 model not found, 73 cannot write, "
+    "75 stopped and can be resumed"
+)
+CHECK_OPTIONS = frozenset(
+    {
+        "eval",
+        "eval_fraction",
+        "seed",
+        "strict",
+        "max_length",
+        "doc_stride",
+        "max_answer_length",
+        "model",
+        "revision",
+        "trust_remote_code",
+    }
+)
+"""The options of a fine-tuning that shape what `check` reports."""
+MEANT_FOR_A_RUN = frozenset({"runs_dir"})
+"""Options of a fine-tuning that also say something of a run that exists."""
+Action = TypeVar("Action", bound=Callable[..., int])
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG})
+INTERRUPTED = 130
 
-exit codes: 0 done, 1 the run failed, 2 wrong use, 65 bad data, 69 model not to be had,
-73 cannot write, 75 stopped and can be resumed
-"""
-
-
-class Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(message[:1].lower() + message[1:] + ".", hint=f"See {self.prog} --help.")
+PLAIN = GroupedOption(["--plain"], "screen", is_flag=True, help="one line for each snapshot instead of the full screen")
+ASCII = GroupedOption(["--ascii", "ascii_only"], "screen", is_flag=True, help="draw with ASCII characters alone")
+THEME = GroupedOption(["--theme"], "screen", metavar="NAME", help="dark, light, colour-blind or none")
+CONFIG = GroupedOption(
+    ["--config"], "files", metavar="FILE", type=click.Path(), help="TOML file with a [train] table of options"
+)
+JSON = GroupedOption(["--json", "as_json"], "output", is_flag=True, help="print the run's events as JSON lines")
+RUNS_DIR = GroupedOption(
+    ["--runs-dir"],
+    "files",
+    metavar="DIR",
+    type=click.Path(file_okay=False),
+    help="folder that holds all runs (default: ./runs)",
+)
+SCREEN = (PLAIN, ASCII, THEME)
+DATASET = click.Argument(["dataset"], metavar="DATASET", type=click.Path())
+RUN = click.Argument(["run"], metavar="RUN", type=RunName())
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns its exit code (see ExitCode). DataIssues of the user go to stderr in one line."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    """Run one command; returns its exit code (see ExitCode). A user's mistake is one line on stderr."""
     try:
-        name = arguments[0] if arguments else ""
-        if name in COMMANDS:
-            return COMMANDS[name](arguments[1:])
-        return watch(arguments)
+        try:
+            os.getcwd()
+        except FileNotFoundError:
+            raise UsageError("the current folder does not exist any more.", hint="Change to another one: cd.") from None
+        code = group.main(args=argv, prog_name="bertqa-tui", standalone_mode=False)
+        sys.stdout.flush()
+        return int(code or ExitCode.OK)
+    except click.exceptions.Exit as left:
+        return left.exit_code
+    except click.UsageError as error:
+        return _fail(UsageError(_sentence(error.format_message()), hint="See bertqa-tui --help."))
     except UserError as error:
-        from tui.drawing.text import plain
-
-        print(f"bertqa-tui: {plain(str(error))}", file=sys.stderr)
-        return int(error.exit_code)
+        return _fail(error)
     except BrokenPipeError:
+        _give_up_output()
+        return int(ExitCode.OK)
+    except MemoryError:
+        return _fail(UserError("there is not enough memory.", hint="Close other programs, or use a larger machine."))
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        _give_up_output()
+        return _fail(WriteError(f"cannot write the output: {error.strerror}.", hint="Make room, or send it elsewhere."))
+    except (KeyboardInterrupt, click.Abort):
+        return INTERRUPTED
+
+
+def _sentence(text: str) -> str:
+    """click's message in our form: one line that begins small and ends with a full stop."""
+    line = " ".join(text.split())
+    return line[:1].lower() + line[1:].rstrip(".") + ("" if line.endswith("?") else ".")
+
+
+def _fail(error: UserError) -> int:
+    from tui.drawing.text import plain
+
+    with suppress(OSError):
+        print(f"bertqa-tui: {plain(str(error))}", file=sys.stderr)
+    return int(error.exit_code)
+
+
+def _give_up_output() -> None:
+    """Let what is still in standard output's buffer go nowhere, so that the interpreter's end does not try again."""
+    with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return int(ExitCode.OK)
-    except KeyboardInterrupt:
-        return 130
 
 
-def watch(arguments: Sequence[str]) -> int:
-    """`bertqa-tui [DATASET | RUN_DIR]`: fine-tune and watch, or watch a run, or list the runs."""
-    parser = _parser("bertqa-tui", DESCRIPTION, epilog=EPILOG)
-    parser.add_argument("--version", action="store_true", help="print the version and leave")
-    parser.add_argument("target", nargs="?", metavar="DATASET|RUN_DIR", help="what to learn from, or the run to watch")
-    _screen_options(parser)
-    _training_options(parser)
-    options = parser.parse_args(arguments)
-    if options.version:
-        from importlib.metadata import version
+# -- the default command --------------------------------------------------------------------------------------
 
-        print(f"bertqa-tui {version('bertqa-tui')}")
-        return int(ExitCode.OK)
-    if options.target is None:
-        return _show(None, options)
+
+def watch(target: str | None, config: str | None, **given: Any) -> int:
+    """Fine-tune and watch, watch a run, or list the runs."""
+    screen = {name: given.pop(name) for name in ("plain", "ascii_only", "theme")} | {"config": config}
+    flags = {name: value for name, value in given.items() if value is not None}
+    if target is None:
+        _refuse(set(flags) - MEANT_FOR_A_RUN, "without a DATASET")
+        return _show(None, runs_dir=flags.get("runs_dir"), **screen)
     from engine.rundir.layout import is_run_dir
 
-    if is_run_dir(Path(options.target)):
-        return _show(Path(options.target), options)
-    return _show(_start(_config(options)).path, options, started=True)
+    if is_run_dir(Path(target)):
+        _refuse(set(flags) - MEANT_FOR_A_RUN, "for a run that exists")
+        return _show(Path(target), runs_dir=flags.get("runs_dir"), **screen)
+    return _show(_start(target, flags, config), started=True, runs_dir=flags.get("runs_dir"), **screen)
 
 
-def train(arguments: Sequence[str]) -> int:
-    """`bertqa-tui train DATASET`: fine-tune without a full screen; the exit code is the run's."""
-    parser = _parser("bertqa-tui train", "Fine-tune with progress bars and no full screen (Slurm, CI, nohup).")
-    parser.add_argument("dataset", metavar="DATASET", help="SQuAD-style file to learn from")
-    parser.add_argument("--json", action="store_true", help="print the run's events as JSON lines")
-    _training_options(parser)
-    options = parser.parse_args(arguments)
-    options.target = options.dataset
+def _refuse(names: set[str], where: str) -> None:
+    """Raise UsageError for options that would be ignored."""
+    if names:
+        listed = ", ".join(sorted(flag_of(name) for name in names))
+        verb = "has" if len(names) == 1 else "have"
+        raise UsageError(f"{listed} {verb} no meaning {where}.", hint="Leave it out, or name a data set.")
+
+
+group = DefaultGroup(
+    "bertqa-tui",
+    default=GroupedCommand(
+        "DATASET|RUN_DIR",
+        params=[
+            click.Argument(["target"], metavar="[DATASET|RUN_DIR]", required=False, type=Target()),
+            *SCREEN,
+            CONFIG,
+            *training_options(),
+        ],
+        callback=watch,
+        help=watch.__doc__,
+    ),
+    usages=USAGES,
+    help=DESCRIPTION,
+    epilog=EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+
+def _print_version(ctx: click.Context, parameter: click.Parameter, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
+        from importlib.metadata import version
+
+        click.echo(f"bertqa-tui {version('bertqa-tui')}")
+        ctx.exit()
+
+
+group.params.append(
+    click.Option(
+        ["--version"],
+        is_flag=True,
+        expose_value=False,
+        is_eager=True,
+        callback=_print_version,
+        help="print the version",
+    )
+)
+
+
+def _command(*parameters: click.Parameter) -> Callable[[Action], Action]:
+    """Register a function as a command of its name, with these parameters; its docstring is its help."""
+
+    def register(function: Action) -> Action:
+        text = (function.__doc__ or "").strip()
+        made = GroupedCommand(function.__name__, params=list(parameters), callback=function, help=text, short_help=text)
+        group.add_command(made)
+        return function
+
+    return register
+
+
+# -- the commands ---------------------------------------------------------------------------------------------
+
+
+@_command(DATASET, JSON, CONFIG, *training_options())
+def train(dataset: str, as_json: bool, config: str | None, **flags: Any) -> int:
+    """Fine-tune with progress bars and no full screen (Slurm, CI); the exit code is the run's."""
+    from engine.launch import attach as attach_run
     from tui.plain import follow
 
-    return follow(_start(_config(options)), as_json=options.json, bars=_can_move_cursor(options))
+    return follow(attach_run(_start(dataset, flags, config)), as_json=as_json, bars=_can_move_cursor())
 
 
-def attach(arguments: Sequence[str]) -> int:
-    """`bertqa-tui attach [RUN]`: watch a run, the newest when none is named."""
-    parser = _parser("bertqa-tui attach", "RunStatus a run, live or finished; the newest when none is named.")
-    parser.add_argument("run", nargs="?", metavar="RUN", help="folder or name of the run")
-    _screen_options(parser)
-    _runs_dir_option(parser)
-    options = parser.parse_args(arguments)
-    return _show(_find_run(options.run, options.runs_dir), options)
+@_command(click.Argument(["run"], metavar="[RUN]", required=False, type=RunName()), *SCREEN, RUNS_DIR)
+def attach(run: str | None, runs_dir: str | None, **screen: Any) -> int:
+    """Watch a run, live or finished; the newest when none is named."""
+    return _show(_find_run(run, runs_dir), runs_dir=runs_dir, **screen)
 
 
-def resume(arguments: Sequence[str]) -> int:
-    """`bertqa-tui resume RUN`: go on with a run that is paused, was stopped, or died."""
-    parser = _parser("bertqa-tui resume", "Go on with a run that is paused, was stopped, or died.")
-    parser.add_argument("run", metavar="RUN", help="folder or name of the run")
-    parser.add_argument(
-        "--force", action="store_true", help="go on although the data set, the model or versions changed"
-    )
-    parser.add_argument("--detach", action="store_true", help="return once the engine is started")
-    parser.add_argument("--json", action="store_true", help="print the run's events as JSON lines")
-    _screen_options(parser)
-    _runs_dir_option(parser)
-    options = parser.parse_args(arguments)
-    path = _find_run(options.run, options.runs_dir)
+@_command(GroupedOption(["--json", "as_json"], "output", is_flag=True, help="one JSON object for each run"), RUNS_DIR)
+def runs(as_json: bool, runs_dir: str | None) -> int:
+    """All runs: state, data, model, epoch, best score."""
+    from tui.plain import print_runs
+
+    print_runs(_runs_folder(runs_dir), as_json=as_json)
+    return int(ExitCode.OK)
+
+
+@_command(RUN, RUNS_DIR)
+def pause(run: str, runs_dir: str | None) -> int:
+    """Ask a live run to pause after the current step."""
+    return _send(_find_run(run, runs_dir), "pause")
+
+
+@_command(RUN, RUNS_DIR)
+def stop(run: str, runs_dir: str | None) -> int:
+    """Ask a live run to save a checkpoint and stop; `resume` continues it."""
+    return _send(_find_run(run, runs_dir), "stop")
+
+
+@_command(
+    RUN,
+    click.Option(["--force"], is_flag=True, help="resume although the data set, the model or versions changed"),
+    click.Option(["--detach"], is_flag=True, help="return once the engine is started"),
+    JSON,
+    *SCREEN,
+    RUNS_DIR,
+)
+def resume(run: str, force: bool, detach: bool, as_json: bool, runs_dir: str | None, **screen: Any) -> int:
+    """Continue a run that is paused, was stopped, or died."""
+    path = _find_run(run, runs_dir)
     from engine.launch import attach as attach_run
     from engine.launch import resume as resume_run
     from engine.rundir.log import read_events
 
-    run = attach_run(path)
-    if run.is_live():
+    watched = attach_run(path)
+    if watched.is_live():
         return _send(path, "resume")
-    told = max((event.seq for event in read_events(run.directory.events_file)), default=0)
-    run = resume_run(path, force=options.force)
-    if options.detach:
-        print(f"resumed {run.path}")
+    known = max((event.seq for event in read_events(watched.directory.events_file)), default=0)
+    resumed = resume_run(path, force=force)
+    if detach:
+        click.echo(f"resumed {resumed.path}")
         return int(ExitCode.OK)
-    if options.json or not _can_draw(options):
+    if as_json or not _can_draw(plain=screen["plain"]):
         from tui.plain import follow
 
-        return follow(run, as_json=options.json, bars=_can_move_cursor(options), after=told)
-    return _show(run.path, options, started=True)
+        return follow(resumed, as_json=as_json, bars=_can_move_cursor(plain=screen["plain"]), after=known)
+    return _show(resumed.path, started=True, runs_dir=runs_dir, **screen)
 
 
-def pause(arguments: Sequence[str]) -> int:
-    """`bertqa-tui pause RUN`."""
-    return _command("pause", "Ask a live run to pause after the step at hand.", arguments)
-
-
-def stop(arguments: Sequence[str]) -> int:
-    """`bertqa-tui stop RUN`."""
-    return _command("stop", "Ask a live run to save a checkpoint and stop; `resume` goes on with it.", arguments)
-
-
-def runs(arguments: Sequence[str]) -> int:
-    """`bertqa-tui runs`: all runs of the runs folder, newest first."""
-    parser = _parser("bertqa-tui runs", "All runs: state, data, model, epoch, best score.")
-    parser.add_argument("--json", action="store_true", help="one JSON object for each run")
-    _runs_dir_option(parser)
-    options = parser.parse_args(arguments)
-    from tui.plain import print_runs
-
-    print_runs(_runs_folder(options.runs_dir), as_json=options.json)
-    return int(ExitCode.OK)
-
-
-def check(arguments: Sequence[str]) -> int:
-    """`bertqa-tui check DATASET`: read, validate, count, mend; 65 where errors are left."""
-    parser = _parser("bertqa-tui check", "Read a data set, count it, and tell every fault with its place.")
-    parser.add_argument("dataset", metavar="DATASET", help="the file to check")
-    parser.add_argument("--repair", metavar="FILE", help="write a mended copy as SQuAD JSON (never overwrites)")
-    _training_options(parser)
-    options = parser.parse_args(arguments)
-    options.target = options.dataset
+@_command(
+    DATASET,
+    GroupedOption(
+        ["--repair"], "output", metavar="FILE", type=click.Path(), help="write a repaired copy (never overwrites)"
+    ),
+    CONFIG,
+    *training_options(CHECK_OPTIONS),
+)
+def check(dataset: str, repair: str | None, config: str | None, **flags: Any) -> int:
+    """Read, validate and count a data set; every issue with its place, and 65 where errors are left."""
     from tui.plain import print_check
 
-    return print_check(_config(options), repair=Path(options.repair) if options.repair else None)
+    return print_check(_config(dataset, flags, config), repair=Path(repair) if repair else None)
 
 
-COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
-    "train": train,
-    "attach": attach,
-    "resume": resume,
-    "pause": pause,
-    "stop": stop,
-    "runs": runs,
-    "check": check,
-}
+# -- what they share ------------------------------------------------------------------------------------------
 
 
-def _parser(prog: str, description: str, epilog: str | None = None) -> Parser:
-    return Parser(
-        prog=prog,
-        description=description,
-        epilog=epilog,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-
-
-def _screen_options(parser: Parser) -> None:
-    group = parser.add_argument_group("screen")
-    group.add_argument("--plain", action="store_true", help="one line for each snapshot instead of the full screen")
-    group.add_argument("--ascii", action="store_true", help="draw with ASCII characters alone")
-    group.add_argument("--theme", metavar="NAME", help="dark, light, colour-blind or none")
-
-
-def _training_options(parser: Parser) -> None:
-    from tui.options import add_training_options
-
-    group = parser.add_argument_group("files")
-    group.add_argument("--config", metavar="FILE", help="TOML file with a [train] table of options")
-    add_training_options(parser)
-
-
-def _runs_dir_option(parser: Parser) -> None:
-    parser.add_argument("--runs-dir", metavar="DIR", help="folder that holds all runs (default: ./runs)")
-
-
-def _config(options: argparse.Namespace) -> RunConfig:
+def _config(dataset: str, flags: dict[str, Any], config_file: str | None) -> RunConfig:
     from tui.options import training_config
 
-    return training_config(options.target, vars(options), config_file=Path(options.config) if options.config else None)
+    return training_config(dataset, flags, config_file=Path(config_file) if config_file else None)
 
 
-def _start(config: RunConfig) -> Run:
+def _start(dataset: str, flags: dict[str, Any], config_file: str | None) -> Path:
+    """Start an engine, after everything that can be known to fail was tried (data, model); returns the run's folder."""
     from engine.launch import start
 
-    return start(config)
+    return start(_config(dataset, flags, config_file)).path
 
 
-def _can_draw(options: argparse.Namespace) -> bool:
-    return _can_move_cursor(options) and sys.stdin.isatty()
+def _can_draw(*, plain: bool = False) -> bool:
+    return _can_move_cursor(plain=plain) and sys.stdin.isatty()
 
 
-def _can_move_cursor(options: argparse.Namespace) -> bool:
-    plain = getattr(options, "plain", False)
+def _can_move_cursor(*, plain: bool = False) -> bool:
     return not plain and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
 
 
-def _show(path: Path | None, options: argparse.Namespace, *, started: bool = False) -> int:
-    """RunStatus the run at `path` (None: the list of runs) on the full screen, or line by line."""
-    if not _can_draw(options):
+def _show(
+    path: Path | None,
+    *,
+    plain: bool,
+    ascii_only: bool,
+    theme: str | None,
+    runs_dir: str | None,
+    config: str | None = None,
+    started: bool = False,
+) -> int:
+    """Watch the run at `path` (None: the list of runs) on the full screen, or line by line."""
+    if not _can_draw(plain=plain):
         from tui.plain import follow, print_runs
 
         if path is None:
-            print_runs(_runs_folder(getattr(options, "runs_dir", None)))
+            print_runs(_runs_folder(runs_dir))
             return int(ExitCode.OK)
         from engine.launch import attach as attach_run
 
-        return follow(attach_run(path), bars=_can_move_cursor(options), owns_run=started)
+        return follow(attach_run(path), bars=_can_move_cursor(plain=plain), owns_run=started)
     if "SSH_CONNECTION" in os.environ:
         # Read by Textual at import: fewer frames on a slow link, unless the user chose a number.
         os.environ.setdefault("TEXTUAL_FPS", "15")
     from tui.terminal.background import Background, is_worth_asking
 
-    background = Background() if options.theme is None and is_worth_asking() else None
+    background = Background() if theme is None and is_worth_asking() else None
     from tui.app import BertQAApp
 
     app = BertQAApp(
         path,
-        runs_dir=_runs_folder(getattr(options, "runs_dir", None)),
-        config_file=Path(options.config) if getattr(options, "config", None) else None,
-        ascii_only=options.ascii,
-        theme_name=options.theme,
+        runs_dir=_runs_folder(runs_dir),
+        config_file=Path(config) if config else None,
+        ascii_only=ascii_only,
+        theme_name=theme,
         light_background=background.is_light() if background is not None else None,
     )
     app.run()
     for line in app.farewell:
-        print(line)
+        click.echo(line)
     return int(app.return_code or ExitCode.OK)
 
 
@@ -283,14 +367,6 @@ def _find_run(name: str | None, runs_dir: str | None) -> Path:
         if is_run_dir(path):
             return path
     raise UsageError(f"{name}: not a run.", hint="`bertqa-tui runs` lists them.")
-
-
-def _command(name: CommandName, description: str, arguments: Sequence[str]) -> int:
-    parser = _parser(f"bertqa-tui {name}", description)
-    parser.add_argument("run", metavar="RUN", help="folder or name of the run")
-    _runs_dir_option(parser)
-    options = parser.parse_args(arguments)
-    return _send(_find_run(options.run, options.runs_dir), name)
 
 
 def _send(path: Path, command: CommandName) -> int:

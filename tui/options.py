@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import tomllib
-import types
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+import click
 import msgspec
 import platformdirs
+from click.shell_completion import CompletionItem
 
-from engine.config import RunConfig, config_from, option_descriptions
+from engine.config import GROUPS, RunConfig, config_from, described_options
 from engine.errors import UsageError
 
 ENV_PREFIX = "BERTQA_"
 NOT_AN_OPTION = frozenset({"dataset"})
+FILE_OPTIONS = frozenset({"eval", "model", "run_dir", "runs_dir"})
 OPTION_NAMES = frozenset(RunConfig.__struct_fields__) - NOT_AN_OPTION
 
 
@@ -26,37 +27,55 @@ def user_config_file() -> Path:
     return Path(platformdirs.user_config_dir("bertqa-tui")) / "config.toml"
 
 
-def add_training_options(parser: argparse.ArgumentParser) -> None:
-    """Give `parser` one flag for each field of RunConfig; a flag that is not given leaves no value behind."""
-    descriptions = option_descriptions()
+class GroupedOption(click.Option):
+    """An option that `--help` shows under its group's title."""
+
+    def __init__(self, declarations: Sequence[str], group: str, **settings: Any) -> None:
+        super().__init__(declarations, **settings)
+        self.group = group
+
+
+def training_options(names: Collection[str] = OPTION_NAMES) -> list[click.Parameter]:
+    """An option for each field of RunConfig that `names` has, group by group; one that is not given is None."""
     defaults = RunConfig(dataset="-")
-    for name, kind in get_type_hints(RunConfig).items():
-        if name in NOT_AN_OPTION:
-            continue
-        flag, description = f"--{name.replace('_', '-')}", descriptions[name]
-        default = getattr(defaults, name)
-        if kind is bool:
-            parser.add_argument(
-                flag,
-                dest=name,
-                action=argparse.BooleanOptionalAction if default else "store_true",
-                default=argparse.SUPPRESS,
-                help=description,
-            )
-            continue
-        choices = get_args(kind) if get_origin(kind) is Literal else None
-        parser.add_argument(
-            flag,
-            dest=name,
-            choices=choices,
-            metavar=None if choices else _metavar(name, kind),
-            default=argparse.SUPPRESS,
-            help=description if default is None else f"{description} ({default})",
-        )
+    kinds = get_type_hints(RunConfig)
+    described = described_options()
+    order = list(GROUPS)
+    chosen = sorted(
+        (name for name in described if name in names and name not in NOT_AN_OPTION),
+        key=lambda name: order.index(described[name][0]),
+    )
+    return [_option(name, kinds[name], getattr(defaults, name), *described[name]) for name in chosen]
+
+
+def _option(name: str, kind: Any, default: Any, group: str, description: str) -> GroupedOption:
+    flag, title = flag_of(name), GROUPS[group]
+    if kind is bool:
+        declared = f"{flag}/--no-{flag[2:]}" if default else flag
+        return GroupedOption([declared, name], title, is_flag=True, default=None, help=description)
+    choices = get_args(kind) if get_origin(kind) is Literal else None
+    return GroupedOption(
+        [flag, name],
+        title,
+        type=click.Choice(choices) if choices else click.STRING,
+        metavar=None if choices else _metavar(name, kind),
+        default=None,
+        shell_complete=_completes_files if name in FILE_OPTIONS else None,
+        help=description if default is None else f"{description} ({default})",
+    )
+
+
+def flag_of(name: str) -> str:
+    """`batch_size` -> `--batch-size`."""
+    return f"--{name.replace('_', '-')}"
+
+
+def _completes_files(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    return [CompletionItem(incomplete, type="file")]
 
 
 def _metavar(name: str, kind: Any) -> str:
-    members = get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
+    members = get_args(kind) or (kind,)
     if int in members:
         return "N"
     if float in members:
@@ -80,7 +99,7 @@ def training_config(
         if path is not None:
             values |= _checked(read_config_file(path, required=path == config_file).get("train", {}), str(path))
     values |= _checked(_from_environment(environ), "the environment")
-    values |= _checked({k: v for k, v in flags.items() if k in OPTION_NAMES}, "the command line")
+    values |= _checked({k: v for k, v in flags.items() if k in OPTION_NAMES and v is not None}, "the command line")
     return config_from(values | {"dataset": dataset})
 
 
@@ -113,5 +132,5 @@ def _checked(values: Mapping[str, Any], source: str) -> dict[str, Any]:
         try:
             converted[name] = msgspec.convert(value, hints[name], strict=False)
         except msgspec.ValidationError as error:
-            raise UsageError(f"{source}: --{name.replace('_', '-')} {value}: {error}.") from None
+            raise UsageError(f"{source}: {flag_of(name)} {value}: {error}.") from None
     return converted
