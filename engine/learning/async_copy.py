@@ -10,7 +10,7 @@ from torch import Tensor
 from engine.learning.encoder.dropout import untyped
 
 
-class Later:
+class PendingTensor:
     """A tensor on its way from the device to the processor, which goes on; on a CPU it is there at once."""
 
     def __init__(self, values: Tensor) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -11,37 +10,11 @@ from numpy.typing import NDArray
 
 from engine.data.features import Features
 from engine.data.windows import training_windows
+from engine.learning.encoder.batch import Batch
 
 EVAL_TOKENS = 4096
 """Tokens of an evaluation batch on a CPU; bigger ones leave the cache and are slower."""
 EVAL_TOKENS_GPU = 65_536
-
-
-@dataclass(frozen=True)
-class Batch:
-    """B windows of T tokens in all, one after the other, without padding.
-
-    `input_ids`, `type_ids`, `position` int64[T] (position counts from the window's first token), `row` int64[T]
-    the window of each token; `lengths` tokens of each window, `bounds` int32[B+1] where they begin
-    and end; `target` int64[2, B] start and end to learn,
-    counted from the window's first token; `windows` their numbers, `places` where they stand in the global batch.
-    `counted` is B, or 0 where this process has no share of the batch and a window stands in, to be ignored.
-    """
-
-    input_ids: torch.Tensor
-    type_ids: torch.Tensor
-    position: torch.Tensor
-    row: torch.Tensor
-    bounds: torch.Tensor
-    target: torch.Tensor
-    lengths: list[int]
-    windows: NDArray[np.int64]
-    places: list[int]
-    counted: int
-
-    @property
-    def device(self) -> torch.device:
-        return self.input_ids.device
 
 
 def steps_per_epoch(features: Features, seed: int, batch_size: int) -> int:
@@ -97,7 +70,6 @@ def make_batch(
         bounds=_to(bounds, device),
         target=targets,
         lengths=lengths.tolist(),
-        windows=chosen,
         places=list(range(rank, len(windows), world)) or [0],
         counted=counted,
     )

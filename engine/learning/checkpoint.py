@@ -23,6 +23,7 @@ from engine.storage.atomic_io import make_folder, operations, remove_file, remov
 from engine.storage.atomic_io import told_as_write_error as telling
 from engine.storage.tensors import Tensors, write_tensors
 
+FORMER_NAMES = {"word_embeddings": "words", "position_embeddings": "places", "token_type_embeddings": "types"}
 MANIFEST, STATE, STATE_TENSORS = "MANIFEST.json", "state.json", "state.safetensors"
 NAME = re.compile(r"(epoch-\d{4,}|step-\d{8,})")
 
@@ -104,6 +105,12 @@ def newest_resumable(run: RunDir) -> tuple[Path, Manifest] | None:
     return None
 
 
+def _former_name(name: str) -> str:
+    """A parameter's name in the checkpoints of earlier versions."""
+    module, _, kind = name.rpartition(".")
+    return f"{FORMER_NAMES.get(module, module)}.{kind}"
+
+
 def restore(learner: Learner, folder: Path) -> None:
     """Give the optimizer of `learner`, whose weights come from `folder`, its state back. Raises UserError."""
     state = read_json(folder / STATE, State)
@@ -116,9 +123,10 @@ def restore(learner: Learner, folder: Path) -> None:
     with Tensors(folder / STATE_TENSORS) as stored:
         held = set(stored.names)
         for name, parameter in learner.model.network.named_parameters():
-            if f"exp_avg.{name}" in held:
+            known = next((given for given in (name, _former_name(name)) if f"exp_avg.{given}" in held), None)
+            if known is not None:
                 learner.optimizer.state[parameter] = {
-                    kind: torch.from_numpy(stored.read(f"{kind}.{name}").copy()).to(
+                    kind: torch.from_numpy(stored.read(f"{kind}.{known}").copy()).to(
                         "cpu" if kind == "step" and parameter.device.type == "cpu" else parameter.device
                     )
                     for kind in MOMENTS

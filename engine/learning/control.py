@@ -48,8 +48,8 @@ class Signals:
 class Control:
     """Asked at safe points; there it answers commands, waits while the run is paused, and raises StopAsked."""
 
-    def __init__(self, run: RunDir, signals: Signals, group: Group, say: Callable[[AnyEvent], None]) -> None:
-        self._run, self._signals, self._group, self._say = run, signals, group, say
+    def __init__(self, run: RunDir, signals: Signals, group: Group, emit: Callable[[AnyEvent], None]) -> None:
+        self._run, self._signals, self._group, self._emit = run, signals, group, emit
         self._looked = -LOOK_SECONDS
         self._reason = ""
         self.step = 0
@@ -68,12 +68,12 @@ class Control:
 
     def _obey(self, wish: int) -> bool:
         if wish == PAUSE:
-            self._say(Paused(step=self.step))
+            self._emit(Paused(step=self.step))
             while wish == PAUSE:
                 time.sleep(LOOK_SECONDS)
                 wish = self._group.highest(self._look(paused=True))
             if wish != STOP:
-                self._say(Resumed(step=self.step))
+                self._emit(Resumed(step=self.step))
         if wish == STOP:
             raise StopAsked(self._reason or "stopped")
         return wish == SAVE
@@ -103,5 +103,5 @@ class Control:
             elif command.command == "checkpoint":
                 outcome = "resume first: the run is paused" if wish == PAUSE else "saved after this step"
                 wish = max(wish, SAVE)
-            self._say(CommandDone(id=command.id, command=command.command, outcome=outcome))
+            self._emit(CommandDone(id=command.id, command=command.command, outcome=outcome))
         return wish

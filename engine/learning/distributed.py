@@ -35,7 +35,7 @@ class Group:
 
     @classmethod
     def of_environment(cls) -> Group:
-        """As torchrun's variables say; a group of one where there are none."""
+        """From torchrun's variables; a group of one where there are none."""
         read = os.environ.get
         return cls(int(read("RANK", "0")), int(read("WORLD_SIZE", "1")), int(read("LOCAL_RANK", "0")))
 

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from engine.data.features import Features
-from engine.learning.async_copy import Later
+from engine.learning.async_copy import PendingTensor
 from engine.learning.batches import EVAL_TOKENS, EVAL_TOKENS_GPU, evaluation_batches, make_batch
 from engine.learning.distributed import Group
 from engine.learning.encoder.load import Model
@@ -54,14 +54,16 @@ def score_windows(
     return start, end
 
 
-def _scored(model: Model, features: Features, group: Group) -> Iterator[tuple[NDArray[np.int64], list[int], Later]]:
+def _scored(
+    model: Model, features: Features, group: Group
+) -> Iterator[tuple[NDArray[np.int64], list[int], PendingTensor]]:
     """Windows, their lengths and scores, batch by batch. A GPU computes a batch while the one before is read."""
     on_cpu = model.device.type == "cpu"
     limit, ahead = (EVAL_TOKENS, 0) if on_cpu else (EVAL_TOKENS_GPU, 1)
-    waiting: deque[tuple[NDArray[np.int64], list[int], Later]] = deque()
+    waiting: deque[tuple[NDArray[np.int64], list[int], PendingTensor]] = deque()
     for windows in evaluation_batches(features, max_tokens=limit, rank=group.rank, world=group.world):
         batch = make_batch(features, windows, device=model.device)
-        waiting.append((windows, batch.lengths, Later(model.network(batch, None, model.dtype))))
+        waiting.append((windows, batch.lengths, PendingTensor(model.network(batch, None, model.dtype))))
         if len(waiting) > ahead:
             yield waiting.popleft()
     yield from waiting

@@ -15,13 +15,13 @@ from engine.data.run_data import load_run_data
 from engine.data.tokenizer import PairTokenizer
 from engine.errors import DataError, ModelError, UsageError
 from engine.events import AnyEvent, Phase, Warned
-from engine.learning.encoder.names import Shape
+from engine.learning.encoder.names import EncoderConfig
 from engine.models import ModelFiles, locate_model
 from engine.rundir.eval_set import write_features
 from engine.rundir.layout import RunDir
 from engine.storage.atomic_io import replace_file
 
-Say = Callable[[AnyEvent], None]
+Emit = Callable[[AnyEvent], None]
 SafePoint = Callable[[], None]
 
 
@@ -43,27 +43,36 @@ class Task:
         return self.dataset.eval
 
 
-def prepare(config: RunConfig, say: Say, *, stored: RunDir | None = None, safe_point: SafePoint = lambda: None) -> Task:
+def prepare(
+    config: RunConfig, emit: Emit, *, stored: RunDir | None = None, safe_point: SafePoint = lambda: None
+) -> Task:
     """Locate the model, read the data and tokenise it, telling of each. Raises UserError.
 
     A run that was begun before has its data in `stored`.
     """
-    say(Phase(name="reading"))
+    emit(Phase(name="reading"))
     start = stored.start_info if stored is not None else None
     files = locate_model(config, known=start.weights if start is not None else None)
-    dataset, allow_null = read_data(config, say, stored=stored)
+    dataset, allow_null = read_data(config, emit, stored=stored)
     safe_point()
-    say(Phase(name="tokenizing"))
+    emit(Phase(name="tokenizing"))
     tokenizer = load_tokenizer(files, trust_remote_code=config.trust_remote_code)
     max_length = window_length(config, files)
     if max_length < config.max_length:
-        say(Warned(message=f"{files.name} takes windows of {max_length} tokens at most; --max-length is lowered."))
+        emit(Warned(message=f"{files.name} takes windows of {max_length} tokens at most; --max-length is lowered."))
     return build_task(
-        config, files, dataset, tokenizer, max_length=max_length, allow_null=allow_null, say=say, safe_point=safe_point
+        config,
+        files,
+        dataset,
+        tokenizer,
+        max_length=max_length,
+        allow_null=allow_null,
+        emit=emit,
+        safe_point=safe_point,
     )
 
 
-def read_data(config: RunConfig, say: Say, *, stored: RunDir | None = None) -> tuple[Dataset, bool]:
+def read_data(config: RunConfig, emit: Emit, *, stored: RunDir | None = None) -> tuple[Dataset, bool]:
     """The data set and whether "no answer" may be predicted; what its user should know is reported by events.
 
     Whoever started the run has checked the data set and left it in `stored`, in the order of the run's snapshots.
@@ -76,7 +85,7 @@ def read_data(config: RunConfig, say: Say, *, stored: RunDir | None = None) -> t
         allow_null = info.allow_null if info is not None else start.allow_null if start else dataset.has_impossible
         remarks = start.remarks if start is not None and info is None else ()
     for remark in remarks:
-        say(Warned(message=remark.message, hint=remark.hint))
+        emit(Warned(message=remark.message, hint=remark.hint))
     return dataset, allow_null
 
 
@@ -106,7 +115,7 @@ def load_tokenizer(files: ModelFiles, *, trust_remote_code: bool = False) -> Pai
 def window_length(config: RunConfig, files: ModelFiles) -> int:
     """Tokens of a window: `max_length`, or fewer where the model has no positions for so many."""
     described = files.config()
-    shape = Shape.of(described)
+    shape = EncoderConfig.of(described)
     longest = shape.longest if shape is not None else described.get("max_position_embeddings")
     if not isinstance(longest, int) or longest <= 0:
         return config.max_length
@@ -126,7 +135,7 @@ def build_task(
     *,
     max_length: int,
     allow_null: bool,
-    say: Say,
+    emit: Emit,
     safe_point: SafePoint = lambda: None,
 ) -> Task:
     """Tokenise both halves, with progress. Raises DataError where no window holds an answer to learn from."""
@@ -138,7 +147,7 @@ def build_task(
             nonlocal told
             if total and done * 50 // total != told:  # at most fifty events
                 told = done * 50 // total
-                say(Phase(name="tokenizing", detail=what, done=done, total=total))
+                emit(Phase(name="tokenizing", detail=what, done=done, total=total))
             safe_point()
 
         return build_features(
@@ -147,7 +156,7 @@ def build_task(
             max_length=max_length,
             doc_stride=min(config.doc_stride, max_length - 1),
             progress=progress,
-            warn=lambda text: say(Warned(message=f"{what}: {text}.")),
+            warn=lambda text: emit(Warned(message=f"{what}: {text}.")),
         )
 
     train, evaluation = features(dataset.train, "training half"), features(dataset.eval, "eval half")

@@ -11,7 +11,7 @@ from engine.insight.metrics import Golds
 from engine.insight.scoring import prepared, score_snapshot
 from engine.learning.control import Control
 from engine.learning.evaluation import score_windows
-from engine.learning.prepare import Say, Task
+from engine.learning.prepare import Emit, Task
 from engine.learning.steps import Learner, Plan
 from engine.rundir.layout import RunDir
 from engine.rundir.snapshot import Snapshot, SnapshotInfo, snapshot_event, snapshot_name, write_snapshot
@@ -49,7 +49,7 @@ class Snapshots:
     run: RunDir
     task: Task
     planned: dict[int, tuple[int, str]]
-    say: Say
+    emit: Emit
     control: Control
     told: set[int] = field(default_factory=set)
     """Indices that the log tells of already."""
@@ -74,10 +74,10 @@ class Snapshots:
             nonlocal started
             if done == total or time.monotonic() - started > 0.5:
                 started = time.monotonic()
-                self.say(Phase(name="evaluating", detail=label, done=done, total=total))
+                self.emit(Phase(name="evaluating", detail=label, done=done, total=total))
             self.control.between_phases()
 
-        self.say(Phase(name="evaluating", detail=label))
+        self.emit(Phase(name="evaluating", detail=label))
         start, end = score_windows(learner.model, self.task.eval, group=learner.group, progress=progress)
         if learner.group.rank == 0:
             columns, metrics, seen, unseen = score_snapshot(
@@ -95,7 +95,7 @@ class Snapshots:
                 metrics=metrics, seen=seen, unseen=unseen,
             )  # fmt: skip
             write_snapshot(self.run.path, info, start, end, columns)
-            self.say(snapshot_event(info))
+            self.emit(snapshot_event(info))
         self.told.add(index)
         return True
 

@@ -15,10 +15,11 @@ from torch import Tensor, nn
 
 from engine.config import RunConfig
 from engine.data.features import Features
-from engine.learning.async_copy import Later
-from engine.learning.batches import Batch, make_batch, steps_per_epoch
+from engine.learning.async_copy import PendingTensor
+from engine.learning.batches import make_batch, steps_per_epoch
 from engine.learning.distributed import Group
-from engine.learning.encoder.dropout import Masks
+from engine.learning.encoder.batch import Batch
+from engine.learning.encoder.dropout import DropoutMasks
 from engine.learning.encoder.load import Model, default_learning_rate
 from engine.learning.encoder.optimizer import AdamW
 
@@ -80,7 +81,8 @@ def make_optimizer(network: nn.Module, plan: Plan) -> AdamW:
 def span_loss(scores: Tensor, batch: Batch, count: int) -> Tensor:
     """Cross-entropy of start and end over each window's own tokens: their mean, summed over windows, / `count`.
 
-    Hugging Face's models take the softmax over padding too; there is none here.
+    `scores` is float32[T, 2], the loss float32[]. Hugging Face's models take the softmax over padding too; there is
+    none here.
     """
     size = (len(batch.lengths), max(batch.lengths), 2)
     padded = scores.new_full(size, -torch.inf).index_put((batch.row, batch.position), scores)
@@ -110,7 +112,7 @@ class StepValues:
 @dataclass
 class _Pending:
     step: int
-    values: Later
+    values: PendingTensor
     learning_rate: float
     windows: int
     tokens: int
@@ -131,7 +133,7 @@ class Learner:
         network = self.model.network
         self.parameters = [p for p in network.parameters() if p.requires_grad]
         self.optimizer = make_optimizer(network, self.plan)
-        self._forward = self.group.wrap(network, all_used=self.model.unpadded)
+        self._forward = self.group.wrap(network, all_used=self.model.packed)
         self._bad = torch.zeros((), device=self.model.device)
         self._pending: deque[_Pending] = deque()
         self._process = psutil.Process()
@@ -146,8 +148,8 @@ class Learner:
         self.step += 1
         batch = make_batch(self.features, windows, device=model.device, rank=group.rank, world=group.world)
         masks = None
-        if model.device.type == "cpu" and model.unpadded:
-            masks = Masks(self.plan.seed, self.step, batch.places, batch.lengths)
+        if model.device.type == "cpu" and model.packed:
+            masks = DropoutMasks(self.plan.seed, self.step, batch.places, batch.lengths)
         else:
             torch.manual_seed(_step_seed(self.plan.seed, self.step, group.rank))
         scores = self._forward(batch, masks, model.dtype)
@@ -157,7 +159,7 @@ class Learner:
         rate, values = self._update(loss)
         low = self.features.token_offset
         tokens = int((low[windows + 1] - low[windows]).sum())
-        self._pending.append(_Pending(self.step, Later(values), rate, len(windows), tokens))
+        self._pending.append(_Pending(self.step, PendingTensor(values), rate, len(windows), tokens))
         return self._read(READ_LATER if model.device.type == "cuda" else 0)
 
     def _update(self, loss: Tensor) -> tuple[float, Tensor]:

@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(scrub(str(error)), file=sys.stderr)
             return int(error.exit_code)
 
-        def say(event: AnyEvent) -> None:
+        def emit(event: AnyEvent) -> None:
             if log is not None:
                 log.append(event)
 
@@ -58,13 +58,13 @@ def main(argv: Sequence[str] | None = None) -> int:
                 with suppress(UserError):
                     log.append(event)
 
-        control = Control(run, signals, group, say)
+        control = Control(run, signals, group, emit)
         try:
-            task = prepare(config, say, stored=run, safe_point=control.between_phases)
-            say(Phase(name="loading", detail=task.files.name))
+            task = prepare(config, emit, stored=run, safe_point=control.between_phases)
+            emit(Phase(name="loading", detail=task.files.name))
             from engine.learning.loop import Session, run_session
 
-            run_session(Session(run, config, group, control, say), task)
+            run_session(Session(run, config, group, control, emit), task)
             return int(ExitCode.OK)
         except StopAsked as asked:
             per_epoch = control.steps_per_epoch

@@ -10,13 +10,14 @@ import pytest
 import torch
 
 from engine.config import RunConfig
-from engine.learning.batches import Batch, epoch_batches, make_batch
+from engine.learning.batches import epoch_batches, make_batch
 from engine.learning.encoder import attention
+from engine.learning.encoder.batch import Batch
 from engine.learning.encoder.load import Model, load_model
 from engine.learning.evaluation import score_windows
 from engine.learning.steps import Learner, make_plan, span_loss
 from engine.models import model_in_folder
-from tests.engine.test_learning_unpadded import saved, windows
+from tests.engine.test_learning_packed import saved, windows
 
 LENGTHS = [17, 5, 40, 31, 17, 70, 3, 24]
 

@@ -9,14 +9,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from engine.learning.batches import Batch
-from engine.learning.encoder.dropout import Masks, scale, untyped
+from engine.learning.encoder.batch import Batch
+from engine.learning.encoder.dropout import DropoutMasks, scale, untyped
 
 ROUND_LENGTH = 32
 """On a CPU a window's products are taken over a multiple of so many tokens."""
 
 
-def attend(qkv: Tensor, batch: Batch, heads: int, masks: Masks | None, p: float, *, training: bool) -> Tensor:
+def attend(qkv: Tensor, batch: Batch, heads: int, masks: DropoutMasks | None, p: float, *, training: bool) -> Tensor:
     """Self-attention; `qkv` [T, 3·H] holds queries, keys and values of all tokens, the result is [T, H].
     Rows beyond the batch's windows (filling) come out as 0.
 
@@ -25,7 +25,7 @@ def attend(qkv: Tensor, batch: Batch, heads: int, masks: Masks | None, p: float,
     width = qkv.shape[1] // 3
     if qkv.device.type == "cpu":
         if torch.is_grad_enabled():
-            result: Tensor = untyped(_CpuAttention).apply(qkv, batch.lengths, heads, masks if p > 0 else None, p)
+            result: Tensor = untyped(CpuAttention).apply(qkv, batch.lengths, heads, masks if p > 0 else None, p)
             return result
         return _cpu_attention(qkv, batch.lengths, heads)
     dropout = p if training else 0.0
@@ -68,12 +68,12 @@ def _cpu_attention(qkv: Tensor, lengths: list[int], heads: int) -> Tensor:
     return out
 
 
-class _CpuAttention(torch.autograd.Function):
+class CpuAttention(torch.autograd.Function):
     """With dropout, torch's own kernel for a CPU keeps several [heads, L, L] arrays for the backward pass; this
     keeps one. A probability is never negative, so its sign tells whether it was dropped."""
 
     @staticmethod
-    def forward(ctx: Any, qkv: Tensor, lengths: list[int], heads: int, masks: Masks | None, p: float) -> Tensor:
+    def forward(ctx: Any, qkv: Tensor, lengths: list[int], heads: int, masks: DropoutMasks | None, p: float) -> Tensor:
         factor = 1.0 if masks is None else scale(p)
         out = qkv.new_empty(qkv.shape[0], qkv.shape[1] // 3)
         kept_for_backward = []

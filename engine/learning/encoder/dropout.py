@@ -16,7 +16,7 @@ from torch import Tensor
 BITS = 15
 
 
-class Masks:
+class DropoutMasks:
     """The random words of one training step, drawn in the order in which the forward pass asks for them."""
 
     def __init__(self, seed: int, step: int, places: list[int], lengths: list[int]) -> None:
@@ -90,7 +90,7 @@ class _AddDropped(torch.autograd.Function):
         return grad if ctx.residual else None, _masked((grad * ctx.factor).to(ctx.dtype), mask), None, None
 
 
-def add_dropped(residual: Tensor | None, x: Tensor, masks: Masks | None, p: float) -> Tensor:
+def add_dropped(residual: Tensor | None, x: Tensor, masks: DropoutMasks | None, p: float) -> Tensor:
     """residual + dropout(x) for x [T, H]; dropout(x) where `residual` is None.
 
     On a CPU nothing is dropped without `masks`.

@@ -9,15 +9,15 @@ import torch
 from torch import Tensor, nn
 
 from engine.errors import ModelError
-from engine.learning.batches import Batch
-from engine.learning.encoder.dropout import Masks
+from engine.learning.encoder.batch import Batch
+from engine.learning.encoder.dropout import DropoutMasks
 from engine.models import ModelFiles
 
 GROUP_TOKENS = {"cpu": 1024, "cuda": 8192}
 """A batch is cut into groups of windows of similar length, of at least so many tokens: less padding, the same batch."""
 
 
-class Padded(nn.Module):
+class HuggingFaceEncoder(nn.Module):
     """Wraps a Hugging Face question-answering model; takes and returns tokens without padding."""
 
     def __init__(self, model: nn.Module, pad_id: int) -> None:
@@ -26,7 +26,7 @@ class Padded(nn.Module):
         self.pad_id = pad_id
         self.takes_types = "token_type_ids" in inspect.signature(model.forward).parameters
 
-    def forward(self, batch: Batch, masks: Masks | None = None, dtype: torch.dtype = torch.float32) -> Tensor:
+    def forward(self, batch: Batch, masks: DropoutMasks | None = None, dtype: torch.dtype = torch.float32) -> Tensor:
         """Scores float32[T, 2]. Dropout is torch's own; `masks` are not used."""
         device = batch.device
         bounds = [0]
@@ -64,7 +64,7 @@ def _groups(lengths: list[int], tokens: int) -> list[list[int]]:
     return groups
 
 
-def load_padded(files: ModelFiles, *, seed: int, trust_remote_code: bool) -> Padded:
+def load_hugging_face(files: ModelFiles, *, seed: int, trust_remote_code: bool) -> HuggingFaceEncoder:
     """The model in float32, a missing head drawn from `seed`. Raises ModelError."""
     from transformers import AutoModelForQuestionAnswering
 
@@ -80,4 +80,4 @@ def load_padded(files: ModelFiles, *, seed: int, trust_remote_code: bool) -> Pad
             hint="Choose an encoder such as BERT, RoBERTa, DeBERTa or ModernBERT.",
         ) from None
     pad = getattr(model.config, "pad_token_id", None)
-    return Padded(model, pad if isinstance(pad, int) else 0)
+    return HuggingFaceEncoder(model, pad if isinstance(pad, int) else 0)

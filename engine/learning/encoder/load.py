@@ -15,10 +15,10 @@ from torch import Tensor, nn
 
 from engine.config import RunConfig
 from engine.errors import ModelError, UsageError
-from engine.learning.batches import Batch
-from engine.learning.encoder.dropout import Masks
-from engine.learning.encoder.names import CLASSES, HEAD, PREFIXES, Shape, hub_names
-from engine.learning.encoder.packed import Unpadded
+from engine.learning.encoder.batch import Batch
+from engine.learning.encoder.dropout import DropoutMasks
+from engine.learning.encoder.names import CLASSES, HEAD, PREFIXES, EncoderConfig, hub_names
+from engine.learning.encoder.packed import PackedEncoder
 from engine.models import ModelFiles
 from engine.storage.atomic_io import replace_file, sync_file, told_as_write_error
 from engine.storage.tensors import write_tensors
@@ -41,7 +41,7 @@ OLD_NORM_NAMES = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "Laye
 class Network(Protocol):
     """Scores float32[T, 2] (start, end) of every token of a batch."""
 
-    def __call__(self, batch: Batch, masks: Masks | None, dtype: torch.dtype) -> Tensor: ...
+    def __call__(self, batch: Batch, masks: DropoutMasks | None, dtype: torch.dtype) -> Tensor: ...
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Model:
     files: ModelFiles
     device: torch.device
     dtype: torch.dtype
-    unpadded: bool
+    packed: bool
 
     @property
     def parameters(self) -> int:
@@ -68,8 +68,8 @@ class Model:
                 with told_as_write_error(folder / name):
                     shutil.copyfile(self.files.path / name, folder / name)
                     sync_file(folder / name)
-        if isinstance(self.network, Unpadded):
-            _save_unpadded(self.network, self.files, folder)
+        if isinstance(self.network, PackedEncoder):
+            _save_packed(self.network, self.files, folder)
         else:
             with told_as_write_error(folder):
                 hub_model: Any = self.network.model
@@ -129,7 +129,7 @@ def load_model(
     device: torch.device | None = None,
     dtype: torch.dtype = torch.float32,
     trust_remote_code: bool = False,
-    unpadded: bool = True,
+    packed: bool = True,
 ) -> Model:
     """The model's weights in float32 on `device`; `dtype` is that of matrix products.
 
@@ -138,20 +138,20 @@ def load_model(
     """
     device = device or torch.device("cpu")
     described = files.config()
-    shape = Shape.of(described) if unpadded and not trust_remote_code else None
+    shape = EncoderConfig.of(described) if packed and not trust_remote_code else None
     if shape is not None:
-        network: nn.Module = _load_unpadded(shape, files, seed)
+        network: nn.Module = _load_packed(shape, files, seed)
     else:
-        from engine.learning.encoder.hugging_face import load_padded
+        from engine.learning.encoder.hugging_face import load_hugging_face
 
-        network = load_padded(files, seed=seed, trust_remote_code=trust_remote_code)
+        network = load_hugging_face(files, seed=seed, trust_remote_code=trust_remote_code)
     network.to(device)
     network.train()
     return Model(network, files, device, dtype, shape is not None)
 
 
-def _load_unpadded(shape: Shape, files: ModelFiles, seed: int) -> Unpadded:
-    network = Unpadded(shape)
+def _load_packed(shape: EncoderConfig, files: ModelFiles, seed: int) -> PackedEncoder:
+    network = PackedEncoder(shape)
     ours = dict(network.named_parameters())
     wanted = {
         theirs: (ours[name], part, len(parts))
@@ -198,7 +198,7 @@ def _plain_name(key: str) -> str:
     return key
 
 
-def _save_unpadded(network: Unpadded, files: ModelFiles, folder: Path) -> None:
+def _save_packed(network: PackedEncoder, files: ModelFiles, folder: Path) -> None:
     shape = network.shape
     prefix = PREFIXES[shape.model_type]
     ours = dict(network.named_parameters())

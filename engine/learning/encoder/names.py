@@ -41,7 +41,7 @@ HEAD = "qa_outputs"
 
 
 @dataclass(frozen=True)
-class Shape:
+class EncoderConfig:
     """What config.json says about a model of the family; `type_vocabulary` 0: no segment embeddings."""
 
     model_type: str
@@ -61,7 +61,7 @@ class Shape:
     initializer_range: float
 
     @classmethod
-    def of(cls, config: dict[str, Any]) -> Shape | None:
+    def of(cls, config: dict[str, Any]) -> EncoderConfig | None:
         """None where the model is not of the family, or of a variety that is not built here."""
         kind = config.get("model_type", "")
         if kind not in PREFIXES:
@@ -107,15 +107,15 @@ class Shape:
         return self.positions - self.first_position
 
 
-def hub_names(shape: Shape) -> dict[str, tuple[str, ...]]:
+def hub_names(shape: EncoderConfig) -> dict[str, tuple[str, ...]]:
     """Our parameter -> Hugging Face's, without the architecture's prefix; several where we hold them stacked."""
     distil = shape.model_type == "distilbert"
     names: dict[str, tuple[str, ...]] = {
-        "words.weight": ("embeddings.word_embeddings.weight",),
-        "places.weight": ("embeddings.position_embeddings.weight",),
+        "word_embeddings.weight": ("embeddings.word_embeddings.weight",),
+        "position_embeddings.weight": ("embeddings.position_embeddings.weight",),
     }
     if shape.type_vocabulary:
-        names["types.weight"] = ("embeddings.token_type_embeddings.weight",)
+        names["token_type_embeddings.weight"] = ("embeddings.token_type_embeddings.weight",)
     modules: dict[str, tuple[str, ...]] = {"embedding_norm": ("embeddings.LayerNorm",)}
     if shape.embedding != shape.hidden:
         modules["project"] = ("embeddings_project",)

@@ -14,10 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engine.learning.batches import Batch
 from engine.learning.encoder.attention import attend
-from engine.learning.encoder.dropout import Masks, add_dropped
-from engine.learning.encoder.names import Shape
+from engine.learning.encoder.batch import Batch
+from engine.learning.encoder.dropout import DropoutMasks, add_dropped
+from engine.learning.encoder.names import EncoderConfig
 
 ROUND_TOKENS = 64
 
@@ -35,6 +35,8 @@ class Linear(nn.Module):
 
 
 class Norm(nn.Module):
+    """LayerNorm over the last dimension, in the dtype of x."""
+
     def __init__(self, width: int, eps: float) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(width))
@@ -46,6 +48,8 @@ class Norm(nn.Module):
 
 
 class Table(nn.Module):
+    """Embeddings: int64[T] -> float32[T, width]."""
+
     def __init__(self, rows: int, width: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(rows, width))
@@ -55,7 +59,9 @@ class Table(nn.Module):
 
 
 class Layer(nn.Module):
-    def __init__(self, shape: Shape) -> None:
+    """Self-attention and the feed-forward part of one layer, each followed by a residual sum and LayerNorm."""
+
+    def __init__(self, shape: EncoderConfig) -> None:
         super().__init__()
         self.shape = shape
         self.qkv = Linear(shape.hidden, 3 * shape.hidden)
@@ -65,7 +71,8 @@ class Layer(nn.Module):
         self.down = Linear(shape.intermediate, shape.hidden)
         self.norm = Norm(shape.hidden, shape.norm_eps)
 
-    def forward(self, x: Tensor, batch: Batch, masks: Masks | None, dtype: torch.dtype) -> Tensor:
+    def forward(self, x: Tensor, batch: Batch, masks: DropoutMasks | None, dtype: torch.dtype) -> Tensor:
+        """`x` and the result are float32[T', H], T' ≥ T with filling; matrix products are in `dtype`."""
         shape, training = self.shape, self.training
         hidden_dropout = shape.hidden_dropout if training else 0.0
         a = attend(
@@ -77,26 +84,28 @@ class Layer(nn.Module):
         return out
 
 
-class Unpadded(nn.Module):
+class PackedEncoder(nn.Module):
     """A question-answering model: start and end score of every token."""
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: EncoderConfig) -> None:
         super().__init__()
         self.shape = shape
-        self.words = Table(shape.vocabulary, shape.embedding)
-        self.places = Table(shape.positions, shape.embedding)
-        self.types = Table(shape.type_vocabulary, shape.embedding) if shape.type_vocabulary else None
+        self.word_embeddings = Table(shape.vocabulary, shape.embedding)
+        self.position_embeddings = Table(shape.positions, shape.embedding)
+        self.token_type_embeddings = Table(shape.type_vocabulary, shape.embedding) if shape.type_vocabulary else None
         self.embedding_norm = Norm(shape.embedding, shape.norm_eps)
         self.project = Linear(shape.embedding, shape.hidden) if shape.embedding != shape.hidden else None
         self.layers = nn.ModuleList(Layer(shape) for _ in range(shape.layers))
         self.head = Linear(shape.hidden, 2)
 
-    def forward(self, batch: Batch, masks: Masks | None = None, dtype: torch.dtype = torch.float32) -> Tensor:
+    def forward(self, batch: Batch, masks: DropoutMasks | None = None, dtype: torch.dtype = torch.float32) -> Tensor:
         """Scores float32[T, 2]. `masks` drive dropout on a CPU when training; without them nothing is dropped there."""
         shape = self.shape
-        x: Tensor = self.words(batch.input_ids) + self.places(batch.position + shape.first_position)
-        if self.types is not None:
-            x = x + self.types(batch.type_ids)
+        x: Tensor = self.word_embeddings(batch.input_ids) + self.position_embeddings(
+            batch.position + shape.first_position
+        )
+        if self.token_type_embeddings is not None:
+            x = x + self.token_type_embeddings(batch.type_ids)
         if x.device.type == "cpu":
             x = F.pad(x, (0, 0, 0, -len(x) % ROUND_TOKENS))
         x = add_dropped(None, self.embedding_norm(x), masks, shape.hidden_dropout if self.training else 0.0)

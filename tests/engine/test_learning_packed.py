@@ -14,13 +14,14 @@ import transformers
 
 from engine.data.features import Features
 from engine.errors import ModelError
-from engine.learning.batches import Batch, evaluation_batches, make_batch
+from engine.learning.batches import evaluation_batches, make_batch
 from engine.learning.encoder.attention import attend
-from engine.learning.encoder.dropout import Masks, scale, threshold
-from engine.learning.encoder.hugging_face import Padded
+from engine.learning.encoder.batch import Batch
+from engine.learning.encoder.dropout import DropoutMasks, scale, threshold
+from engine.learning.encoder.hugging_face import HuggingFaceEncoder
 from engine.learning.encoder.load import Model, load_model
-from engine.learning.encoder.names import PREFIXES, Shape, hub_names
-from engine.learning.encoder.packed import Unpadded
+from engine.learning.encoder.names import PREFIXES, EncoderConfig, hub_names
+from engine.learning.encoder.packed import PackedEncoder
 from engine.learning.evaluation import score_windows
 from engine.learning.steps import span_loss
 from engine.models import model_in_folder
@@ -101,7 +102,7 @@ def hub_scores(model: Any, batch: Batch, kind: str) -> torch.Tensor:
 def test_scores_and_gradients_equal_hugging_faces(kind: str, tmp_path: Path) -> None:
     theirs = saved(kind, tmp_path).eval()
     ours = load_model(model_in_folder(tmp_path, name=kind, revision=None), seed=1)
-    assert ours.unpadded
+    assert ours.packed
     ours.network.eval()
     batch = batch_for(kind, [17, 5, 40, 31, 17])
     mine, others = ours.network(batch), hub_scores(theirs, batch, kind)
@@ -112,7 +113,7 @@ def test_scores_and_gradients_equal_hugging_faces(kind: str, tmp_path: Path) -> 
     span_loss(others, batch, 5).backward()
     gradients = {name: parameter.grad for name, parameter in theirs.named_parameters()}
     shape = ours.network.shape
-    assert isinstance(shape, Shape)
+    assert isinstance(shape, EncoderConfig)
     checked = set()
     for name, parameter in ours.network.named_parameters():
         names = hub_names(shape).get(name)
@@ -157,10 +158,10 @@ def test_a_missing_head_comes_from_the_seed_and_other_missing_weights_are_told(t
 
 
 def test_varieties_that_are_not_built_go_to_hugging_faces_code(tmp_path: Path) -> None:
-    assert Shape.of(SMALL | {"model_type": "bert"}) is not None
+    assert EncoderConfig.of(SMALL | {"model_type": "bert"}) is not None
     for change in ({"hidden_act": "relu"}, {"position_embedding_type": "relative_key"}, {"is_decoder": True}):
-        assert Shape.of(SMALL | {"model_type": "bert"} | change) is None
-    assert Shape.of({"model_type": "deberta-v2"}) is None
+        assert EncoderConfig.of(SMALL | {"model_type": "bert"} | change) is None
+    assert EncoderConfig.of({"model_type": "deberta-v2"}) is None
 
 
 @pytest.mark.parametrize("kind", ["bert", "roberta"])
@@ -168,8 +169,8 @@ def test_the_padded_way_gives_the_same_scores_for_any_grouping(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     theirs = saved(kind, tmp_path).eval()
-    padded = load_model(model_in_folder(tmp_path, name=kind, revision=None), seed=1, unpadded=False)
-    assert isinstance(padded.network, Padded)
+    padded = load_model(model_in_folder(tmp_path, name=kind, revision=None), seed=1, packed=False)
+    assert isinstance(padded.network, HuggingFaceEncoder)
     padded.network.eval()
     batch = batch_for(kind, [17, 5, 40, 31, 17])
     for tokens in (1, 50, 10_000):
@@ -180,7 +181,7 @@ def test_the_padded_way_gives_the_same_scores_for_any_grouping(
 def test_bfloat16_stays_close(tmp_path: Path) -> None:
     saved("bert", tmp_path, spread=0.05)
     network = load_model(model_in_folder(tmp_path, name="bert", revision=None), seed=1).network
-    assert isinstance(network, Unpadded)
+    assert isinstance(network, PackedEncoder)
     network.eval()
     batch = batch_for("bert", [40, 31])
     exact = network(batch)
@@ -217,8 +218,8 @@ def test_attention_with_dropout_follows_its_formula() -> None:
     batch = make_batch(windows(lengths), np.arange(2))
     torch.manual_seed(1)
     qkv = torch.randn(24, 3 * 12, requires_grad=True)  # five rows of filling
-    out = attend(qkv, batch, heads, Masks(1, 1, [0, 1], lengths), p, training=True)
-    signs = Masks(1, 1, [0, 1], lengths)
+    out = attend(qkv, batch, heads, DropoutMasks(1, 1, [0, 1], lengths), p, training=True)
+    signs = DropoutMasks(1, 1, [0, 1], lengths)
     low = 0
     expected = []
     for window, length in enumerate(lengths):
@@ -245,7 +246,9 @@ def test_no_window_sees_another(lengths: list[int], training: bool) -> None:
     def result(qkv: torch.Tensor, direction: torch.Tensor) -> tuple[torch.Tensor, ...]:
         leaf = qkv.clone().requires_grad_(training)
         with torch.set_grad_enabled(training):
-            out = attend(leaf, batch, 3, Masks(1, 1, list(range(len(lengths))), lengths), 0.25, training=training)
+            out = attend(
+                leaf, batch, 3, DropoutMasks(1, 1, list(range(len(lengths))), lengths), 0.25, training=training
+            )
         return (out.detach(), torch.autograd.grad(out, leaf, direction)[0]) if training else (out,)
 
     before = result(qkv, direction)
@@ -263,16 +266,16 @@ def test_no_window_sees_another(lengths: list[int], training: bool) -> None:
 @pytest.mark.parametrize("p", [0.1, 0.5])
 def test_dropout_drops_its_share_and_depends_on_seed_step_and_place_alone(p: float) -> None:
     lengths = [50, 60, 70]
-    mask = Masks(1, 7, [0, 1, 2], lengths).kept(200, 384, p)
+    mask = DropoutMasks(1, 7, [0, 1, 2], lengths).kept(200, 384, p)
     assert set(mask.unique().tolist()) == {0, -1}
     assert bool((mask[180:] == -1).all())
     assert (mask[:180] == 0).float().mean().item() == pytest.approx(p, abs=0.01)
     assert int(threshold(p)) / 2**15 == pytest.approx(p, abs=1e-4)
     # The second of two processes, with the middle window alone, draws that window's masks.
-    alone = Masks(1, 7, [1], [60]).kept(60, 384, p)
+    alone = DropoutMasks(1, 7, [1], [60]).kept(60, 384, p)
     assert torch.equal(alone, mask[50:110])
-    assert not torch.equal(alone, Masks(1, 8, [1], [60]).kept(60, 384, p))
-    assert not torch.equal(alone, Masks(2, 7, [1], [60]).kept(60, 384, p))
+    assert not torch.equal(alone, DropoutMasks(1, 8, [1], [60]).kept(60, 384, p))
+    assert not torch.equal(alone, DropoutMasks(2, 7, [1], [60]).kept(60, 384, p))
 
 
 def test_training_mode_drops_and_the_mean_stays(tmp_path: Path) -> None:
@@ -280,7 +283,7 @@ def test_training_mode_drops_and_the_mean_stays(tmp_path: Path) -> None:
     model: Model = load_model(model_in_folder(tmp_path, name="bert", revision=None), seed=1)
     batch = batch_for("bert", [40, 31])
     without = model.network(batch, None)
-    drawn = torch.stack([model.network(batch, Masks(1, step, [0, 1], [40, 31])) for step in range(200)])
+    drawn = torch.stack([model.network(batch, DropoutMasks(1, step, [0, 1], [40, 31])) for step in range(200)])
     assert drawn.std(0).mean() > 0.01
     assert (drawn.mean(0) - without).abs().mean() < 0.3 * drawn.std(0).mean()
 

@@ -1,0 +1,83 @@
+"""A run in words and records: run.json, and the events of its start and its steps."""
+
+from __future__ import annotations
+
+import platform
+import time
+from pathlib import Path
+
+import torch
+
+from engine.config import RunConfig
+from engine.events import RunStarted, Step
+from engine.learning.encoder.load import Model
+from engine.learning.prepare import Task
+from engine.learning.steps import Learner, StepValues
+from engine.rundir.layout import ModelIdentity, RunDir, RunInfo, data_identity, versions
+
+
+def run_info(run: RunDir, config: RunConfig, task: Task, learner: Learner, *, world_size: int) -> RunInfo:
+    """What run.json says."""
+    files, start = task.files, run.start_info
+    paths = [Path(name) for name in (config.dataset, config.eval) if name]
+    return RunInfo(
+        config=config,
+        lr=learner.plan.lr,
+        max_answer_length=task.max_answer_length,
+        allow_null=task.allow_null,
+        data=start.data if start is not None else tuple(data_identity(path) for path in paths),
+        model=ModelIdentity(files.name, files.revision, files.sha256, learner.model.parameters),
+        versions=versions(),
+        host=platform.node(),
+        device=device_name(learner.model),
+        precision=precision_name(learner.model),
+        world_size=world_size,
+        created=time.time(),
+    )
+
+
+def started_event(config: RunConfig, task: Task, learner: Learner, *, resumed: bool) -> RunStarted:
+    """The event of an engine that begins to work, from the first step or (`resumed`) from a checkpoint."""
+    plan, model = learner.plan, learner.model
+    return RunStarted(
+        dataset=config.dataset,
+        model=task.files.name,
+        device=device_name(model),
+        precision=precision_name(model),
+        lr=plan.lr,
+        batch_size=plan.batch_size,
+        epochs=plan.epochs,
+        total_steps=plan.total_steps,
+        train_examples=len(task.dataset.train),
+        train_features=len(task.train),
+        eval_examples=len(task.examples),
+        eval_features=len(task.eval),
+        parameters=model.parameters,
+        resumed_from_step=learner.step if resumed else None,
+    )
+
+
+def device_name(model: Model) -> str:
+    """What the model runs on, for people."""
+    if model.device.type == "cuda":
+        return f"{model.device} ({torch.cuda.get_device_name(model.device)})"
+    return str(model.device)
+
+
+def precision_name(model: Model) -> str:
+    """The precision of matrix products: `bf16` or `fp32`."""
+    return "bf16" if model.dtype.itemsize == 2 else "fp32"
+
+
+def step_event(learner: Learner, values: StepValues) -> Step:
+    """The event of a step that is done."""
+    return Step(
+        step=values.step,
+        epoch=learner.plan.epoch_at(values.step),
+        loss=values.loss,
+        learning_rate=values.learning_rate,
+        grad_norm=values.grad_norm,
+        examples_per_second=values.windows / values.seconds,
+        tokens_per_second=values.tokens / values.seconds,
+        memory=values.memory,
+    )

@@ -1,0 +1,33 @@
+"""The windows that one forward pass computes, as tensors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B windows of T tokens in all, one after the other, without padding.
+
+    `input_ids`, `type_ids`, `position` int64[T] (position counts from the window's first token), `row` int64[T]
+    the window of each token; `lengths` tokens of each window, `bounds` int32[B+1] where they begin
+    and end; `target` int64[2, B] start and end to learn,
+    counted from the window's first token; `places` tells where the windows stand in the batch of all processes.
+    `counted` is B, or 0 where this process has no share of the batch and a window stands in, to be ignored.
+    """
+
+    input_ids: torch.Tensor
+    type_ids: torch.Tensor
+    position: torch.Tensor
+    row: torch.Tensor
+    bounds: torch.Tensor
+    target: torch.Tensor
+    lengths: list[int]
+    places: list[int]
+    counted: int
+
+    @property
+    def device(self) -> torch.device:
+        return self.input_ids.device
