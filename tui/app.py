@@ -248,7 +248,7 @@ class BertQAApp(Walking):
     def progressed(self) -> None:
         """Training went on, and nothing else is new: draw only what tells of it. On a machine that trains on its
         processor, all that the app draws is taken from training."""
-        if not self._behind():
+        if not self.is_behind:
             self.screen_stack[0].query_one(StatusBar).redraw()
             self.view.progressed()
 

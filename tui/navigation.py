@@ -44,7 +44,7 @@ class Walking(ExactApp):
         if self._draw_timer is not None:
             return
         wait = self._drawn_at + DEBOUNCE_SECONDS - time.monotonic()
-        if wait <= 0 and not self._behind():
+        if wait <= 0 and not self.is_behind:
             self.draw()
         else:
             self._draw_timer = self.set_timer(max(wait, DEBOUNCE_SECONDS / 4), self._draw_later)
@@ -52,11 +52,6 @@ class Walking(ExactApp):
     def _draw_later(self) -> None:
         self._draw_timer = None
         self.changed()
-
-    def _behind(self) -> bool:
-        """Whether frames wait to be written: the link is slower than we draw."""
-        queue = getattr(getattr(self._driver, "_writer_thread", None), "_queue", None)
-        return queue is not None and queue.qsize() > 0
 
     @property
     def last_snapshot(self) -> int:
