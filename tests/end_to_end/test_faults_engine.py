@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -27,43 +26,16 @@ from engine.rundir.liveness import State
 from engine.rundir.log import read_events
 from engine.rundir.process import read_owner
 from engine.rundir.snapshot import COLUMNS, Snapshot
-from tests.tiny_model import make_tiny_model
+from tests.tiny_run import tiny_config, until
 
 DEADLINE = 120.0
 HAS_STRACE = shutil.which("strace") is not None
 pytestmark = pytest.mark.timeout(600)
 
 
-def write_data(path: Path, count: int) -> None:
-    """A data set of `count` questions a half; the passages of the halves differ."""
-    splits = {}
-    for split in ("train", "validation"):
-        articles = []
-        for number in range(count):
-            context = f"For the {split} fever {number} take honey {number}, then rest for {number + 2} days."
-            answer = {"text": f"honey {number}", "answer_start": context.index("honey")}
-            question = {"id": f"{split}-{number}", "question": "What do I take?", "answers": [answer]}
-            articles.append({"title": f"{number}", "paragraphs": [{"context": context, "qas": [question]}]})
-        splits[split] = {"data": articles}
-    path.write_text(json.dumps(splits))
-
-
 @pytest.fixture(scope="module")
 def config(tmp_path_factory: pytest.TempPathFactory) -> RunConfig:
-    folder = tmp_path_factory.mktemp("tiny")
-    write_data(folder / "data.json", 24)
-    model = make_tiny_model(folder / "model")
-    return RunConfig(
-        dataset=str(folder / "data.json"),
-        model=str(model),
-        epochs=3,
-        batch_size=4,
-        max_length=128,
-        doc_stride=32,
-        device="cpu",
-        precision="fp32",
-        keep_weights="last",
-    )
+    return tiny_config(tmp_path_factory.mktemp("tiny"))
 
 
 def new_run(config: RunConfig, path: Path) -> RunDir:
@@ -125,13 +97,6 @@ def killed_in(run: RunDir, call: str, number: int, *only: str) -> bool:
     done = engine(run, *only, "-e", f"trace={call}", "-e", f"inject={call}:signal=KILL:when={number}")
     assert done.returncode in (0, -9, 137), done.stderr
     return done.returncode != 0
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
 
 
 def engine_pid(run: Run) -> int:

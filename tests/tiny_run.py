@@ -1,0 +1,59 @@
+"""Runs of the real engine that take seconds: the tiny model, a few short passages, and what to wait for."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from engine.config import RunConfig
+from engine.events import AnyEvent
+from engine.launch import Run
+from engine.rundir.log import read_events
+from tests.tiny_model import make_tiny_model
+
+PATIENCE = 120.0
+
+
+def write_data(path: Path, count: int) -> None:
+    """A data set of `count` questions a half; the passages of the halves differ."""
+    splits = {}
+    for split in ("train", "validation"):
+        articles = []
+        for number in range(count):
+            context = f"For the {split} fever {number} take honey {number}, then rest for {number + 2} days."
+            answer = {"text": f"honey {number}", "answer_start": context.index("honey")}
+            question = {"id": f"{split}-{number}", "question": "What do I take?", "answers": [answer]}
+            articles.append({"title": f"{number}", "paragraphs": [{"context": context, "qas": [question]}]})
+        splits[split] = {"data": articles}
+    path.write_text(json.dumps(splits))
+
+
+def tiny_config(folder: Path, *, count: int = 24) -> RunConfig:
+    """Write a data set and a model into `folder`; three epochs of learning on the processor, in float32."""
+    write_data(folder / "data.json", count)
+    return RunConfig(
+        dataset=str(folder / "data.json"),
+        model=str(make_tiny_model(folder / "model")),
+        epochs=3,
+        batch_size=4,
+        max_length=128,
+        doc_stride=32,
+        device="cpu",
+        precision="fp32",
+        keep_weights="last",
+    )
+
+
+def events_of(run: Run) -> list[AnyEvent]:
+    """What the log of the run tells by now."""
+    return read_events(run.directory.events_file)
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait until `condition` holds. Raises AssertionError where it never does."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.02)
