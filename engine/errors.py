@@ -18,7 +18,7 @@ class ExitCode(IntEnum):
 
 
 class UserError(Exception):
-    """A fault that its reader can mend: `message` says what is wrong and where, `hint` what to do."""
+    """A fault that the user can fix: `message` says what is wrong and where, `hint` what to do."""
 
     exit_code = ExitCode.RUN_FAILED
 

@@ -116,7 +116,7 @@ class Phase(Event, frozen=True, kw_only=True, tag="phase"):
 
 
 class Step(Event, frozen=True, kw_only=True, tag="step"):
-    """One optimiser step. Values may be told a few steps late, never out of order."""
+    """One optimiser step. Values may come a few steps late, never out of order."""
 
     step: int
     epoch: float

@@ -31,7 +31,7 @@ from engine.rundir.log import read_events
 from engine.rundir.process import Owner, is_alive_here, is_this_host, read_owner
 from engine.rundir.snapshot import Snapshot, snapshot_name
 from engine.rundir.status import POLL_SECONDS, RunFollower, current_state
-from engine.storage.atomic_io import check_own_folder, operations, replace_file, told_as_write_error
+from engine.storage.atomic_io import check_own_folder, operations, raises_write_error, replace_file
 
 WORKER = "engine.learning.worker"
 
@@ -88,7 +88,7 @@ class Run:
         return send_command(self.directory, name)
 
     def pause(self) -> str:
-        """Ask the engine to pause after the step at hand; returns the id of the answer."""
+        """Ask the engine to pause after the current step; returns the id of the answer."""
         return self.command("pause")
 
     def resume(self) -> str:
@@ -145,7 +145,7 @@ def attach(path: Path | str) -> Run:
 
 
 def resume(path: Path | str, *, force: bool = False) -> Run:
-    """Start an engine that goes on with a run from its newest whole checkpoint.
+    """Start an engine that resumes a run from its newest whole checkpoint.
 
     Raises UsageError when an engine is at work on it, when it is finished, or, without `force`, when its data
     set, model or versions are not what they were.
@@ -197,7 +197,7 @@ def _launch(run: RunDir) -> Run:
         worker = [*launcher, "--signals-to-handle=SIGTERM,SIGINT", *worker]
     # What was asked of an engine that is no more is not for the next one.
     clear_commands(run)
-    with told_as_write_error(run.engine_log):
+    with raises_write_error(run.engine_log):
         check_own_folder(run.path)
         log = operations.open(run.engine_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     try:
@@ -206,7 +206,7 @@ def _launch(run: RunDir) -> Run:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            cwd=run.path,  # a folder named datasets/ beside the user must not be importable
+            cwd=run.path,  # a folder named datasets/ in the user's folder must not be importable
             env=_environment(),
             start_new_session=True,
         )

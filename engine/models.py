@@ -135,7 +135,7 @@ def model_in_folder(folder: Path, *, name: str, revision: str | None) -> ModelFi
     elif any(file for pattern in PICKLED for file in folder.glob(pattern)):
         raise ModelError(
             f"{name}: its weights are pickled, and unpickling a file can run any program hidden in it.",
-            hint="Where you trust it, save it anew as safetensors: "
+            hint="Where you trust it, save it as safetensors: "
             "transformers.AutoModel.from_pretrained(OLD).save_pretrained(NEW), and its tokenizer too.",
         )
     else:

@@ -40,9 +40,9 @@ async def check_help(pilot: Pilot[Any], view: str) -> None:
     app = pilot.app
     place = repr(app.view_state)
     await press(pilot, "question_mark")
-    told = " ".join(str(widget.render()) for widget in app.screen.query("Static"))
-    assert about(view).help in told
-    assert all(command.help in told for command in commands_of(view))
+    shown = " ".join(str(widget.render()) for widget in app.screen.query("Static"))
+    assert about(view).help in shown
+    assert all(command.help in shown for command in commands_of(view))
     await press(pilot, "left", "down", "s", "o", "escape")
     assert len(app.screen_stack) == 1
     assert repr(app.view_state) == place

@@ -68,11 +68,11 @@ def screen_text(app: Any) -> str:
     return "\n".join(screen_lines(app))
 
 
-async def until(pilot: Pilot[Any], told: Callable[[], object], patience: float = PATIENCE) -> None:
-    """Wait until `told()` is true. Raises AssertionError with what the screen shows instead."""
+async def until(pilot: Pilot[Any], condition: Callable[[], object], patience: float = PATIENCE) -> None:
+    """Wait until `condition()` is true. Raises AssertionError with what the screen shows instead."""
     loop = asyncio.get_running_loop()
     end = loop.time() + patience
-    while not told():
+    while not condition():
         assert loop.time() < end, screen_text(pilot.app)
         await pilot.pause(0.02)
 

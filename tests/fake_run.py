@@ -80,7 +80,7 @@ def make_run(
 
     Snapshot 0 is `untrained`, the others are epochs. Every third example's passage is unseen in training. With
     `has_impossible` every fourth example has no answer. With `live` the run does not end, and this process is its
-    engine. `noise` is the deviation of scores that mean nothing. `extra_events` are told before the end. Of a large
+    engine. `noise` is the deviation of scores that mean nothing. `extra_events` come before the end. Of a large
     run (over 40 million scores) only the first DISTINCT snapshot files are written; the others are links to them, back
     and forth, so that neighbours always differ.
     """

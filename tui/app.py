@@ -175,7 +175,7 @@ class BertQAApp(Walking):
             if viewer is not self.viewer or not self.is_running:
                 return
             known, before = len(viewer.snapshots), (viewer.snapshots[-1:], viewer.state)
-            told = viewer.apply(news)
+            changed = viewer.apply(news)
             if became_ready:
                 self._find_example()
                 # What is loaded now stays: to look through it for garbage would take longer than a flip.
@@ -186,7 +186,7 @@ class BertQAApp(Walking):
             self._tell_news()
             if became_ready or (viewer.snapshots[-1:], viewer.state) != before or not viewer.snapshots:
                 self.changed()
-            elif told or viewer.state not in OVER:
+            elif changed or viewer.state not in OVER:
                 self.progressed()
         finally:
             self._polling = False
@@ -246,7 +246,7 @@ class BertQAApp(Walking):
             self.say(f"can't be read: {error}")
 
     def progressed(self) -> None:
-        """Training went on, and nothing else is new: draw only what tells of it. On a machine that trains on its
+        """Training went on, and nothing else is new: draw only what shows it. On a machine that trains on its
         processor, all that the app draws is taken from training."""
         if not self.is_behind:
             self.screen_stack[0].query_one(StatusBar).redraw()

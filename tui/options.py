@@ -121,7 +121,7 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def _checked(values: Mapping[str, Any], source: str) -> dict[str, Any]:
-    """`values` converted to their fields' types ("3" -> 3), so that a fault is told with its source."""
+    """`values` converted to their fields' types ("3" -> 3), so that an error names its source."""
     if not isinstance(values, Mapping):
         raise UsageError(f"{source}: [train] must be a table of options.")
     hints = get_type_hints(RunConfig, include_extras=True)

@@ -132,7 +132,7 @@ async def _follow(run: Run, *, as_json: bool, bars: bool, owns_run: bool, after:
         case Finished():
             return int(ExitCode.OK)
         case Stopped():
-            print(f"go on with it: bertqa-tui resume {plain(str(run.path))}", file=sys.stderr)
+            print(f"resume it with: bertqa-tui resume {plain(str(run.path))}", file=sys.stderr)
             return int(ExitCode.STOPPED)
         case Failed():
             return event_exit_code(ending)
@@ -140,7 +140,7 @@ async def _follow(run: Run, *, as_json: bool, bars: bool, owns_run: bool, after:
             return int(ExitCode.STOPPED) if owns_run else int(ExitCode.OK)
         case _:
             print(f"bertqa-tui: the engine died; see {plain(str(run.path))}/engine.log", file=sys.stderr)
-            print(f"go on with it: bertqa-tui resume {plain(str(run.path))}", file=sys.stderr)
+            print(f"resume it with: bertqa-tui resume {plain(str(run.path))}", file=sys.stderr)
             return int(ExitCode.RUN_FAILED)
 
 
@@ -174,7 +174,7 @@ class _JsonLines:
 
 
 class _Lines:
-    """A line for each thing that happened, and now and then one that tells how far training is."""
+    """A line for each thing that happened, and now and then one with the progress of training."""
 
     def __init__(self) -> None:
         self._told_at = 0.0
@@ -348,5 +348,5 @@ def print_check(config: RunConfig, *, repair: Path | None) -> int:
         print(plain(line))
     if repair is not None:
         written, left_out = repair_dataset(path, repair)
-        print(plain(f"wrote {written} questions to {repair}; {left_out} could not be mended and are left out"))
+        print(plain(f"wrote {written} questions to {repair}; {left_out} could not be repaired and are left out"))
     return int(ExitCode.BAD_DATA if report.errors and repair is None else ExitCode.OK)

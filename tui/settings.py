@@ -22,7 +22,7 @@ MAX_STATE = 1 << 20
 
 
 class Settings(Struct, frozen=True):
-    """`theme` None means what fits the terminal; `keys` binds commands (by id) anew."""
+    """`theme` None means what fits the terminal; `keys` rebinds commands (by id)."""
 
     theme: str | None = None
     ascii: bool = False

@@ -1,4 +1,4 @@
-"""What there is to say about a data set before anything is trained on it, and a mended copy of it."""
+"""Findings about a data set before anything is trained on it, and a repaired copy of it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from engine.data.features import Features, advance, build_features, default_max_
 from engine.data.issues import DataIssues
 from engine.data.samples import find_dataset
 from engine.data.segments import CONTEXT
-from engine.data.squad import read_dataset, read_halves, what_lacks
+from engine.data.squad import missing_requirements, read_dataset, read_halves
 from engine.data.tokenizer import PairTokenizer
 from engine.errors import DataError
 from engine.storage.atomic_io import create_file
@@ -84,7 +84,7 @@ class WindowReport(Struct, frozen=True):
 
 
 class CheckReport(Struct, frozen=True):
-    """All findings. `errors` counts what keeps the set from being used; the `shared_` figures tell of
+    """All findings. `errors` counts what keeps the set from being used; the `shared_` figures count
     passages on both sides of the split, exact or but for white space and case (`near`)."""
 
     path: str
@@ -108,7 +108,7 @@ def check_dataset(path: str | Path, config: RunConfig, tokenizer: Path | None = 
     path = find_dataset(path)
     dataset = read_dataset(path, eval_path=config.eval, eval_fraction=config.eval_fraction, seed=config.seed)
     issues = list(dataset.issues)
-    lack = what_lacks(dataset)
+    lack = missing_requirements(dataset)
     if lack:
         issues.append(DataIssue("error", "the file", lack[0]))
     notes: list[str] = []
@@ -145,8 +145,8 @@ def check_dataset(path: str | Path, config: RunConfig, tokenizer: Path | None = 
 
 
 def repair_dataset(path: str | Path, out: str | Path) -> tuple[int, int]:
-    """Write a mended copy as SQuAD JSON: every answer at its place, ids unique, both halves where the file has
-    them; questions that can't be mended are left out. Returns how many questions were written and left out.
+    """Write a repaired copy as SQuAD JSON: every answer at its place, ids unique, both halves where the file has
+    them; questions that can't be repaired are left out. Returns how many questions were written and left out.
 
     Raises DataError where nothing is left to write, WriteError where `out` exists or can't be written.
     """

@@ -99,7 +99,7 @@ class _File(Struct):
 def dump_examples(dataset: Dataset) -> bytes:
     """The data set as JSON: SQuAD layout under `train` and `validation`, each passage once a half.
 
-    Where questions on one passage do not follow each other, `order` tells each question's place.
+    Where questions on one passage do not follow each other, `order` gives each question's place.
     """
     version = "v2.0" if dataset.has_impossible else "1.1"
     return msgspec.json.encode(_File(_half(dataset.train, version), _half(dataset.eval, version)))

@@ -41,7 +41,7 @@ def plain_twin(backend: Tokenizer) -> Tokenizer | None:
 
     BERT's normalizer looks every character up in tables of categories, decomposes it and looks again, to drop
     control characters, part Chinese ones and strip accents; plain texts have none. What it makes of tabs and line
-    ends, spaces, BERT's pre-tokenizer does not tell from them.
+    ends, spaces, BERT's pre-tokenizer does not distinguish from them.
     """
     normalizer, added = backend.normalizer, backend.get_added_tokens_decoder()
     if not isinstance(normalizer, BertNormalizer) or not isinstance(backend.pre_tokenizer, BertPreTokenizer):

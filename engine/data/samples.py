@@ -6,11 +6,11 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 FOLDERS = (HERE.parents[1] / "bertqa_tui_datasets", HERE.parents[1] / "datasets")
-"""Where samples lie: beside the installed packages, or in a checkout."""
+"""Where samples lie: next to the installed packages, or in a checkout."""
 
 
 def sample_names() -> list[str]:
-    """Names of the sample data sets at hand, sorted."""
+    """Names of the sample data sets, sorted."""
     return sorted({path.stem for folder in FOLDERS for path in folder.glob("*.json")})
 
 

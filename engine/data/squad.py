@@ -48,14 +48,14 @@ def load_dataset(
             f"{place}: {bad[0].message}.{more}",
             hint=f"{fixed}, or run: bertqa-tui check {shlex.quote(str(file))} --repair fixed.json",
         )
-    lack = what_lacks(dataset)
+    lack = missing_requirements(dataset)
     if lack:
         name = Path(eval_path).name if eval_path and not dataset.eval else path.name
         raise DataError(f"{name}: {lack[0]}.", hint=lack[1])
     return dataset
 
 
-def what_lacks(dataset: Dataset) -> tuple[str, str] | None:
+def missing_requirements(dataset: Dataset) -> tuple[str, str] | None:
     """Why nothing can be learned from the data set, with a hint; None where all is well."""
     if not dataset.train:
         return "there are no training questions", CHECK_HINT
@@ -69,7 +69,7 @@ def what_lacks(dataset: Dataset) -> tuple[str, str] | None:
 def read_dataset(
     path: str | Path, *, eval_path: str | Path | None = None, eval_fraction: float = 0.2, seed: int = 42
 ) -> Dataset:
-    """As `load_dataset`, but questions with errors are left out and told in `issues`, and halves may be empty.
+    """As `load_dataset`, but questions with errors are left out and reported in `issues`, and halves may be empty.
 
     Raises DataError only where a file can't be read as data at all.
     """
@@ -95,7 +95,7 @@ def read_halves(
 ) -> dict[str, list[Example]]:
     """The usable examples of a file: {"train": …, "eval": …}, one of them, or {"all": …} without a split.
 
-    `use` names, best first, which single one is wanted; `part` tells the file's places from another's.
+    `use` names, best first, which single one is wanted; `part` keeps the file's places apart from another's.
     """
     parts, warning = split_values(read_values(path))
     if use and len(parts) == 2:

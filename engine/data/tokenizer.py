@@ -55,7 +55,7 @@ class PairTokenizer:
     """A tokenizer for (question, passage) pairs.
 
     `padding_side` decides which comes first, as in Hugging Face's example: "right" means question first,
-    "left" passage first. `shares_parts` tells whether the tokenizer's pair encoding is its encoding of both
+    "left" passage first. `shares_parts`: whether the tokenizer's pair encoding is its encoding of both
     texts plus special tokens (checked on probes when constructed); where it is not, every pair is encoded
     by itself, which is slower and equally right. The backend's truncation and padding are switched off.
     """
@@ -83,7 +83,7 @@ class PairTokenizer:
 
     @classmethod
     def from_file(cls, path: str | Path) -> PairTokenizer:
-        """From a tokenizer.json; a tokenizer_config.json beside it may tell the padding side.
+        """From a tokenizer.json; a tokenizer_config.json in the same folder may name the padding side.
 
         Raises ModelError where the file can't be used.
         """
@@ -106,7 +106,7 @@ class PairTokenizer:
     ) -> tuple[TokenTable, TokenTable]:
         """Tables of all questions and all passages, each text by itself and without special tokens.
 
-        `done` is told how many texts are ready, questions first.
+        `done` is called with the number of texts that are ready, questions first.
         """
         self._plain()
         texts = [*questions, *contexts]

@@ -1,4 +1,4 @@
-"""Checks raw questions one by one and makes examples of them; every issue is told with its place."""
+"""Checks raw questions one by one and makes examples of them; every issue is reported with its place."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ def _offset(value: Any, name: str) -> int | None:
 
 
 def _merged(examples: list[Example], number: int, example: Example, raw: RawQuestion, issues: DataIssues) -> bool:
-    """Take a question told twice, as tables with a row for each gold do, into the first one."""
+    """Merge a question that occurs twice, as in tables with a row for each gold do, into the first one."""
     first = examples[number]
     if (first.question, first.context) != (example.question, example.context):
         return False

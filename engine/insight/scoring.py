@@ -42,7 +42,7 @@ def score_snapshot(
     """Per-example columns (see engine.rundir.snapshot.COLUMNS) and metrics over all, seen and unseen examples.
 
     `start_logits`, `end_logits` are float32[T], flat as `features`; `seen` bool[N] says whose passage stands in
-    the training set too (None: the two are not told apart). Seen and unseen are None unless both occur.
+    the training set too (None: the two are not separated). Seen and unseen are None unless both occur.
     """
     golds = golds or prepared(examples, allow_null=allow_null)
     predicted = decode(
@@ -153,15 +153,15 @@ def _gold_log_probability(
         window[impossible] = np.searchsorted(features.feature_example, impossible)
         target[impossible] = starts[window[impossible]] + features.null_token[window[impossible]]
     result = np.full(len(examples), -np.inf)
-    told = np.flatnonzero(target >= 0)
-    if not len(told):
+    scored = np.flatnonzero(target >= 0)
+    if not len(scored):
         return result
     with np.errstate(invalid="ignore", divide="ignore"):  # scores of a model that diverged
         highest = np.maximum.reduceat(masked, starts)
         masked -= np.repeat(highest, np.diff(features.token_offset))
         total = np.add.reduceat(np.exp(masked, out=masked), starts, dtype=np.float64)
-        shares = (logits[target[told]].astype(np.float64) - highest[window[told]]) - np.log(total[window[told]])
-    result[told] = np.where(np.isnan(shares), -np.inf, shares)
+        shares = (logits[target[scored]].astype(np.float64) - highest[window[scored]]) - np.log(total[window[scored]])
+    result[scored] = np.where(np.isnan(shares), -np.inf, shares)
     return result
 
 

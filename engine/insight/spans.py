@@ -43,7 +43,7 @@ class Predictions:
 
 @dataclass(frozen=True)
 class Window:
-    """One window's scores and tokens, arrays `[n]`; `segment` tells context tokens (2) from others."""
+    """One window's scores and tokens, arrays `[n]`; `segment` is 2 for context tokens."""
 
     feature: int
     start_logits: FloatArray

@@ -19,8 +19,15 @@ from engine.learning.encoder.optimizer import MOMENTS
 from engine.learning.steps import Learner
 from engine.models import ModelFiles, model_in_folder
 from engine.rundir.layout import RunDir, read_json
-from engine.storage.atomic_io import make_folder, operations, remove_file, remove_folder, replace_file, sync_folder
-from engine.storage.atomic_io import told_as_write_error as telling
+from engine.storage.atomic_io import (
+    make_folder,
+    operations,
+    raises_write_error,
+    remove_file,
+    remove_folder,
+    replace_file,
+    sync_folder,
+)
 from engine.storage.tensors import Tensors, write_tensors
 
 FORMER_NAMES = {"word_embeddings": "words", "position_embeddings": "places", "token_type_embeddings": "types"}
@@ -63,7 +70,7 @@ def checkpoint_name(step: int, steps_per_epoch: int) -> str:
 
 
 def save_checkpoint(run: RunDir, learner: Learner) -> CheckpointSaved:
-    """Write model, tokenizer, optimizer and position; returns the event that tells of it. Raises WriteError."""
+    """Write model, tokenizer, optimizer and position; returns the event that announces it. Raises WriteError."""
     plan, step = learner.plan, learner.step
     name = checkpoint_name(step, plan.steps_per_epoch)
     folder = run.path / name
@@ -75,11 +82,11 @@ def save_checkpoint(run: RunDir, learner: Learner) -> CheckpointSaved:
         write_tensors(making / STATE_TENSORS, _moments(learner), {"format": "pt"})
         state = State(step, plan.seed, plan.batch_size, plan.steps_per_epoch, plan.total_steps)
         replace_file(making / STATE, msgspec.json.encode(state))
-        with telling(folder):
+        with raises_write_error(folder):
             files = {path.name: _entry(path) for path in sorted(making.iterdir())}
         _write_manifest(making, Manifest(step, plan.epoch_at(step), files))
         remove_folder(folder)
-        with telling(folder):
+        with raises_write_error(folder):
             operations.rename(making, folder)
             sync_folder(folder.parent)
     except WriteError:
@@ -140,7 +147,7 @@ def files_of(folder: Path, origin: ModelFiles) -> ModelFiles:
 
 
 def tidy(run: RunDir, keep: Collection[int] | None) -> None:
-    """Remove what is not needed beside the newest checkpoint: those inside an epoch, and the optimizer's state of
+    """Remove what is not needed besides the newest checkpoint: those inside an epoch, and the optimizer's state of
     all others; also their weights, except at the steps in `keep` (None: keep every epoch's). Raises WriteError."""
     everything = checkpoints(run)
     for folder, manifest in list(everything.items())[:-1]:

@@ -197,8 +197,8 @@ def _snapshots(session: Session, task: Task, learner: Learner) -> Snapshots:
         train_tokens=len(task.train.input_ids),
         eval_tokens=len(task.eval.input_ids),
     )
-    told = {e.index for e in read_events(session.run.events_file) if isinstance(e, SnapshotTaken)}
-    return Snapshots(session.run, task, planned, session.emit, session.control, told)
+    announced = {e.index for e in read_events(session.run.events_file) if isinstance(e, SnapshotTaken)}
+    return Snapshots(session.run, task, planned, session.emit, session.control, announced)
 
 
 def _not_finite(session: Session, learner: Learner, values: StepValues) -> NotFinite:

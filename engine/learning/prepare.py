@@ -46,7 +46,7 @@ class Task:
 def prepare(
     config: RunConfig, emit: Emit, *, stored: RunDir | None = None, safe_point: SafePoint = lambda: None
 ) -> Task:
-    """Locate the model, read the data and tokenise it, telling of each. Raises UserError.
+    """Locate the model, read the data and tokenise it, with an event for each. Raises UserError.
 
     A run that was begun before has its data in `stored`.
     """
@@ -102,7 +102,8 @@ def load_tokenizer(files: ModelFiles, *, trust_remote_code: bool = False) -> Pai
         raise ModelError(f"{files.name}: its tokenizer can't be loaded: {line[:300]}.") from None
     if not getattr(tokenizer, "is_fast", False):
         raise ModelError(
-            f"{files.name}: its tokenizer can't tell characters of tokens.", hint="A model with tokenizer.json works."
+            f"{files.name}: its tokenizer does not report the characters of its tokens.",
+            hint="A model with tokenizer.json works.",
         )
     return PairTokenizer(
         tokenizer.backend_tokenizer,
@@ -141,12 +142,12 @@ def build_task(
     """Tokenise both halves, with progress. Raises DataError where no window holds an answer to learn from."""
 
     def features(examples: tuple[Example, ...], what: str) -> Features:
-        told = -1
+        reported = -1
 
         def progress(done: int, total: int) -> None:
-            nonlocal told
-            if total and done * 50 // total != told:  # at most fifty events
-                told = done * 50 // total
+            nonlocal reported
+            if total and done * 50 // total != reported:  # at most fifty events
+                reported = done * 50 // total
                 emit(Phase(name="tokenizing", detail=what, done=done, total=total))
             safe_point()
 

@@ -1,4 +1,4 @@
-"""When snapshots are taken, and taking one: score all eval windows, decode, write, tell."""
+"""When snapshots are taken, and taking one: score all eval windows, decode, write, announce."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def plan_snapshots(plan: Plan, *, early: bool, train_tokens: int, eval_tokens: i
     """Step -> (index, label) of every snapshot of a run: untrained, early in the first epoch, after every epoch.
 
     The early ones lie at steps 1, 2, 4, 8 …; where they would take more than a fifth of the epoch's time, at
-    powers of a larger number. Time is reckoned from numbers of tokens, so that a run has the same snapshots
+    powers of a larger number. Cost is estimated from token counts, so that a run has the same snapshots
     wherever it runs.
     """
     labels = {0: "untrained"}
@@ -51,21 +51,21 @@ class Snapshots:
     planned: dict[int, tuple[int, str]]
     emit: Emit
     control: Control
-    told: set[int] = field(default_factory=set)
-    """Indices that the log tells of already."""
+    announced: set[int] = field(default_factory=set)
+    """Indices that the log has already."""
 
     def __post_init__(self) -> None:
         self._golds: Golds = prepared(self.task.examples, allow_null=self.task.allow_null)
 
     def take(self, learner: Learner) -> bool:
-        """Take the snapshot planned for this step, if there is one; one that is whole on disk and told is kept.
+        """Take the snapshot planned for this step, if there is one; one that is whole on disk and announced is kept.
 
         Returns whether any work was done. Raises WriteError.
         """
         if learner.step not in self.planned:
             return False
         index, label = self.planned[learner.step]
-        if index in self.told and self._whole(index, learner.step):
+        if index in self.announced and self._whole(index, learner.step):
             return False
         epoch = learner.plan.epoch_at(learner.step)
         started = time.monotonic()
@@ -96,7 +96,7 @@ class Snapshots:
             )  # fmt: skip
             write_snapshot(self.run.path, info, start, end, columns)
             self.emit(snapshot_event(info))
-        self.told.add(index)
+        self.announced.add(index)
         return True
 
     def metrics_at(self, step: int) -> Metrics | None:

@@ -153,7 +153,7 @@ class Learner:
         else:
             torch.manual_seed(_step_seed(self.plan.seed, self.step, group.rank))
         scores = self._forward(batch, masks, model.dtype)
-        # Gradients are averaged over processes, hence the factor.
+        # Gradients are averaged over processes; the factor undoes it.
         loss = span_loss(scores, batch, len(windows)) * (batch.counted / len(batch.lengths))
         torch.autograd.backward(loss * group.world)
         rate, values = self._update(loss)
@@ -173,7 +173,7 @@ class Learner:
         return rate, torch.stack((total, norm, self._bad))
 
     def settle(self) -> list[StepValues]:
-        """Wait for all steps begun; returns those not told yet."""
+        """Wait for all steps begun; returns those not returned yet."""
         return self._read(0)
 
     def restart_clock(self) -> None:

@@ -56,14 +56,14 @@ def share_processors() -> None:
 
 
 def starting_engines() -> list[int]:
-    """Pids of other engines that began so lately that they may not be seen at work yet."""
+    """Pids of other engines that started so recently that their load may not show yet."""
     myself = psutil.Process()
     own = {myself.pid, *(parent.pid for parent in myself.parents())}  # torchrun's command line names the engine too
     found = []
     for process in psutil.process_iter():
         with suppress(psutil.Error):
-            lately = process.pid not in own and time.time() - process.create_time() < STARTING
-            if lately and WORKER in process.cmdline():
+            recent = process.pid not in own and time.time() - process.create_time() < STARTING
+            if recent and WORKER in process.cmdline():
                 found.append(process.pid)
     return found
 

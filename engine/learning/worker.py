@@ -25,7 +25,7 @@ from engine.rundir.privacy import scrub
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one engine; returns its exit code. Every ending but a kill is told in the log first."""
+    """Run one engine; returns its exit code. Every ending but a kill is written to the log first."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     if len(arguments) != 1:
         print("usage: python -m engine.learning.worker RUN_DIR", file=sys.stderr)

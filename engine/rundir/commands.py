@@ -40,7 +40,7 @@ def send_command(run: RunDir, command: CommandName) -> str:
 
 
 def take_commands(run: RunDir) -> list[Command]:
-    """Commands that wait, oldest first, at most MAX_AT_ONCE; each is told once. The engine's side.
+    """Commands that wait, oldest first, at most MAX_AT_ONCE; each is returned once. The engine's side.
 
     What is no command is removed and left out.
     """
@@ -53,7 +53,7 @@ def take_commands(run: RunDir) -> list[Command]:
         try:
             remove_file(path)
         except WriteError:
-            continue  # it would be told again and again; its sender hears no answer and tells so
+            continue  # it would be returned again and again; its sender times out and reports it
         with suppress(ValueError, RecursionError):
             command = msgspec.json.decode(data, type=Command)
             commands.append(msgspec.structs.replace(command, id=path.stem))

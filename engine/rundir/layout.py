@@ -20,7 +20,7 @@ from engine.config import RunConfig
 from engine.data.run_data import Remark
 from engine.errors import UsageError, WriteError
 from engine.models import WeightsMark
-from engine.storage.atomic_io import PRIVATE_FOLDER, create_file, make_folder, told_as_write_error
+from engine.storage.atomic_io import PRIVATE_FOLDER, create_file, make_folder, raises_write_error
 from engine.storage.safe_open import read_small
 
 T = TypeVar("T")
@@ -112,7 +112,7 @@ class RunDir:
                 f"{path}: there is a run already.",
                 hint="Resume it, or choose another --run-dir; nothing is overwritten.",
             )
-        with told_as_write_error(run.path):
+        with raises_write_error(run.path):
             if run.path.is_dir() and any(run.path.iterdir()):
                 raise WriteError(f"{path}: the folder is not empty.", hint="Choose another --run-dir.")
             make_folder(run.path)

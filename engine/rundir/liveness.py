@@ -117,7 +117,7 @@ class RunStatus:
                     pass
 
     def state(self) -> tuple[State, str]:
-        """The run's state and the reason, one sentence of plain text, where there is one to tell.
+        """The run's state and the reason, one sentence of plain text, where there is one.
 
         The text may quote engine.log: it comes from outside.
         """

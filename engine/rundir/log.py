@@ -167,8 +167,8 @@ class EventTail:
 
     Bytes after the last newline are kept for later. A bad line is tried again for `patience` seconds (a
     network file system may show a block before its data), then skipped and counted in `skipped`. A log that was
-    replaced or cut back is read anew: records that were told already do not come twice, unless their content is
-    another one (an engine went on after a power cut that took the last records away).
+    replaced or cut back is read from its start again: records that were returned already do not come twice, unless
+    their content differs (an engine resumed after a power cut that took the last records away).
     """
 
     def __init__(self, path: Path, *, patience: float = RETRY_SECONDS) -> None:
@@ -182,7 +182,7 @@ class EventTail:
         self._size = 0
         self._bad_since: float | None = None
         self._bad_size = 0  # what the file held when a line was first found bad
-        self._told = array("I")  # checksum of record number i + 1
+        self._returned = array("I")  # checksum of record number i + 1
         self.waiting = False
         """Whether a bad line is being tried again, so that there may be more to read than `poll` returned."""
 
@@ -214,7 +214,7 @@ class EventTail:
                 elif not self._take(data[:end], events):
                     break
         except OSError:
-            pass  # what was read so far is told, the rest at the next poll
+            pass  # what was read so far is returned, the rest at the next poll
         finally:
             os.close(fd)
         return events
@@ -232,7 +232,7 @@ class EventTail:
         for line in lines.split(b"\n"):
             try:
                 if line:
-                    self._tell(checked_seq(line), line, events)
+                    self._add_new(checked_seq(line), line, events)
             except ValueError:
                 now = time.monotonic()
                 if self._bad_since is None:
@@ -242,24 +242,24 @@ class EventTail:
                     return False
                 self.skipped += 1
                 for record in whole_records(line):
-                    self._tell(checked_seq(record), record, events)
+                    self._add_new(checked_seq(record), record, events)
             self._offset += len(line) + 1
             self._mark = line[-MARK_BYTES:] + b"\n"
             if self._offset >= self._bad_size:
                 self._bad_since = None
         return True
 
-    def _tell(self, seq: int, record: bytes, events: list[AnyEvent]) -> None:
-        checksum, known = zlib.crc32(record) or 1, len(self._told)
-        if seq <= known and self._told[seq - 1] in (checksum, 0):
-            self._told[seq - 1] = checksum  # 0: it was skipped as bad, and what came after it has been told
+    def _add_new(self, seq: int, record: bytes, events: list[AnyEvent]) -> None:
+        checksum, known = zlib.crc32(record) or 1, len(self._returned)
+        if seq <= known and self._returned[seq - 1] in (checksum, 0):
+            self._returned[seq - 1] = checksum  # 0: it was skipped as bad, and what came after it has been returned
             return
         if seq - known > MAX_GAP:
             self.skipped += 1
             return
-        del self._told[seq - 1 :]
-        self._told.extend([0] * (seq - 1 - len(self._told)))
-        self._told.append(checksum)
+        del self._returned[seq - 1 :]
+        self._returned.extend([0] * (seq - 1 - len(self._returned)))
+        self._returned.append(checksum)
         self.last_seq = seq
         if (event := decode_record(record)) is not None:
             events.append(event)

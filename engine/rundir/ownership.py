@@ -1,4 +1,4 @@
-"""Who runs a run: one engine at a time, and a heartbeat that tells other hosts it lives."""
+"""Who runs a run: one engine at a time, and a heartbeat that shows other hosts that it is alive."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from engine.errors import UsageError, UserError, WriteError
 from engine.rundir.layout import RunDir
 from engine.rundir.liveness import HEARTBEAT_SECONDS, beats, has_ended
 from engine.rundir.process import Owner, is_alive_here, is_this_host, read_owner
-from engine.storage.atomic_io import check_own_folder, operations, replace_file, told_as_write_error
+from engine.storage.atomic_io import check_own_folder, operations, raises_write_error, replace_file
 
 NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS)
 
@@ -31,9 +31,9 @@ class Ownership:
         self._run = run
         self._owner = Owner.of(os.getpid())
         for folder in (run.path, run.snapshots, run.checkpoints, run.commands):
-            with told_as_write_error(folder):
+            with raises_write_error(folder):
                 check_own_folder(folder)
-        with told_as_write_error(run.lock_file):
+        with raises_write_error(run.lock_file):
             self._fd = operations.open(run.lock_file, os.O_RDWR | os.O_CREAT)
         try:
             locked = self._lock()
@@ -53,7 +53,7 @@ class Ownership:
 
     def _lock(self) -> bool:
         """Take the lock; False where the file system has none."""
-        with told_as_write_error(self._run.lock_file):
+        with raises_write_error(self._run.lock_file):
             try:
                 fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 return True
@@ -77,7 +77,7 @@ class Ownership:
         count = 0
         while True:
             count += 1
-            with suppress(WriteError):  # a missed beat is told by the reader's clock; training goes on
+            with suppress(WriteError):  # the reader's clock notices a missed beat; training goes on
                 replace_file(self._run.heartbeat_file, b"%d\n" % count, sync=False)
                 # A launcher whose engine was refused has put its own engine's name here.
                 if read_owner(self._run) != self._owner:

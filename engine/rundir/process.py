@@ -16,7 +16,7 @@ SAME_START_SECONDS = 0.5
 
 
 class Owner(Struct, frozen=True):
-    """The process that runs an engine. `started` counts seconds from boot where the system tells them (Linux), so
+    """The process that runs an engine. `started` counts seconds from boot where the system reports them (Linux), so
     that setting the clock changes nothing; elsewhere it is Unix seconds."""
 
     host: str

@@ -99,7 +99,7 @@ def write_snapshot(
 
 
 def snapshot_event(info: SnapshotInfo) -> SnapshotTaken:
-    """The event that tells of the snapshot; the file comes first, the event is only a hint."""
+    """The event that announces the snapshot; the file comes first, the event is only a hint."""
     return SnapshotTaken(
         index=info.index,
         label=info.label,

@@ -48,7 +48,7 @@ operations = Operations()
 
 
 @contextmanager
-def told_as_write_error(path: Path) -> Iterator[None]:
+def raises_write_error(path: Path) -> Iterator[None]:
     """Turn an OSError about `path` into a WriteError that says what to do."""
     try:
         yield
@@ -110,7 +110,7 @@ def replace_file(path: Path, chunks: bytes | Iterable[bytes | memoryview], *, sy
     reader still sees the old or the new content, but a power cut may leave neither.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with told_as_write_error(path):
+    with raises_write_error(path):
         try:
             fd = operations.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
             try:
@@ -141,7 +141,7 @@ def make_folder(path: Path) -> None:
 
     A folder that is there already is kept as it is; a file or a symbolic link in its place is refused.
     """
-    with told_as_write_error(path):
+    with raises_write_error(path):
         missing = [folder for folder in (path, *path.parents) if not folder.exists()]
         for folder in reversed(missing):
             with suppress(FileExistsError):
@@ -163,7 +163,7 @@ def check_own_folder(path: Path) -> None:
 
 def remove_file(path: Path) -> None:
     """Remove a file if it is there. Raises WriteError."""
-    with told_as_write_error(path), suppress(FileNotFoundError):
+    with raises_write_error(path), suppress(FileNotFoundError):
         operations.unlink(path)
 
 
@@ -171,7 +171,7 @@ def remove_folder(path: Path) -> None:
     """Remove a folder of plain files, if it is there; its name goes first, so that it is never seen in part."""
     if not path.is_dir() or path.is_symlink():
         return
-    with told_as_write_error(path):
+    with raises_write_error(path):
         doomed = path.with_name(f".{path.name}.{os.getpid()}.old")
         operations.rename(path, doomed)
         sync_folder(path.parent)
@@ -193,7 +193,7 @@ class AppendFile:
     def __init__(self, path: Path) -> None:
         """Open or create `path`. A torn tail of an earlier writer is sealed with a newline. Raises WriteError."""
         self.path = path
-        with told_as_write_error(path):
+        with raises_write_error(path):
             self._fd = operations.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
             try:
                 status = os.fstat(self._fd)
@@ -203,7 +203,7 @@ class AppendFile:
                 self._torn = False
                 if self._size and os.pread(self._fd, 1, self._size - 1) != b"\n":
                     self._add(b"\n")
-                # The file's name must last before a record in it is told as saved.
+                # The file's name must last before a record in it counts as saved.
                 sync_folder(path.parent)
             except OSError:
                 os.close(self._fd)
@@ -214,7 +214,7 @@ class AppendFile:
 
         Raises WriteError, and then nothing of the record is in the file.
         """
-        with told_as_write_error(self.path):
+        with raises_write_error(self.path):
             self._add(record)
             if sync:
                 try:
@@ -246,7 +246,7 @@ class AppendFile:
 
     def sync(self) -> None:
         """Make all records last. Raises WriteError."""
-        with told_as_write_error(self.path):
+        with raises_write_error(self.path):
             operations.fsync(self._fd)
 
     def close(self) -> None:

@@ -4,7 +4,7 @@
 
 Both sides fine-tune the same model on the same windows with the same batch size, schedule and optimiser; seeds
 draw the head, the order and dropout. The weights of both are then evaluated by the same code in float32. Results
-go to the file as they come: where the minutes are over, the same command goes on with the rest.
+go to the file as they come: where the minutes are over, the same command does the rest.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def report(results: list[dict[str, Any]], seeds: int) -> None:
     print(material.table(rows))
     missing = seeds * len(SIDES) - len(results)
     if missing > 0:
-        print(f"{missing} trainings are left: the same command with --json FILE goes on with them.")
+        print(f"{missing} trainings are left: the same command with --json FILE does them.")
     if len(means) == len(SIDES) and min(map(len, means.values())) > 1:
         difference = statistics.mean(means["ours"]) - statistics.mean(means["tuned"])
         noise = sum(statistics.variance(of) / len(of) for of in means.values()) ** 0.5

@@ -135,10 +135,10 @@ def measure_sides(options: Any, rounds: list[dict[str, Result]]) -> None:
                 result["counts"] = [len(windows) for windows in batches]
                 result["work"] = [training_work(model, lengths[windows]) for windows in batches]
                 each.setdefault(side, {}).update(result)
-                told = (
+                figures = (
                     f"{MEASURES['train'][2](result):.2f} training examples/s, {MEASURES['eval'][2](result):.2f} scored"
                 )
-                print(f"round {number}, {side}: {told}, {time.monotonic() - began:.0f} s in all", flush=True)
+                print(f"round {number}, {side}: {figures}, {time.monotonic() - began:.0f} s in all", flush=True)
     results = [result for each in rounds for result in each.values()]
     best = max(result["matrix_speed"] for result in results)
     for result in results:
@@ -164,8 +164,8 @@ def measure_texts(options: Any, rounds: list[dict[str, Result]], wanted: list[st
             for side in ("example", "ours"):
                 result = material.run_child("tests.benchmarks.texts", side, str(path), *what)
                 each.setdefault(side, {}).update(result)
-                told = ", ".join(f"{name} {value:.2f}" for name, value in result.items())
-                print(f"round {number}, {side}: {told}", flush=True)
+                figures = ", ".join(f"{name} {value:.2f}" for name, value in result.items())
+                print(f"round {number}, {side}: {figures}", flush=True)
     return len(examples)
 
 

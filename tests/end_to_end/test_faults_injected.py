@@ -57,9 +57,9 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
 
 
 def check(run: RunDir, reference: RunDir) -> None:
-    """Nothing that was told is lost, nothing is torn; and the next engine ends where the undisturbed one ended."""
-    told = read_events(run.events_file)
-    for event in told:
+    """Nothing that was reported is lost, nothing is torn; and the next engine ends where the undisturbed one ended."""
+    reported = read_events(run.events_file)
+    for event in reported:
         if isinstance(event, SnapshotTaken):
             assert (run.path / event.file).is_file()
     for path in run.snapshots.glob("*.safetensors"):
@@ -67,7 +67,7 @@ def check(run: RunDir, reference: RunDir) -> None:
     again = engine(run)
     assert again.returncode == 0, again.stderr
     events = read_events(run.events_file)
-    assert events[: len(told)] == told
+    assert events[: len(reported)] == reported
     assert isinstance(events[-1], Finished)
     assert [event.seq for event in events] == list(range(1, len(events) + 1))
     assert weights(run) == weights(reference)

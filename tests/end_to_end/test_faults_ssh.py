@@ -115,7 +115,7 @@ class Terminal:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
     def open(self, command: list[str]) -> None:
-        self.socket += "+"  # a server that was told to go may not be gone yet
+        self.socket += "+"  # a server that was asked to end may not be gone yet
         keep = ("start-server", ";", "set-option", "-g", "remain-on-exit", "on", ";")
         self.tmux(*keep, "new-session", "-d", "-s", "walk", "-x", "120", "-y", "40", shlex.join(command))
 
@@ -159,7 +159,7 @@ def apps(run: RunDir) -> list[int]:
     return found
 
 
-def snapshots_told(run: RunDir) -> int:
+def snapshots_announced(run: RunDir) -> int:
     return sum(isinstance(event, SnapshotTaken) for event in read_events(run.events_file))
 
 
@@ -175,7 +175,7 @@ def test_start_lose_the_connection_come_back_and_finish(tmp_path: Path, server: 
 
     until(lambda: list_runs(runs), "run folder")
     run = RunDir(list_runs(runs)[0])
-    until(lambda: snapshots_told(run) >= 3, "third snapshot")
+    until(lambda: snapshots_announced(run) >= 3, "third snapshot")
     terminal.shows("epoch", "step")
     owner = read_owner(run)
     assert owner is not None
@@ -186,8 +186,8 @@ def test_start_lose_the_connection_come_back_and_finish(tmp_path: Path, server: 
     os.kill(terminal.pid(), signal.SIGKILL)
     until(terminal.is_dead, "end of the client")
     until(lambda: not apps(run), "end of the app")
-    told = snapshots_told(run)
-    until(lambda: snapshots_told(run) > told + 1, "further snapshot without anybody looking on")
+    announced = snapshots_announced(run)
+    until(lambda: snapshots_announced(run) > announced + 1, "further snapshot without anybody looking on")
     assert engine.is_running()
     terminal.close()
 

@@ -75,7 +75,7 @@ def test_the_wheel_brings_the_sample_data(tmp_path: Path) -> None:
     venv.create(tmp_path / "venv", with_pip=True, system_site_packages=False)
     python = tmp_path / "venv" / "bin" / "python"
     subprocess.run([python, "-m", "pip", "install", "-q", "--no-deps", str(wheel)], check=True)
-    # The dependencies come from the environment of the tests; only the program itself is installed anew.
+    # The dependencies come from the environment of the tests; only the program itself is installed again.
     site = Path(np.__file__).parents[1]
     link = next((tmp_path / "venv" / "lib").glob("python*/site-packages")) / "dependencies.pth"
     link.write_text(f"{site}\n")

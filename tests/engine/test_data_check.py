@@ -1,4 +1,4 @@
-"""What `check` tells of a data set, and the mended copy."""
+"""What `check` reports about a data set, and the repaired copy."""
 
 from __future__ import annotations
 
@@ -183,7 +183,7 @@ def test_samples(name: str) -> None:
 def test_squad_dev() -> None:
     path = REAL / "squad" / "dev-v1.1.json"
     if not path.exists():
-        pytest.skip("SQuAD is not at hand")
+        pytest.skip("SQuAD is absent")
     report = check_dataset(path, RunConfig(dataset=str(path)), tokenizer_file())
     assert sum(half.questions for half in report.halves) == 10_570
     assert sum(half.passages for half in report.halves) == 2_067

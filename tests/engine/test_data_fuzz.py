@@ -155,9 +155,9 @@ def test_nearly_squad(tmp_path: Path, values: Any) -> None:
         return
     written, _ = repair_dataset(path, fixed)
     assert written == len(dataset.train) + len(dataset.eval)
-    mended = read_dataset(fixed)
-    assert {f.level for f in mended.issues} <= {"warning"}
-    assert {(e.id, e.question, e.answers) for e in (*mended.train, *mended.eval)} == {
+    repaired = read_dataset(fixed)
+    assert {f.level for f in repaired.issues} <= {"warning"}
+    assert {(e.id, e.question, e.answers) for e in (*repaired.train, *repaired.eval)} == {
         (e.id, e.question, e.answers) for e in (*dataset.train, *dataset.eval)
     }
     with pytest.raises(WriteError, match="exists already"):

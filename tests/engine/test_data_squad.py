@@ -28,7 +28,7 @@ OTHER = "Salt water helps a sore throat. Honey does too."
 def real(name: str) -> Path:
     path = REAL / name
     if not path.exists():
-        pytest.skip(f"real data not at hand: {name}")
+        pytest.skip(f"real data is absent: {name}")
     return path
 
 

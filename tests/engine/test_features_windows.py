@@ -326,7 +326,7 @@ def assert_covered(made: list[Example], features: Features) -> None:
 def xquad(language: str) -> list[Example]:
     path = REAL / "xquad" / f"xquad.{language}.json"
     if not path.exists():
-        pytest.skip(f"XQuAD ({language}) is not at hand")
+        pytest.skip(f"XQuAD ({language}) is absent")
     dataset = load_dataset(path)
     return [*dataset.train, *dataset.eval]
 
@@ -560,7 +560,7 @@ class TestTrainingWindows:
     def test_squad_keeps_all(self) -> None:
         path = REAL / "squad" / "dev-v1.1.json"
         if not path.exists():
-            pytest.skip("SQuAD is not at hand")
+            pytest.skip("SQuAD is absent")
         made = load_dataset(path).eval
         features = build_features(
             made, PairTokenizer.from_file(default_tokenizer_file()), max_length=384, doc_stride=128
@@ -592,7 +592,7 @@ def test_default_max_answer_length() -> None:
 def test_squad_dev_is_quick_and_small() -> None:
     path = REAL / "squad" / "dev-v1.1.json"
     if not path.exists():
-        pytest.skip("SQuAD is not at hand")
+        pytest.skip("SQuAD is absent")
     dataset = load_dataset(path)
     made = [*dataset.train, *dataset.eval]
     tokenizer = PairTokenizer.from_file(default_tokenizer_file())

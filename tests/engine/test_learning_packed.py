@@ -197,9 +197,9 @@ def test_evaluation_scores_every_window_once_whatever_the_batches(
     model = load_model(model_in_folder(tmp_path, name="bert", revision=None), seed=1)
     features = windows([12, 70, 3, 3, 25, 70, 8])
     before = torch.random.get_rng_state()
-    told: list[tuple[int, int]] = []
-    first = score_windows(model, features, progress=lambda done, total: told.append((done, total)))
-    assert told[-1] == (7, 7)
+    calls: list[tuple[int, int]] = []
+    first = score_windows(model, features, progress=lambda done, total: calls.append((done, total)))
+    assert calls[-1] == (7, 7)
     assert torch.equal(before, torch.random.get_rng_state())
     assert model.network.training
     model.network.eval()

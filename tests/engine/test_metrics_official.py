@@ -195,12 +195,12 @@ def test_evaluate_v2_names_and_sums() -> None:
         "NoAns_f1": 50.0,
         "NoAns_total": 2,
     }
-    told = evaluate_v2(golds, texts, probability, threshold=0.5)
-    assert told["exact"] == 75.0  # the second and third count as "no answer": wrong for one, right for the other
-    assert told["HasAns_f1"] == 50.0
-    assert told["NoAns_exact"] == 100.0
-    assert (told["best_exact"], told["best_exact_thresh"]) == (75.0, 0.1)
-    assert (told["best_f1"], told["best_f1_thresh"]) == (100 * (1 + 2 / 3 + 2) / 4, 0.6)
+    ours = evaluate_v2(golds, texts, probability, threshold=0.5)
+    assert ours["exact"] == 75.0  # the second and third count as "no answer": wrong for one, right for the other
+    assert ours["HasAns_f1"] == 50.0
+    assert ours["NoAns_exact"] == 100.0
+    assert (ours["best_exact"], ours["best_exact_thresh"]) == (75.0, 0.1)
+    assert (ours["best_f1"], ours["best_f1_thresh"]) == (100 * (1 + 2 / 3 + 2) / 4, 0.6)
     only_answerable = evaluate_v2(prepare_golds([["cat"]], v2=True), ["cat"])
     assert "NoAns_exact" not in only_answerable
 
@@ -236,7 +236,7 @@ class TestHumanLine:
     def test_on_squad(self) -> None:
         path = REAL / "squad" / "dev-v1.1.json"
         if not path.exists():
-            pytest.skip("real data not at hand: squad/dev-v1.1.json")
+            pytest.skip("real data is absent: squad/dev-v1.1.json")
         dataset = read_dataset(path)
         answers = [[answer.text for answer in example.answers] for example in (*dataset.train, *dataset.eval)]
         line = human_line(answers)

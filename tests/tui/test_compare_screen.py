@@ -75,7 +75,7 @@ class Stored:
         return [str(self.questions[example][0][slice(*places[example])]) for places in self.places]
 
 
-def told(run: RunDir, index: int) -> Metrics:
+def stored(run: RunDir, index: int) -> Metrics:
     """What the log tells of a snapshot."""
     events = [event for event in read_events(run.events_file) if isinstance(event, SnapshotTaken)]
     return events[index].metrics
@@ -160,7 +160,7 @@ async def test_it_shows_what_the_two_files_hold(runs: dict[str, RunDir]) -> None
         assert names(app) == ("untrained", "› epoch 4")
         for keys, left, right in (((), 0, LAST), (("left",) * 3, 0, 1), (("a", "right", "right", "s"), 1, 2)):
             await press(pilot, *keys)
-            one, other = told(run, left), told(run, right)
+            one, other = stored(run, left), stored(run, right)
             lines = head(app)
             for (name, field), line in zip(METRICS.items(), lines[1:5], strict=True):
                 a, b = getattr(one, field), getattr(other, field)

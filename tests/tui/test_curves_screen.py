@@ -30,7 +30,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
     return make_run(tmp_path_factory.mktemp("curves"), examples=30, snapshots=5, tokens=30)
 
 
-class Told:
+class Logged:
     """What the log of a run tells, and how a screen would put it."""
 
     def __init__(self, run: RunDir) -> None:
@@ -93,29 +93,29 @@ def picture_text(app: Any) -> str:
 
 
 async def test_titles_tell_what_the_log_holds(run: RunDir) -> None:
-    told = Told(run)
+    logged = Logged(run)
     app = make_app(run)
     async with app.run_test(size=WIDE) as pilot:
         await opened(pilot, "3")
         assert panels(app) == NAMES
-        assert all(title in picture_text(app) for title in told.titles(4, following=True))
+        assert all(title in picture_text(app) for title in logged.titles(4, following=True))
         assert "▲" not in picture_text(app)
         walk = ("home", 0), ("right", 1), ("l", 2), ("h", 1), ("left", 0), ("l", 1), ("g", 0)
         for key, position in walk:
             await press(pilot, key)
             assert app.view_state.snapshot == position
             text = picture_text(app)
-            missing = [title for title in told.titles(position) if title not in text]
+            missing = [title for title in logged.titles(position) if title not in text]
             assert not missing, f"{key}: {missing}\n{text}"
             floors = [line for line in text.split("\n") if "▲" in line]
             columns = WIDE[0] // 3 - GUTTER - MARGIN
-            guide = GUTTER + column_of(told.snapshots[position].step, told.total, columns)
+            guide = GUTTER + column_of(logged.snapshots[position].step, logged.total, columns)
             assert [line.index("▲") for line in floors] == [guide] * 3
         for key in ("end", "G"):
             await press(pilot, "home", key)
             assert app.view_state.snapshot == 4
             assert app.view_state.following
-            assert all(title in picture_text(app) for title in told.titles(4, following=True))
+            assert all(title in picture_text(app) for title in logged.titles(4, following=True))
 
 
 async def test_points_stand_where_the_scores_are(run: RunDir) -> None:
@@ -127,7 +127,7 @@ async def test_points_stand_where_the_scores_are(run: RunDir) -> None:
         lines = picture_text(app).split("\n")
         canvas = [line[GUTTER:] for line in lines[1:-1]]
         rows, columns = len(canvas), 100 - GUTTER - MARGIN
-        for event in Told(run).snapshots:
+        for event in Logged(run).snapshots:
             assert canvas[row_of(event.metrics.f1, rows)][column_of(event.step, 40, columns)] == "x"
         assert lines[-1].endswith("40 steps")
 
@@ -162,7 +162,7 @@ async def test_charts_that_do_not_fit_are_a_page_away(run: RunDir) -> None:
 
 
 async def test_follow_and_play(run: RunDir) -> None:
-    told = Told(run)
+    logged = Logged(run)
     app = make_app(run)
     async with app.run_test(size=WIDE) as pilot:
         await opened(pilot, "3")
@@ -177,29 +177,29 @@ async def test_follow_and_play(run: RunDir) -> None:
         assert "playing 0.25 snapshots a second" in screen_text(app)
         await press(pilot, "space")
         assert (app.playing, app.view_state.snapshot) == (True, 0)
-        assert all(title in picture_text(app) for title in told.titles(0))
+        assert all(title in picture_text(app) for title in logged.titles(0))
         await press(pilot, "space")
         assert not app.playing
         await press(pilot, *["plus"] * 5, "space")
         assert "playing 4 snapshots a second" in screen_text(app)
         await until(pilot, lambda: app.view_state.snapshot == 4 and not app.playing)
         await settle(pilot)
-        assert all(title in picture_text(app) for title in told.titles(4))
+        assert all(title in picture_text(app) for title in logged.titles(4))
 
 
 async def test_a_click_chooses_chart_and_snapshot(run: RunDir) -> None:
-    told = Told(run)
+    logged = Logged(run)
     app = make_app(run)
     async with app.run_test(size=WIDE) as pilot:
         await opened(pilot, "3")
         across, columns = WIDE[0] // 3, WIDE[0] // 3 - GUTTER - MARGIN
         for position in (1, 3, 0, 4):
-            column = GUTTER + column_of(told.snapshots[position].step, told.total, columns)
+            column = GUTTER + column_of(logged.snapshots[position].step, logged.total, columns)
             await pilot.click("#curve-picture", offset=(across + column, 3))
             await settle(pilot)
             assert chosen(app) == ["Accuracy"]
             assert app.view_state.snapshot == position
-            assert all(title in picture_text(app) for title in told.titles(position))
+            assert all(title in picture_text(app) for title in logged.titles(position))
         await pilot.click("#curve-picture", offset=(2 * across + column, 3))
         await settle(pilot)
         assert (chosen(app), app.view_state.snapshot) == (["EM and F1"], 4)
@@ -240,7 +240,7 @@ async def test_waiting_states(tmp_path: Path) -> None:
         assert chosen(app) == ["Accuracy"]
         append_snapshot(run, fake_set(6, tokens=30), 0, progress=0.0)
         await until(pilot, lambda: "F1 by passage" in screen_text(app))
-        (event,) = Told(run).snapshots
+        (event,) = Logged(run).snapshots
         assert f"start {event.metrics.start_accuracy:.2f}" in picture_text(app)
         assert "training -" in picture_text(app)
 
@@ -257,13 +257,13 @@ async def test_a_live_run_grows(tmp_path: Path) -> None:
         append_snapshot(run, made, 3)
         await until(pilot, lambda: app.view_state.snapshot == 3)
         await settle(pilot)
-        assert all(title in picture_text(app) for title in Told(run).titles(3, following=True))
+        assert all(title in picture_text(app) for title in Logged(run).titles(3, following=True))
         await press(pilot, "left", "left")
         append_snapshot(run, made, 4)
         await until(pilot, lambda: len(app.viewer.snapshots) == 5)
         await settle(pilot)
         assert app.view_state.snapshot == 1
-        assert all(title in picture_text(app) for title in Told(run).titles(1))
+        assert all(title in picture_text(app) for title in Logged(run).titles(1))
 
 
 async def test_a_resumed_run_tells_its_steps_anew(tmp_path: Path) -> None:
@@ -273,10 +273,10 @@ async def test_a_resumed_run_tells_its_steps_anew(tmp_path: Path) -> None:
     app = make_app(run)
     async with app.run_test(size=WIDE) as pilot:
         await opened(pilot, "3")
-        last = Told(run).steps[-1]
+        last = Logged(run).steps[-1]
         assert f"training {number(last.loss)}" in picture_text(app)
-        told = [msgspec.structs.replace(step, loss=3.21) for step in fake_steps(1, 10, 2)]
-        append_events(run, run_started(made.dataset, run.config), *told)
+        logged = [msgspec.structs.replace(step, loss=3.21) for step in fake_steps(1, 10, 2)]
+        append_events(run, run_started(made.dataset, run.config), *logged)
         await until(pilot, lambda: len(app.viewer.steps) == 20 and app.viewer.steps[-1].loss == 3.21)
         await settle(pilot)
         assert "training 3.21" in picture_text(app)
@@ -291,7 +291,7 @@ async def test_damaged_files_leave_the_curves(tmp_path: Path) -> None:
         await opened(pilot, "3")
         await press(pilot, "left")
         assert app.view_state.snapshot == 1
-        assert all(title in picture_text(app) for title in Told(run).titles(1))
+        assert all(title in picture_text(app) for title in Logged(run).titles(1))
 
 
 async def test_how_well_people_agree(tmp_path: Path) -> None:
@@ -338,7 +338,7 @@ class Meter:
 async def test_gpus_of_this_machine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, first: str, ascii_only: bool
 ) -> None:
-    """Told where the run trains here, also where the app comes back to this view; and silent on another host."""
+    """Logged where the run trains here, also where the app comes back to this view; and silent on another host."""
     here = make_run(tmp_path, name="here", examples=4, snapshots=2, tokens=30)
     there = make_run(tmp_path, name="there", examples=4, snapshots=2, tokens=30)
     there.run_file.write_text(there.run_file.read_text().replace("testhost", "elsewhere"))
@@ -394,4 +394,4 @@ async def test_resize_at_any_moment(run: RunDir) -> None:
         await pilot.resize_terminal(200, 50)
         await press(pilot, "home")
         assert panels(app) == NAMES
-        assert all(title in picture_text(app) for title in Told(run).titles(0) if not title.startswith("never"))
+        assert all(title in picture_text(app) for title in Logged(run).titles(0) if not title.startswith("never"))

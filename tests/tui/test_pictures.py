@@ -1,6 +1,6 @@
 """Every screen as a picture (SVG), of a real run: small and large, dark, light and without colour, ASCII alone.
 
-The README shows these pictures. `pytest tests/tui/test_pictures.py --snapshot-update` draws them anew: look at each.
+The README shows these pictures. `pytest tests/tui/test_pictures.py --snapshot-update` redraws them: look at each.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from textual.strip import Strip
 
 from tests.fake_app import RecordingDriver
 from tui.terminal.updates import ExactApp
-from tui.widgets.strip_view import StripView, changed_stretches, lean
+from tui.widgets.strip_view import StripView, changed_stretches, merge_blanks
 
 STYLES = [None, Style(bold=True), Style(dim=True), Style(reverse=True)]
 segments = st.lists(st.tuples(st.text("ab█漢é ", max_size=6), st.sampled_from(STYLES)), max_size=6)
@@ -53,9 +53,9 @@ def test_the_stretches_hold_every_cell_that_differs(head: Parts, one: Parts, oth
 @given(segments, st.integers(1, 40))
 def test_a_lean_line_looks_the_same(parts: Parts, width: int) -> None:
     line = strip_of(parts, width)
-    assert lean(line).cell_length == line.cell_length
-    assert seen(lean(line)) == seen(line)
-    assert changed_stretches(line, lean(line)) == []
+    assert merge_blanks(line).cell_length == line.cell_length
+    assert seen(merge_blanks(line)) == seen(line)
+    assert changed_stretches(line, merge_blanks(line)) == []
 
 
 def seen(strip: Strip) -> list[tuple[str, Style]]:

@@ -1,4 +1,4 @@
-"""Colours by role. Every role can be told from its neighbours by shape or word too; colour only helps."""
+"""Colours by role. Shape or word separates every role from its neighbours too; colour only helps."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def is_light(theme: str) -> bool:
 
 def choose_theme(name: str | None, *, light_background: bool | None = None) -> str:
     """The theme to use: `name`, or none under NO_COLOR, or what fits the terminal's background: as the terminal
-    answered (`light_background`), else as COLORFGBG tells, else dark.
+    answered (`light_background`), else as COLORFGBG says, else dark.
 
     Raises UsageError for an unknown name.
     """

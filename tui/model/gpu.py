@@ -10,7 +10,7 @@ GIB = 1 << 30
 
 @dataclass(frozen=True)
 class Gpu:
-    """What one GPU is doing: bytes in use of all, load in percent (None where the driver does not tell)."""
+    """What one GPU is doing: bytes in use of all, load in percent (None where the driver does not report it)."""
 
     name: str
     used: int

@@ -137,7 +137,7 @@ class SpanData:
     def at(self, position: int) -> SpanColumns:
         """The columns of the snapshot at `position` of the timeline. Raises OSError, DataError."""
         snapshot = self._snapshot(position)
-        key = snapshot.info.index, snapshot.info.time  # a resumed run may write a snapshot anew
+        key = snapshot.info.index, snapshot.info.time  # a resumed run may write a snapshot again
         if key not in self._columns:
             self._columns[key] = self._read(snapshot)
             if len(self._columns) > KEPT:

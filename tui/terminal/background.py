@@ -41,8 +41,8 @@ class Background:
 
 def is_worth_asking() -> bool:
     """Whether the theme depends on the answer, and a terminal is there to give it."""
-    told = os.environ.get("NO_COLOR") or os.environ.get("COLORFGBG")
-    return not told and os.environ.get("TERM", "dumb") not in ("dumb", "linux")
+    stated = os.environ.get("NO_COLOR") or os.environ.get("COLORFGBG")
+    return not stated and os.environ.get("TERM", "dumb") not in ("dumb", "linux")
 
 
 def parse_answer(answer: bytes) -> bool | None:

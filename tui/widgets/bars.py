@@ -37,7 +37,7 @@ Runs = list[tuple[str, str]]
 
 
 class PhaseClock:
-    """Tells how long a countable phase still takes, from how long it took so far."""
+    """Estimates how long a countable phase still takes, from how long it took so far."""
 
     def __init__(self) -> None:
         self._key = ("", "")
@@ -151,7 +151,7 @@ class StatusBar(Bar):
         words = f"epoch {step.epoch:.1f}, step {step.step}"
         if viewer.started is not None:
             words = f"epoch {step.epoch:.1f}/{viewer.started.epochs}, step {step.step}/{viewer.started.total_steps}"
-        # Steps are alike in examples, hence the harmonic mean.
+        # Steps have equal numbers of examples, so the mean speed is the harmonic one.
         rate = harmonic_mean([max(0.0, other.examples_per_second) for other in viewer.steps[-STEPS_FOR_RATE:]])
         words += f", loss {step.loss:.3f}, {rate:.0f} examples/s"
         if viewer.started is not None and rate > 0:
@@ -210,7 +210,7 @@ class Timeline(Bar):
         return pieces
 
     def _scores(self, event: SnapshotTaken, width: int) -> Strip:
-        """The snapshot's name and scores, the most telling first; what does not fit is left out whole."""
+        """The snapshot's name and scores, the most important first; what does not fit is left out whole."""
         style, metrics = self.tui.style_of, event.metrics
         count = len(self.tui.viewer.snapshots) if self.tui.viewer else 0
         texts, table = score_texts(metrics), metric_table()

@@ -97,7 +97,7 @@ class RowList(ScrollView, can_focus=True, inherit_bindings=False):
         return fit_columns(self.columns, max(0, self.scrollable_content_region.width - len(self.marker) - GAP))
 
     def renew(self, count: int, cursor: int) -> None:
-        """Tell that data changed: there are `count` rows now and the cursor is on `cursor`."""
+        """Take changed data: there are `count` rows now and the cursor is on `cursor`."""
         self.cursor = cursor
         if count != self.count:
             self.count = count
@@ -106,14 +106,14 @@ class RowList(ScrollView, can_focus=True, inherit_bindings=False):
             self._refresh_changed(range(self.size.height))
 
     def move(self, row: int) -> None:
-        """Put the cursor on `row`, or the nearest there is, and tell."""
+        """Put the cursor on `row`, or the nearest there is, and announce it."""
         row = max(0, min(row, self.count - 1))
         if self.count and row != self.cursor:
             self.point(row)
             self.post_message(self.Moved(self, row))
 
     def point(self, row: int) -> None:
-        """Put the cursor on `row` without telling."""
+        """Put the cursor on `row` without announcing it."""
         old, self.cursor = self.cursor, row
         if not self._follow_cursor():
             top = self.scroll_offset.y
@@ -124,7 +124,7 @@ class RowList(ScrollView, can_focus=True, inherit_bindings=False):
         return max(1, self.size.height - 1)
 
     def _follow_cursor(self) -> bool:
-        """Scroll so far that the cursor is in view. Returns whether it scrolled, and so drew everything anew."""
+        """Scroll so far that the cursor is in view. Returns whether it scrolled, and so redrew everything."""
         top, room = self.scroll_offset.y, self.rows_in_view
         if top <= self.cursor < top + room:
             return False
@@ -207,6 +207,6 @@ class RowList(ScrollView, can_focus=True, inherit_bindings=False):
             self.move(row)
 
     def open_row(self) -> None:
-        """Tell that the row under the cursor was chosen."""
+        """Announce that the row under the cursor was chosen."""
         if self.count:
             self.post_message(self.Opened(self, self.cursor))

@@ -20,7 +20,7 @@ Cell = tuple[str, Style]
 
 
 class StripView(Widget):
-    """Shows what `build` makes. `redraw` builds anew and refreshes the stretches of each row that differ, nothing
+    """Shows what `build` makes. `redraw` builds again and refreshes the stretches of each row that differ, nothing
     else.
 
     Textual does not compare frames: a plain refresh sends the whole widget again, which a slow link shows. Its way
@@ -51,7 +51,7 @@ class StripView(Widget):
 
     def _build(self, width: int, height: int) -> list[Strip]:
         self._built_for = (width, height)
-        lines = [lean(line.adjust_cell_length(width)) for line in list(self.build(width, height))[:height]]
+        lines = [merge_blanks(line.adjust_cell_length(width)) for line in list(self.build(width, height))[:height]]
         return lines + [Strip.blank(width)] * (height - len(lines))
 
     @property
@@ -69,7 +69,7 @@ class StripView(Widget):
         return [line.crop(crop.x, crop.right) for line in lines]
 
 
-def lean(strip: Strip) -> Strip:
+def merge_blanks(strip: Strip) -> Strip:
     """The same picture in fewer segments: blanks take the style of what stands beside them where it can't be seen."""
     segments: list[Segment] = []
     for text, style, _ in strip:

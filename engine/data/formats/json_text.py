@@ -28,7 +28,7 @@ def _json(path: Path, data: bytes, text: str) -> Any:
     try:
         return msgspec.json.decode(data)
     except (msgspec.DecodeError, RecursionError, ValueError):
-        pass  # the standard parser takes NaN as well, and tells line and column
+        pass  # the standard parser takes NaN as well, and reports line and column
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:

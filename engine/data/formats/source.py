@@ -1,4 +1,4 @@
-"""A data file from disk as plain Python values, told by its content and not by its ending."""
+"""A data file from disk as plain Python values, recognised by its content and not by its ending."""
 
 from __future__ import annotations
 

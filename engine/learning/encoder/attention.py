@@ -70,7 +70,7 @@ def _cpu_attention(qkv: Tensor, lengths: list[int], heads: int) -> Tensor:
 
 class CpuAttention(torch.autograd.Function):
     """With dropout, torch's own kernel for a CPU keeps several [heads, L, L] arrays for the backward pass; this
-    keeps one. A probability is never negative, so its sign tells whether it was dropped."""
+    keeps one. A probability is never negative, so its sign marks whether it was dropped."""
 
     @staticmethod
     def forward(ctx: Any, qkv: Tensor, lengths: list[int], heads: int, masks: DropoutMasks | None, p: float) -> Tensor:

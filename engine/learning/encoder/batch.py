@@ -14,7 +14,7 @@ class Batch:
     `input_ids`, `type_ids`, `position` int64[T] (position counts from the window's first token), `row` int64[T]
     the window of each token; `lengths` tokens of each window, `bounds` int32[B+1] where they begin
     and end; `target` int64[2, B] start and end to learn,
-    counted from the window's first token; `places` tells where the windows stand in the batch of all processes.
+    counted from the window's first token; `places` are the windows' positions in the batch of all processes.
     `counted` is B, or 0 where this process has no share of the batch and a window stands in, to be ignored.
     """
 

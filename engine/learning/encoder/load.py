@@ -20,7 +20,7 @@ from engine.learning.encoder.dropout import DropoutMasks
 from engine.learning.encoder.names import CLASSES, HEAD, PREFIXES, EncoderConfig, hub_names
 from engine.learning.encoder.packed import PackedEncoder
 from engine.models import ModelFiles
-from engine.storage.atomic_io import replace_file, sync_file, told_as_write_error
+from engine.storage.atomic_io import raises_write_error, replace_file, sync_file
 from engine.storage.tensors import write_tensors
 
 TOKENIZER_FILES = (
@@ -46,7 +46,7 @@ class Network(Protocol):
 
 @dataclass(frozen=True)
 class Model:
-    """A network with what is needed to save it. `unpadded` tells which of the two ways of computing it uses."""
+    """A network with what is needed to save it. `unpadded` is true where it computes packed batches without padding."""
 
     network: nn.Module
     files: ModelFiles
@@ -65,13 +65,13 @@ class Model:
         """
         for name in TOKENIZER_FILES:
             if (self.files.path / name).is_file():
-                with told_as_write_error(folder / name):
+                with raises_write_error(folder / name):
                     shutil.copyfile(self.files.path / name, folder / name)
                     sync_file(folder / name)
         if isinstance(self.network, PackedEncoder):
             _save_packed(self.network, self.files, folder)
         else:
-            with told_as_write_error(folder):
+            with raises_write_error(folder):
                 hub_model: Any = self.network.model
                 hub_model.save_pretrained(folder)
                 for path in folder.iterdir():

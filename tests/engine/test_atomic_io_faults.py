@@ -1,4 +1,4 @@
-"""What was told as saved survives the failure of any single operation, and a power cut before any of them."""
+"""What was reported as saved survives the failure of any single operation, and a power cut before any of them."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ DATASET = fake_set(3).dataset
 CONFIG = RunConfig(dataset="data.json", epochs=2)
 
 
-class Told:
-    """What the program was told is safe, and all that it tried to write."""
+class Reported:
+    """What was reported to the program as safe, and all that it tried to write."""
 
     def __init__(self) -> None:
         self.created = False
@@ -49,23 +49,23 @@ def logits(index: int) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
     return np.arange(20, dtype=np.float32) + index
 
 
-def life_of_a_run(root: Path, told: Told) -> None:
+def life_of_a_run(root: Path, reported: Reported) -> None:
     """Everything an engine writes, once or twice, through the real writers."""
     run = RunDir.create(root / "runs" / "one", CONFIG)
-    told.created = True
+    reported.created = True
     events = EventLog(run.events_file)
 
     def tell(event: AnyEvent, *, lasts: bool = True) -> None:
-        told.tried.append(msgspec.structs.replace(event, seq=len(told.tried) + 1, time=1.0))
+        reported.tried.append(msgspec.structs.replace(event, seq=len(reported.tried) + 1, time=1.0))
         events.append(msgspec.structs.replace(event, time=1.0))
         if lasts:
-            told.events.append(told.tried[-1])
+            reported.events.append(reported.tried[-1])
 
     tell(run_started(DATASET, CONFIG))
     for index in range(2):
         columns = {name: np.zeros(3) for name in COLUMNS}
         write_snapshot(run.path, info(index), logits(index), -logits(index), columns)
-        told.snapshots.append(index)
+        reported.snapshots.append(index)
         tell(msgspec.structs.replace(snapshot_event(info(index)), time=1.0))
         tell(
             Step(
@@ -81,34 +81,34 @@ def life_of_a_run(root: Path, told: Told) -> None:
             lasts=False,
         )
         state = b"state %d " % index * 50
-        told.states_tried.append(state)
+        reported.states_tried.append(state)
         durable.replace_file(run.path / "state.json", state)
-        told.state = state
+        reported.state = state
         checkpoint = run.checkpoints / f"epoch-{index:04}"
         durable.make_folder(checkpoint)
         durable.replace_file(checkpoint / "model.safetensors", b"weights")
         durable.replace_file(checkpoint / "MANIFEST.json", b"{}")
-        told.checkpoints.append(checkpoint.name)
+        reported.checkpoints.append(checkpoint.name)
         if index:
-            told.checkpoints.remove("epoch-0000")
+            reported.checkpoints.remove("epoch-0000")
             durable.remove_folder(run.checkpoints / "epoch-0000")
     tell(Finished(step=2, epoch=2.0, seconds=1.0))
     events.close()
 
 
-def check(root: Path, told: Told) -> None:
-    """What must hold on any disk that `life_of_a_run` left behind; then a second engine goes on with it."""
+def check(root: Path, reported: Reported) -> None:
+    """What must hold on any disk that `life_of_a_run` left behind; then a second engine resumes it."""
     run = RunDir(root / "runs" / "one")
-    if told.created:
+    if reported.created:
         assert run.config == CONFIG
     found = read_events(run.events_file)
-    known = {event.seq: event for event in told.tried}
+    known = {event.seq: event for event in reported.tried}
     assert [event.seq for event in found] == sorted({event.seq for event in found})
     for event in found:
         assert event == known[event.seq]
-    missing = [event for event in told.events if event not in found]
+    missing = [event for event in reported.events if event not in found]
     assert not missing
-    for index in (*told.snapshots, *(e.index for e in found if isinstance(e, SnapshotTaken))):
+    for index in (*reported.snapshots, *(e.index for e in found if isinstance(e, SnapshotTaken))):
         assert (run.path / snapshot_name(index)).is_file()
     if run.snapshots.is_dir():
         for path in run.snapshots.glob("*.safetensors"):
@@ -117,9 +117,11 @@ def check(root: Path, told: Told) -> None:
                 assert path.name == Path(snapshot_name(index)).name
                 np.testing.assert_array_equal(snapshot.logits()[0], logits(index))
                 np.testing.assert_array_equal(snapshot.logits()[1], -logits(index))
-    if told.state is not None:
-        assert (run.path / "state.json").read_bytes() in told.states_tried[told.states_tried.index(told.state) :]
-    for name in told.checkpoints:
+    if reported.state is not None:
+        assert (run.path / "state.json").read_bytes() in reported.states_tried[
+            reported.states_tried.index(reported.state) :
+        ]
+    for name in reported.checkpoints:
         assert (run.checkpoints / name / "MANIFEST.json").read_bytes() == b"{}"
     if run.checkpoints.is_dir():
         for manifest in run.checkpoints.glob("[!.]*/MANIFEST.json"):
@@ -143,20 +145,20 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def every_fault(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, fault: str | int
-) -> Iterator[tuple[FaultyDisk, Told, BaseException | None]]:
+) -> Iterator[tuple[FaultyDisk, Reported, BaseException | None]]:
     """Live the run again and again, with the fault one operation later each time, until it passes untouched."""
     for fail_at in range(1, 1000):
         root = tmp_path / f"disk-{fail_at}"
         root.mkdir()
-        disk, told = FaultyDisk(root, fail_at, fault), Told()
+        disk, reported = FaultyDisk(root, fail_at, fault), Reported()
         caught: BaseException | None = None
         with monkeypatch.context() as patch:
             patch.setattr(durable, "operations", disk)
             try:
-                life_of_a_run(root, told)
+                life_of_a_run(root, reported)
             except (PowerCut, WriteError) as error:
                 caught = error
-        yield disk, told, caught
+        yield disk, reported, caught
         disk.close_all()
         if not disk.fired:
             assert caught is None
@@ -168,21 +170,21 @@ def every_fault(
 @pytest.mark.parametrize("fault", ["cut", "cut-half"])
 def test_power_cut_before_or_in_every_operation(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, fault: str) -> None:
     rng = random.Random(7)
-    for disk, told, _ in every_fault(monkeypatch, tmp_path, fault):
+    for disk, reported, _ in every_fault(monkeypatch, tmp_path, fault):
         for luck in ("none", "all", "some", "some", "some"):
-            check(disk.after_power_cut(tmp_path / "image", luck, rng), told)
-        check(disk.root, told)  # the process was killed, the machine lives
+            check(disk.after_power_cut(tmp_path / "image", luck, rng), reported)
+        check(disk.root, reported)  # the process was killed, the machine lives
 
 
 @pytest.mark.parametrize("fault", [errno.ENOSPC, errno.EIO, errno.EDQUOT, "half"], ids=str)
 def test_failure_of_every_operation(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, fault: str | int) -> None:
     survived = 0
-    for disk, told, caught in every_fault(monkeypatch, tmp_path, fault):
+    for disk, reported, caught in every_fault(monkeypatch, tmp_path, fault):
         survived += disk.fired and caught is None
         if isinstance(caught, UserError):
             assert str(disk.root) in caught.message
-        check(disk.after_power_cut(tmp_path / "image", "none", random.Random(1)), told)
-        check(disk.root, told)
+        check(disk.after_power_cut(tmp_path / "image", "none", random.Random(1)), reported)
+        check(disk.root, reported)
     if fault != errno.EIO:
         assert survived > 5  # a disk that is full for a moment ends no run when the log is written
 
@@ -195,9 +197,9 @@ def test_the_check_itself_sees_a_missing_sync(monkeypatch: pytest.MonkeyPatch, t
         durable, "replace_file", lambda path, chunks, **_: replace(path, chunks, sync=False), raising=True
     )
     monkeypatch.setattr("engine.storage.tensors.replace_file", durable.replace_file)
-    for disk, told, _ in every_fault(monkeypatch, tmp_path, "cut"):
+    for disk, reported, _ in every_fault(monkeypatch, tmp_path, "cut"):
         try:
-            check(disk.after_power_cut(tmp_path / "image", "none", random.Random(1)), told)
+            check(disk.after_power_cut(tmp_path / "image", "none", random.Random(1)), reported)
         except (AssertionError, UserError, OSError):
             lost += 1
     assert lost > 5
