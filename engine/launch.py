@@ -147,14 +147,15 @@ def attach(path: Path | str) -> Run:
 def resume(path: Path | str, *, force: bool = False) -> Run:
     """Start an engine that resumes a run from its newest whole checkpoint.
 
-    Raises UsageError when an engine is at work on it, when it is finished, or, without `force`, when its data
-    set, model or versions are not what they were.
+    Raises UsageError when an engine is at work on it, when it is finished, when it asks for what this version does
+    not know, or, without `force`, when its data set, model or versions are not what they were.
     """
     run = attach(path).directory
     if isinstance(ending_of(read_events(run.events_file)), Finished):
         raise UsageError(f"{path}: this run is finished; there is nothing to resume.")
     if is_live(run):
-        raise UsageError(f"{path}: an engine is at work on this run.", hint="RunStatus it: bertqa-tui attach.")
+        raise UsageError(f"{path}: an engine is at work on this run.", hint="Watch it: bertqa-tui attach.")
+    run.exact_config  # noqa: B018 - a newer version's run is refused before anything else is said of it
     if not force and (changes := what_changed(run)):
         raise UsageError(
             f"{path}: {'; '.join(changes)}.",
@@ -189,7 +190,7 @@ def what_changed(run: RunDir) -> list[str]:
 
 
 def _launch(run: RunDir) -> Run:
-    config = run.config
+    config = run.exact_config
     worker = ["-m", WORKER, str(run.path)]
     if config.devices > 1:
         # torchrun would pass a hang-up on to its ranks; only these two signals are for them.

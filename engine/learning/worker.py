@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     with ExitStack() as held:
         log: EventLog | None = None
         try:
-            config = run.config
+            config = run.exact_config
             if group.rank == 0:
                 held.enter_context(Ownership(run))
                 log = EventLog(run.events_file)

@@ -11,7 +11,7 @@ import stat
 import time
 from importlib import metadata
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -124,8 +124,21 @@ class RunDir:
 
     @property
     def config(self) -> RunConfig:
-        """What the run was asked to do. Raises UsageError where it can't be read."""
-        return read_json(self.config_file, RunConfig)
+        """What the run was asked to do, for looking at it: where a newer version wrote a value that this one does not
+        know, the default of that option. Raises UsageError where it can't be read."""
+        return _convert(self.config_file, _known_options(read_json(self.config_file, dict[str, Any])), RunConfig)
+
+    @property
+    def exact_config(self) -> RunConfig:
+        """What the run was asked to do, for going on with it. Raises UsageError for a value that is not known."""
+        values = read_json(self.config_file, dict[str, Any])
+        known = _known_options(values)
+        if strange := [f"{name} = {value!r}"[:200] for name, value in values.items() if name not in known]:
+            raise UsageError(
+                f"{self.path}: asks for what this version does not know: {', '.join(strange)}.",
+                hint="Resume it with the version of bertqa-tui that started it.",
+            )
+        return _convert(self.config_file, known, RunConfig)
 
     @property
     def info(self) -> RunInfo | None:
@@ -135,10 +148,13 @@ class RunDir:
         """
         if not self.run_file.exists():
             return None
+        values = read_json(self.run_file, dict[str, Any])
+        if isinstance(config := values.get("config"), dict):
+            values["config"] = _known_options(config)
         try:
-            return read_json(self.run_file, RunInfo)
+            return _convert(self.run_file, values, RunInfo)
         except UsageError:
-            if read_json(self.run_file, _Versioned).schema > SCHEMA:
+            if _convert(self.run_file, values, _Versioned).schema > SCHEMA:
                 return None
             raise
 
@@ -171,7 +187,31 @@ def read_json(path: Path, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(read_small(path, MAX_JSON), type=kind)
     except (OSError, ValueError, RecursionError) as error:
-        raise UsageError(f"{path}: can't be read ({error}).", hint="Is this the folder of a run?") from None
+        raise _unreadable(path, error) from None
+
+
+def _convert(path: Path, values: dict[str, Any], kind: type[T]) -> T:
+    """`values`, which are what the file `path` holds, as a record. Raises UsageError."""
+    try:
+        return msgspec.convert(values, kind)
+    except ValueError as error:
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path, error: Exception) -> UsageError:
+    return UsageError(f"{path}: can't be read ({error}).", hint="Is this the folder of a run?")
+
+
+def _known_options(values: dict[str, Any]) -> dict[str, Any]:
+    """`values` of a RunConfig without the options that have a default and a value that this version does not know."""
+    known = dict(values)
+    for option in msgspec.structs.fields(RunConfig):
+        if option.name in known and not option.required:
+            try:
+                msgspec.convert(known[option.name], option.type)
+            except ValueError:
+                del known[option.name]
+    return known
 
 
 def is_run_dir(path: Path) -> bool:
