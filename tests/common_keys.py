@@ -17,7 +17,7 @@ VIEW_KEYS = {"1": "journey", "2": "spans", "3": "curves", "5": "compare", "6": "
 
 async def check_common_keys(pilot: Pilot[Any], view: str) -> None:
     """Press every key that works everywhere, from `view` and back to it; `q` last, which ends the app."""
-    app = pilot.app
+    app: Any = pilot.app
     own = next(key for key, name in VIEW_KEYS.items() if name == view)
     for key in (*VIEW_KEYS, own):
         await press(pilot, key)
@@ -37,7 +37,7 @@ async def check_common_keys(pilot: Pilot[Any], view: str) -> None:
 
 async def check_help(pilot: Pilot[Any], view: str) -> None:
     """`?` explains the view and every command in it; while it is open, the view's keys do nothing."""
-    app = pilot.app
+    app: Any = pilot.app
     place = repr(app.view_state)
     await press(pilot, "question_mark")
     shown = " ".join(str(widget.render()) for widget in app.screen.query("Static"))

@@ -86,15 +86,15 @@ async def press(pilot: Pilot[Any], *keys: str) -> None:
 
 async def settle(pilot: Pilot[Any]) -> None:
     """Wait until nothing is left to draw: keys that come fast are drawn together, a little later."""
-    await until(pilot, lambda: pilot.app._draw_timer is None)
+    app: Any = pilot.app
+    await until(pilot, lambda: app._draw_timer is None)
     await pilot.pause()
 
 
 async def opened(pilot: Pilot[Any], view: str = "") -> None:
     """Wait until the run's snapshots are on the screen, and go to a view by its key."""
-    await until(
-        pilot, lambda: pilot.app.viewer is not None and pilot.app.viewer.snapshots and pilot.app.viewer.eval_set
-    )
+    app: Any = pilot.app
+    await until(pilot, lambda: app.viewer is not None and app.viewer.snapshots and app.viewer.eval_set)
     await settle(pilot)
     if view:
         await press(pilot, view)

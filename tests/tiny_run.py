@@ -8,8 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from engine.config import RunConfig
-from engine.events import AnyEvent
+from engine.events import AnyEvent, CommandDone
 from engine.launch import Run
+from engine.rundir.liveness import State
 from engine.rundir.log import read_events
 from tests.tiny_model import make_tiny_model
 
@@ -47,8 +48,16 @@ def tiny_config(folder: Path, *, count: int = 24) -> RunConfig:
 
 
 def events_of(run: Run) -> list[AnyEvent]:
-    """What the log of the run tells by now."""
+    """What the log of the run holds by now."""
     return read_events(run.directory.events_file)
+
+
+def is_in(run: Run, state: State) -> bool:
+    return run.state()[0] is state
+
+
+def is_answered(run: Run, command: str) -> bool:
+    return any(isinstance(event, CommandDone) and event.id == command for event in events_of(run))
 
 
 def until(condition: Callable[[], bool]) -> None:

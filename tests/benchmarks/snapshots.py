@@ -220,7 +220,7 @@ class App:
     def seconds_used(self) -> float:
         """Processor time of the app so far."""
         times = psutil.Process(self._process.pid).cpu_times()
-        return times.user + times.system
+        return float(times.user + times.system)
 
     def go(self, on: bool) -> None:
         """Let the app run, or stop it where it is. Ends the program if the app has ended."""

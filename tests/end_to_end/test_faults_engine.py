@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -19,14 +20,14 @@ from safetensors.numpy import load_file, save_file
 
 from engine import RunConfig, attach, resume, start
 from engine.errors import ExitCode
-from engine.events import CheckpointSaved, CommandDone, Failed, Finished, RunStarted, SnapshotTaken, Step, Stopped
+from engine.events import CheckpointSaved, Failed, Finished, RunStarted, SnapshotTaken, Step, Stopped
 from engine.launch import Run
 from engine.rundir.layout import RunDir
 from engine.rundir.liveness import State
 from engine.rundir.log import read_events
 from engine.rundir.process import read_owner
 from engine.rundir.snapshot import COLUMNS, Snapshot
-from tests.tiny_run import tiny_config, until
+from tests.tiny_run import is_answered, is_in, tiny_config, until
 
 DEADLINE = 120.0
 HAS_STRACE = shutil.which("strace") is not None
@@ -196,13 +197,9 @@ def test_paused_resumed_and_stopped_within_a_second(
     for ask, state in ((run.pause, State.PAUSED), (run.resume, State.LIVE), (run.stop, State.STOPPED)):
         began = time.monotonic()
         ident = ask()
-        until(
-            lambda ident=ident: any(
-                isinstance(event, CommandDone) and event.id == ident for event in read_events(run.directory.events_file)
-            )
-        )
+        until(partial(is_answered, run, ident))
         assert time.monotonic() - began < 1.0
-        until(lambda state=state: run.state()[0] is state)
+        until(partial(is_in, run, state))
 
 
 @pytest.mark.long

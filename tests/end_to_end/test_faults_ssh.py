@@ -23,8 +23,8 @@ from engine.rundir.layout import RunDir, list_runs
 from engine.rundir.liveness import RunStatus, State
 from engine.rundir.log import read_events
 from engine.rundir.process import read_owner
-from tests.end_to_end.test_faults_engine import write_data
 from tests.tiny_model import make_tiny_model
+from tests.tiny_run import write_data
 
 SSHD = shutil.which("sshd") or "/usr/sbin/sshd"
 COMMAND = Path(sys.executable).with_name("bertqa-tui")

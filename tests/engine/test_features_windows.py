@@ -106,10 +106,16 @@ def byte_level(names: list[str], pair: str | None, *, trim: bool = True, nfc: bo
         show_progress=False,
     )
     tokenizer.train_from_iterator(TEXTS[:6], trainer)
+
+    def token_with_id(token: str) -> tuple[str, int]:
+        ident = tokenizer.token_to_id(token)
+        assert ident is not None
+        return token, ident
+
     if pair is None:
         tokenizer.post_processor = processors.RobertaProcessing(
-            ("</s>", tokenizer.token_to_id("</s>")),
-            ("<s>", tokenizer.token_to_id("<s>")),
+            token_with_id("</s>"),
+            token_with_id("<s>"),
             trim_offsets=trim,
             add_prefix_space=False,
         )

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -20,7 +21,7 @@ import pytest
 from engine import RunConfig, attach, launch, resume, start
 from engine.data.examples import split_bytes
 from engine.errors import DataError, ModelError, UsageError, WriteError
-from engine.events import AnyEvent, CommandDone, Failed, Finished, RunStarted, Stopped
+from engine.events import AnyEvent, CommandDone, Failed, Finished, RunStarted, SnapshotTaken, Step, Stopped
 from engine.launch import Run
 from engine.models import locate_model
 from engine.rundir.commands import send_command
@@ -55,6 +56,15 @@ def until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.01)
+
+
+def is_in(run: Run, state: State) -> bool:
+    return run.state()[0] is state
+
+
+def went_on(run: Run, steps: int) -> bool:
+    """Whether more than `steps` steps are in the log, or the engine has ended."""
+    return sum(isinstance(event, Step) for event in events_of(run)) > steps or not is_live(run.directory)
 
 
 def events_of(run: Run) -> list[AnyEvent]:
@@ -96,7 +106,7 @@ async def test_start_follow_and_look(config: RunConfig) -> None:
     seen: list[AnyEvent] = []
     async for event in run.events():
         seen.append(event)
-        if event.type == "snapshot":
+        if isinstance(event, SnapshotTaken):
             scores.append(run.snapshot(event.index).scores("fake-1"))
     assert isinstance(seen[-1], Finished)
     assert [event.seq for event in seen] == list(range(1, len(seen) + 1))
@@ -179,9 +189,9 @@ def test_commands_are_acknowledged(config: RunConfig, monkeypatch: pytest.Monkey
     for ask, state in ((run.pause, State.PAUSED), (run.resume, State.LIVE), (run.stop, State.STOPPED)):
         began = time.monotonic()
         ident = ask()
-        until(lambda ident=ident: answered(ident))
+        until(partial(answered, ident))
         assert time.monotonic() - began < 1.0
-        until(lambda state=state: run.state()[0] is state)
+        until(partial(is_in, run, state))
     assert os.listdir(run.directory.commands) == []
 
 
@@ -202,7 +212,7 @@ def test_kill_at_many_moments_ends_with_the_same_weights(
     kills = 0
     for pause in (0.0, 0.03, 0.07, 0.12, 0.2):
         steps = sum(event.type == "step" for event in events_of(run))
-        until(lambda steps=steps: sum(e.type == "step" for e in events_of(run)) > steps or not is_live(run.directory))
+        until(partial(went_on, run, steps))
         time.sleep(pause)
         try:
             os.kill(engine_pid(run), signal.SIGKILL)
@@ -318,7 +328,8 @@ def test_a_clock_that_steps_back_changes_nothing(config: RunConfig, monkeypatch:
         assert owner is not None
         assert is_alive_here(owner)
         ask()
-        until(lambda state=state: run.state() == (state, ""))
+        until(partial(is_in, run, state))
+        assert run.state() == (state, "")
     os.kill(pid, signal.SIGTERM)
     assert run.wait() is State.STOPPED
 

@@ -39,8 +39,9 @@ def test_attention_that_pads_equals_attention_that_does_not() -> None:
     batch = make_batch(windows(LENGTHS), np.arange(len(LENGTHS)))
     heads, qkv = 4, random_qkv(batch, 32)
     direction = torch.randn(len(qkv), 32)
+    q, k, v = qkv.view(-1, 3, heads, 8).unbind(1)
     plain = attention.attend(qkv, batch, heads, None, 0.0, training=True)
-    padded = attention._padded(*qkv.view(-1, 3, heads, 8).unbind(1), batch, 0.0)
+    padded = attention._padded(q, k, v, batch, 0.0)
     torch.testing.assert_close(padded, plain, rtol=1e-4, atol=1e-5)
     (mine,) = torch.autograd.grad(plain, qkv, direction)
     (others,) = torch.autograd.grad(padded, qkv, direction)
@@ -50,7 +51,8 @@ def test_attention_that_pads_equals_attention_that_does_not() -> None:
 def test_flash_attention_takes_what_it_is_given() -> None:
     batch = make_batch(windows(LENGTHS), np.arange(len(LENGTHS)), device=torch.device("meta"))
     qkv = torch.empty(sum(LENGTHS), 3 * 32, device="meta", dtype=torch.bfloat16, requires_grad=True)
-    out = attention._varlen_flash(*qkv.view(-1, 3, 4, 8).unbind(1), batch, 0.1)
+    q, k, v = qkv.view(-1, 3, 4, 8).unbind(1)
+    out = attention._varlen_flash(q, k, v, batch, 0.1)
     assert (out.shape, out.dtype) == ((sum(LENGTHS), 32), torch.bfloat16)
     (grad,) = torch.autograd.grad(out.sum(), qkv)
     assert (grad.shape, grad.dtype) == (qkv.shape, torch.bfloat16)
@@ -74,8 +76,8 @@ def test_a_step_away_from_the_processor_takes_nothing_from_it(
 def test_a_gpu_scores_and_learns_as_a_cpu_does(dtype: torch.dtype, tmp_path: Path) -> None:
     features = windows(LENGTHS)
     gpu, cpu = model_on("cuda", tmp_path, dtype), model_on("cpu", tmp_path, torch.float32)
-    near = {"rtol": 0.05, "atol": 0.05} if dtype == torch.bfloat16 else {"rtol": 1e-3, "atol": 1e-4}
-    np.testing.assert_allclose(score_windows(gpu, features), score_windows(cpu, features), **near)
+    rtol, atol = (0.05, 0.05) if dtype == torch.bfloat16 else (1e-3, 1e-4)
+    np.testing.assert_allclose(score_windows(gpu, features), score_windows(cpu, features), rtol=rtol, atol=atol)
     gradients = []
     for model in (gpu, cpu):
         model.network.eval()

@@ -16,6 +16,7 @@ from engine.errors import WriteError
 from engine.events import AnyEvent, Failed, Finished, Phase, Step, Stopped, Warned
 from engine.rundir import log as log_module
 from engine.rundir.log import MAX_RECORD, EventLog, EventTail, encode_record, read_events
+from engine.rundir.privacy import scrub
 from tests.fake_run import fake_steps
 
 
@@ -121,7 +122,7 @@ def test_a_reader_follows_a_writer_byte_by_byte(tmp_path: Path) -> None:
 
 def test_a_bad_line_is_tried_again_then_skipped_and_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
-    monkeypatch.setattr(log_module.time, "monotonic", lambda: now)
+    monkeypatch.setattr("engine.rundir.log.time.monotonic", lambda: now)
     path = tmp_path / "log"
     events = write_log(path)
     whole = path.read_bytes()
@@ -266,7 +267,7 @@ def test_numbers_that_json_lacks_come_back_as_nan(tmp_path: Path) -> None:
 def test_home_and_tokens_stay_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/alice")
     monkeypatch.setenv("HF_TOKEN", "a-very-secret-word")
-    log_module.scrub.__globals__["_patterns"].cache_clear()
+    scrub.__globals__["_patterns"].cache_clear()
     with EventLog(tmp_path / "log") as log:
         log.append(
             Failed(
@@ -274,7 +275,7 @@ def test_home_and_tokens_stay_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
                 hint="see /home/alice and /home/alicette, not /srv/home/alice",
             )
         )
-    log_module.scrub.__globals__["_patterns"].cache_clear()
+    scrub.__globals__["_patterns"].cache_clear()
     (event,) = read_events(tmp_path / "log")
     assert isinstance(event, Failed)
     assert event.message == "~/data.json: 401 for ***, ***"

@@ -212,7 +212,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def be_elsewhere(monkeypatch: pytest.MonkeyPatch, host: str = "another-host", boot: str = "another-boot") -> None:
     """From now on this process is a reader on another host."""
-    monkeypatch.setattr(process.platform, "node", lambda: host)
+    monkeypatch.setattr("platform.node", lambda: host)
     monkeypatch.setattr(process, "_boot_id", lambda: boot)
 
 

@@ -6,12 +6,14 @@ import os
 import struct
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
 from engine.errors import DataError
@@ -22,7 +24,7 @@ from tests.fake_run import append_snapshot, fake_logits, fake_set, make_run
 
 
 def test_what_was_written_is_read_in_slices_and_by_others(tmp_path: Path) -> None:
-    arrays = {
+    arrays: dict[str, NDArray[Any]] = {
         "flat": np.arange(10, dtype=np.float32),
         "square": np.arange(12, dtype=np.int64).reshape(4, 3),
         "strided": np.arange(20, dtype=np.int32)[::2],

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from engine.data.examples import Example
-from engine.data.features import Features, PairTokenizer, build_features
+from engine.data.features import Features, build_features
 from engine.data.segments import CONTEXT, QUESTION, SPECIAL
 from engine.data.squad import read_dataset
+from engine.data.tokenizer import PairTokenizer
 from engine.insight.spans import Candidate, Predictions, Window, decode, n_best
 from tests.run_qa_answers import Answer, answer, scored_windows
 

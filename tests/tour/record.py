@@ -18,6 +18,7 @@ from pathlib import Path
 from engine.config import RunConfig
 from engine.data.samples import find_dataset
 from engine.launch import attach, start
+from engine.rundir.liveness import OVER
 from tui.app import BertQAApp
 
 HERE = Path(__file__).parent
@@ -53,7 +54,7 @@ class Frame:
 
 
 async def record(run: Path, *, live: bool) -> list[Frame]:
-    """RunStatus `run`; while it trains a picture for each new snapshot, afterwards the walk."""
+    """Show `run`; while it trains a picture for each new snapshot, afterwards the walk."""
     frames: list[Frame] = []
     app = BertQAApp(run, theme_name="dark", few_colours=False, remember=False)
     async with app.run_test(size=SIZE) as pilot:
@@ -66,7 +67,7 @@ async def record(run: Path, *, live: bool) -> list[Frame]:
             await pilot.pause(1.0)
             await shoot("the engine starts", 2.0)
             seen = 0
-            while app.viewer is not None and app.viewer.ending is None:
+            while app.viewer is not None and app.viewer.state not in OVER:
                 await pilot.pause(0.5)
                 if len(app.viewer.snapshots) > seen:
                     seen = len(app.viewer.snapshots)

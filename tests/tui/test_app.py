@@ -28,9 +28,10 @@ from tui.app import BertQAApp
 from tui.commands import KeyCommand
 from tui.screens import registry
 from tui.screens.about import About
-from tui.screens.base import ScreenView
+from tui.screens.base import ScreenView, Shell
 from tui.screens.registry import SCREENS, about, all_commands, commands_of
 from tui.settings import Settings
+from tui.widgets.bars import FrameHost
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +62,14 @@ def test_no_key_means_two_things_in_one_view() -> None:
         assert len(keys) == len(set(keys)), view
         ids = [command.id for command in commands_of(view)]
         assert len(ids) == len(set(ids)), view
+
+
+def test_the_app_is_what_its_screens_and_bars_ask_for() -> None:
+    app = BertQAApp(None)
+    shell: Shell = app  # the type checker compares all names and types
+    host: FrameHost = app
+    for app_as, protocol in ((shell, Shell), (host, FrameHost)):
+        assert all(hasattr(app_as, name) for name in protocol.__annotations__)
 
 
 def test_every_command_has_its_method() -> None:

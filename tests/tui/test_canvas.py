@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 
 import plotext
 from hypothesis import given, settings
@@ -44,7 +45,7 @@ def test_the_private_parts_of_plotext_in_use() -> None:
     assert found == [("x", 7), ("x", 7)], advice("matrix.marker with the color of each cell in matrix.fullground")
 
 
-def text(cells: list[list[tuple[str, int]]]) -> list[str]:
+def text(cells: Sequence[Sequence[tuple[str, int]]]) -> list[str]:
     return ["".join(char for char, _ in row) for row in cells]
 
 

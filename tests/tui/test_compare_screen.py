@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -60,13 +61,14 @@ class Stored:
     def listed(self, name: str) -> list[int]:
         """The examples of a filter, the greatest change first."""
         before, now = self.correct
-        fits = {
+        filters: dict[str, Callable[[int], bool]] = {
             "changed": lambda n: self.places[0][n] != self.places[1][n],
             "learned": lambda n: now[n] and not before[n],
             "forgotten": lambda n: before[n] and not now[n],
             "both wrong": lambda n: not before[n] and not now[n],
             "all": lambda n: True,
-        }[name]
+        }
+        fits = filters[name]
         found = [n for n in range(len(self.gain)) if fits(n)]
         return sorted(found, key=lambda n: (-abs(self.gain[n]), -abs(self.surer[n])))
 

@@ -49,7 +49,7 @@ class Logged:
         before = [step for step in self.steps if following or step.step <= event.step]
         step = before[-1] if before else None
         return [
-            f"training {number(step and step.loss)}",
+            f"training {number(step.loss if step else None)}",
             f"eval {number(event.metrics.loss)}",
             f"start {number(event.metrics.start_accuracy)}",
             f"end {number(event.metrics.end_accuracy)}",

@@ -40,7 +40,7 @@ def test_a_journey_in_one_picture() -> None:
 
 
 def test_few_snapshots_get_taller_rows_and_notes() -> None:
-    heat = HeatMap(np.ones((2, 2), np.float32) / 2, 0, np.array([0, 1], np.int32))
+    heat = HeatMap(np.full((2, 2), 0.5, np.float32), 0, np.array([0, 1], np.int32))
     strips = map_strips(
         "end",
         heat,

@@ -51,7 +51,8 @@ def walk(*keys: str) -> Walk:
         await opened(pilot)
         for key in keys:
             await press(pilot, key)
-        pilot.app._unsay()  # what a key says goes by itself after some seconds
+        app: Any = pilot.app
+        app._unsay()  # what a key says goes by itself after some seconds
         await settle(pilot)
 
     return press_all
@@ -109,7 +110,8 @@ def test_waiting(snap_compare: Any, tmp_path: Path) -> None:
     seem_alive(run, os.getpid())
 
     async def wait(pilot: Pilot[Any]) -> None:
-        await until(pilot, lambda: pilot.app.viewer.phase is not None)
+        app: Any = pilot.app
+        await until(pilot, lambda: app.viewer.phase is not None)
         await settle(pilot)
 
     assert snap_compare(make_app(run), terminal_size=SMALL, run_before=wait)

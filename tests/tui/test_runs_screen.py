@@ -65,11 +65,11 @@ def rows(app: Any) -> list[str]:
 def pointed(app: Any) -> str:
     """What the row under the cursor says."""
     (line,) = [line for line in rows(app) if line[0] in "›>"]
-    return line[1:]
+    return str(line[1:])
 
 
 def head(app: Any) -> str:
-    return screen_lines(app)[app.view.region.y]
+    return str(screen_lines(app)[app.view.region.y])
 
 
 def asked_of(run: RunDir) -> list[str]:

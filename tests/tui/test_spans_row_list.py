@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.style import Style
 from textual.app import App, ComposeResult
+from textual.geometry import Region
 
 from tui.drawing.columns import GAP, Column, fit_columns, fit_text
 from tui.widgets.row_list import CellText, Row, RowList
@@ -77,7 +79,13 @@ async def test_a_change_is_asked_for_once_a_row_and_drawn_in_its_place() -> None
         app.rows.renew(100, 0)
         await pilot.pause()
         sent: list[object] = []
-        app.rows.refresh = lambda *regions, **how: sent.append(regions) or app.rows  # type: ignore[method-assign]
+        refresh = app.rows.refresh
+
+        def record(*regions: Region, **how: bool) -> Any:
+            sent.append(regions)
+            return refresh(*regions, **how)
+
+        app.rows.refresh = record  # type: ignore[method-assign]
         words[3] = "new"
         app.rows.renew(100, 0)
         assert len(sent) == 1

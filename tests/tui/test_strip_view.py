@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Any
 from unittest.mock import patch
 
 from hypothesis import given
@@ -92,7 +93,7 @@ class LinesApp(ExactApp):
 
 
 async def test_only_the_changed_cells_go_to_the_terminal() -> None:
-    app = LinesApp()
+    app: Any = LinesApp()
     with patch("textual.drivers.headless_driver.HeadlessDriver", RecordingDriver):
         async with app.run_test(size=(60, 3)) as pilot:
             widget = app.query_one(Lines)

@@ -20,7 +20,6 @@ from textual.strip import Strip
 from engine.rundir.layout import RunDir
 from tests.fake_app import RecordingDriver, make_app, opened, press, screen_lines
 from tests.fake_run import make_run
-from tui.terminal import updates
 from tui.terminal.updates import ExactApp, exact_update, render_exactly, write_queue
 
 REMEDY = (
@@ -78,7 +77,7 @@ async def test_without_the_private_parts_the_app_shows_the_same(run: RunDir, mon
         patch.delattr(textual._compositor.ChopsUpdate, "render_segments")
         assert exact_update() is None
     with monkeypatch.context() as patch:
-        patch.setattr(updates.importlib, "import_module", lambda name: object())
+        patch.setattr("importlib.import_module", lambda name: object())
         assert exact_update() is None
     monkeypatch.setattr(ExactApp, "EXACT_UPDATE", None)
     whole, same = await sent_by_a_flip(run)
