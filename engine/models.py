@@ -179,11 +179,11 @@ def _hub_model(config: RunConfig) -> ModelFiles:
             f"{where}: neither a folder nor a public model of the Hub.",
             hint="Check the spelling; for a private model log in: hf auth login.",
         ) from None
-    except (errors.HfHubHTTPError, errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled) as error:
-        raise _unreachable(where, error) from None
-    except OSError as error:
-        raise _unreachable(where, error) from None
-    except RuntimeError as error:  # the HTTP client's own errors
+    except errors.HFValidationError:
+        raise ModelError(f"{where}: neither a folder nor a name that the Hub gives to models.") from None
+    except ModelError:
+        raise
+    except Exception as error:  # the Hub's, the system's, or those of the HTTP client, which depends on the version
         raise _unreachable(where, error) from None
 
 
