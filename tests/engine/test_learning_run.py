@@ -1,0 +1,283 @@
+"""Whole runs in this process, on a tiny model: which snapshots there are, that looking changes nothing, what is kept on
+disk, and checkpoints of earlier versions."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.numpy import load_file, save_file
+
+from engine.config import RunConfig
+from engine.data.examples import read_examples
+from engine.data.run_data import load_run_data
+from engine.events import AnyEvent, CheckpointSaved, Finished, RunStarted, SnapshotTaken, Step
+from engine.insight import scoring
+from engine.learning import checkpoint, loop, snapshots
+from engine.learning.control import Control, Signals, StopAsked
+from engine.learning.distributed import Group
+from engine.learning.encoder.optimizer import MOMENTS
+from engine.learning.prepare import prepare
+from engine.learning.snapshots import EARLY_SHARE, FREE_TOKENS, TRAINING_COST, plan_snapshots
+from engine.learning.steps import Plan
+from engine.rundir.layout import RunDir
+from engine.rundir.log import EventLog, read_events
+from engine.rundir.snapshot import Snapshot
+from tests.tiny_run import tiny_config
+
+PER_EPOCH = 6
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> RunConfig:
+    made = tiny_config(tmp_path_factory.mktemp("tiny"))
+    return msgspec.structs.replace(made, early_snapshots=False, keep_weights="all", epochs=2)
+
+
+def work(run: RunDir, *, stop_after: int | None = None) -> list[AnyEvent]:
+    """Let this process be the engine of `run`, until its end or a signal after a step; returns all its events."""
+    group = Group()
+    signals = Signals(group)
+    with EventLog(run.events_file) as log:
+
+        def emit(event: AnyEvent) -> None:
+            log.append(event)
+            if isinstance(event, Step) and event.step == stop_after:
+                signals.name = "SIGTERM"
+
+        control = Control(run, signals, group, emit)
+        asked = run.exact_config
+        try:
+            loop.run_session(loop.Session(run, asked, group, control, emit), prepare(asked, emit, stored=run))
+        except StopAsked:
+            assert stop_after is not None
+    return read_events(run.events_file)
+
+
+def new_run(config: RunConfig, path: Path, **changes: Any) -> RunDir:
+    return RunDir.create(path, msgspec.structs.replace(config, run_dir=str(path), **changes))
+
+
+def weights(run: RunDir) -> bytes:
+    """The newest epoch's."""
+    return (sorted(run.checkpoints.glob("epoch-*"))[-1] / "model.safetensors").read_bytes()
+
+
+def learned(events: list[AnyEvent]) -> list[tuple[int, float, float, float]]:
+    """What steps tell of learning, without what depends on the machine."""
+    return [(e.step, e.loss, e.grad_norm, e.learning_rate) for e in events if isinstance(e, Step)]
+
+
+# -- which snapshots there are --------------------------------------------------------------------------------
+
+
+def planned(
+    epochs: int, per_epoch: int, *, early: bool = True, train_tokens: int = 10_000, eval_tokens: int = 1000
+) -> dict[int, tuple[int, str]]:
+    plan = Plan(
+        seed=1, batch_size=4, epochs=epochs, steps_per_epoch=per_epoch, lr=1e-3, warmup_steps=0, weight_decay=0.0,
+        max_grad_norm=1.0,
+    )  # fmt: skip
+    return plan_snapshots(plan, early=early, train_tokens=train_tokens, eval_tokens=eval_tokens)
+
+
+tokens = st.integers(1, 10**9)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.integers(1, 60), st.integers(1, 5000), st.booleans(), tokens, tokens)
+def test_a_plan_of_snapshots(epochs: int, per_epoch: int, early: bool, train_tokens: int, eval_tokens: int) -> None:
+    found = planned(epochs, per_epoch, early=early, train_tokens=train_tokens, eval_tokens=eval_tokens)
+    steps = list(found)
+    # The untrained model first, then in the order of steps, numbered without gaps; the end of every epoch among them.
+    assert steps == sorted(set(steps))
+    assert [index for index, _ in found.values()] == list(range(len(found)))
+    assert found[0] == (0, "untrained")
+    assert steps[-1] == epochs * per_epoch
+    for epoch in range(1, epochs + 1):
+        assert found[epoch * per_epoch][1] == f"epoch {epoch}"
+    # All others are early ones: inside the first epoch, at powers of one number, within what they may cost.
+    others = [step for step in steps if step % per_epoch]
+    assert all(found[step][1] == f"step {step}" for step in others)
+    assert len({label for _, label in found.values()}) == len(found)
+    if not early:
+        assert not others
+    if others:
+        assert others[0] == 1
+        assert others[-1] < per_epoch
+        factor = others[1] if len(others) > 1 else 64
+        assert others == [factor**n for n in range(len(others))]
+        assert others[-1] * factor >= per_epoch or len(others) == 1
+        assert factor in (2, 4, 8, 16, 32, 64)
+        assert len(others) * eval_tokens <= max(EARLY_SHARE * TRAINING_COST * train_tokens, FREE_TOKENS)
+    # The same wherever and whenever it is reckoned.
+    again = planned(epochs, per_epoch, early=early, train_tokens=train_tokens, eval_tokens=eval_tokens)
+    assert list(again.items()) == list(found.items())
+
+
+def test_early_snapshots_lie_at_powers_of_two_as_long_as_they_are_cheap() -> None:
+    assert list(planned(2, 40)) == [0, 1, 2, 4, 8, 16, 32, 40, 80]
+    # Six of them would take more than a fifth of the epoch.
+    assert list(planned(2, 40, train_tokens=1_000_000, eval_tokens=200_000)) == [0, 1, 4, 16, 40, 80]
+    assert list(planned(2, 40, train_tokens=1_000_000, eval_tokens=700_000)) == [0, 40, 80]
+    assert list(planned(1, 1)) == [0, 1]
+
+
+# -- looking changes nothing ----------------------------------------------------------------------------------
+
+
+def test_looking_changes_nothing(tmp_path: Path, config: RunConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Losses and final weights are the same, bit for bit, with snapshots in the first epoch, without, and without any
+    snapshot at all."""
+    often = new_run(config, tmp_path / "often", early_snapshots=True)
+    seldom = new_run(config, tmp_path / "seldom")
+    never = new_run(config, tmp_path / "never")
+    events = {run.name: work(run) for run in (often, seldom)}
+    monkeypatch.setattr(loop, "plan_snapshots", lambda plan, **_: {})
+    events["never"] = work(never)
+    taken = {name: [event.step for event in told if isinstance(event, SnapshotTaken)] for name, told in events.items()}
+    assert taken == {"often": [0, 1, 2, 4, 6, 12], "seldom": [0, 6, 12], "never": []}
+    assert [step for step, *_ in learned(events["never"])] == list(range(1, 2 * PER_EPOCH + 1))
+    assert learned(events["often"]) == learned(events["seldom"]) == learned(events["never"])
+    assert weights(often) == weights(seldom) == weights(never)
+
+
+# -- what is kept on disk -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def scores(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
+    """The F1 of a run's snapshots, in their order."""
+    given: list[float] = []
+    real: Callable[..., Any] = scoring.score_snapshot
+    left = iter(given)
+
+    def score_snapshot(*arguments: Any, **options: Any) -> Any:
+        columns, metrics, seen, unseen = real(*arguments, **options)
+        return columns, msgspec.structs.replace(metrics, f1=next(left)), seen, unseen
+
+    monkeypatch.setattr(snapshots, "score_snapshot", score_snapshot)
+    yield given
+    assert next(left, None) is None
+
+
+@pytest.mark.parametrize(
+    ("keep", "f1", "kept"),
+    [
+        ("all", [0, 30, 50, 50, 20], [1, 2, 3, 4]),
+        ("last", [0, 30, 50, 50, 20], [4]),
+        ("best", [0, 30, 50, 50, 20], [3, 4]),  # the latest of equals, and the newest to go on from
+        ("best", [90, 40, 30, 20, 10], [1, 4]),  # the untrained model is no epoch
+        ("best", [0, 10, 20, 30, 40], [4]),
+    ],
+)
+def test_whose_weights_stay(
+    tmp_path: Path, config: RunConfig, scores: list[float], keep: str, f1: list[float], kept: list[int]
+) -> None:
+    """With a checkpoint after every step as well: none of those is left."""
+    scores += f1
+    run = new_run(config, tmp_path / "run", keep_weights=keep, epochs=4, checkpoint_minutes=1e-9)
+    events = work(run)
+    saved = [event.path for event in events if isinstance(event, CheckpointSaved)]
+    assert len(saved) == len(set(saved)) == 4 * PER_EPOCH
+    assert sorted(path.name for path in run.checkpoints.iterdir()) == [f"epoch-{epoch:04}" for epoch in kept]
+    for epoch in kept:
+        folder = run.checkpoints / f"epoch-{epoch:04}"
+        files = {path.name for path in folder.iterdir()}
+        assert {"model.safetensors", "config.json", "tokenizer.json"} <= files
+        # Only the newest is gone on from; what the others would need for it is not kept.
+        assert ("state.safetensors" in files) == ("state.json" in files) == (epoch == 4)
+        assert files == {*json.loads((folder / "MANIFEST.json").read_bytes())["files"], "MANIFEST.json"}
+    assert len({(run.checkpoints / f"epoch-{n:04}" / "model.safetensors").read_bytes() for n in kept}) == len(kept)
+
+
+def test_a_limit_of_what_snapshots_score(tmp_path: Path, config: RunConfig) -> None:
+    run = new_run(config, tmp_path / "run", epochs=1, snapshot_limit=5, probe="validation-7")
+    events = work(run)
+    ids = [example.id for example in read_examples(run.examples_file).eval]
+    assert ids == ["validation-0", "validation-7", "validation-12", "validation-17", "validation-23"]
+    (began,) = [event for event in events if isinstance(event, RunStarted)]
+    assert (began.train_examples, began.eval_examples, began.eval_features) == (24, 5, 5)
+    for event in events:
+        if isinstance(event, SnapshotTaken):
+            assert event.metrics.examples == 5
+            with Snapshot(run.path / event.file) as snapshot:
+                assert len(snapshot.column("f1")) == 5
+    # Training is what it is without a limit.
+    whole = new_run(config, tmp_path / "whole", epochs=1)
+    assert learned(work(whole)) == learned(events)
+    assert weights(run) == weights(whole)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 30), st.integers(-1, 23))
+def test_the_examples_of_a_limit_are_evenly_spaced(config: RunConfig, limit: int, probe: int) -> None:
+    name = None if probe < 0 else f"validation-{probe}"
+    data = load_run_data(msgspec.structs.replace(config, snapshot_limit=limit, probe=name)).dataset
+    numbers = [int(example.id.removeprefix("validation-")) for example in data.eval]
+    assert len(numbers) == min(limit, 24)
+    assert numbers == sorted(set(numbers))
+    assert len(data.train) == 24
+    if name is not None:
+        assert probe in numbers
+    elif limit > 1:
+        gaps = [high - low for low, high in pairwise(numbers)]
+        assert (numbers[0], numbers[-1]) == (0, 23)
+        assert max(gaps) - min(gaps) <= 1
+
+
+# -- checkpoints of earlier versions --------------------------------------------------------------------------
+
+
+def name_as_before(folder: Path) -> list[str]:
+    """Give the optimizer's state in a checkpoint the names that earlier versions gave it; returns those changed."""
+    state = folder / checkpoint.STATE_TENSORS
+    former = {f".{now}.": f".{before}." for now, before in checkpoint.FORMER_NAMES.items()}
+    renamed, changed = {}, []
+    for name, tensor in load_file(state).items():
+        old = name
+        for now, before in former.items():
+            old = old.replace(now, before)
+        renamed[old] = tensor
+        changed += [old] if old != name else []
+    save_file(renamed, state, {"format": "pt"})
+    manifest = json.loads((folder / checkpoint.MANIFEST).read_bytes())
+    manifest["files"][state.name] = {
+        "size": state.stat().st_size,
+        "sha256": hashlib.sha256(state.read_bytes()).hexdigest(),
+    }
+    (folder / checkpoint.MANIFEST).write_text(json.dumps(manifest))
+    return changed
+
+
+def test_a_checkpoint_with_former_names_is_gone_on_from(
+    tmp_path: Path, config: RunConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = new_run(config, tmp_path / "whole")
+    expected = work(whole)
+    results = {}
+    for known in (True, False):
+        run = new_run(config, tmp_path / f"known-{known}")
+        work(run, stop_after=8)
+        changed = name_as_before(run.checkpoints / "step-00000008")
+        assert sorted(changed) == sorted(
+            f"{kind}.{name}.weight" for kind in MOMENTS for name in ("words", "places", "types")
+        )
+        if not known:
+            monkeypatch.setattr(checkpoint, "FORMER_NAMES", {})
+        events = work(run)
+        begun = [event.resumed_from_step for event in events if isinstance(event, RunStarted)]
+        assert begun == [None, 8]
+        assert isinstance(events[-1], Finished)
+        results[known] = (learned(events), weights(run))
+    assert results[True] == (learned(expected), weights(whole))
+    # It would be seen if the moments were not found: what follows is not the same.
+    assert results[False][1] != weights(whole)
