@@ -7,6 +7,9 @@ from typing import Annotated, Literal, get_type_hints
 
 from msgspec import Struct
 
+BY_ANSWER, BEST, THRESHOLD = "HasAns and NoAns", "Best EM and F1", "Best threshold"
+"""Panels of the metrics of sets with unanswerable questions."""
+
 
 @dataclass(frozen=True)
 class Metric:
@@ -14,8 +17,9 @@ class Metric:
 
     `label` is its full name, `short` its name in a line of scores (there it stands as `spec` formats it); `panel` is
     the chart of Curves it is drawn in, whose axis ends at `top` (None: at the data); `lower_is_better` as for a loss.
-    It is the mean over the examples of the per-example array `mean_of`, which is a column of a snapshot or the `loss`
-    of scoring, times `scale`. A metric that is `shown_apart` stands beside the others of seen and unseen passages.
+    It is the mean over the examples of the per-example array `mean_of`, which is a column of a snapshot or another
+    array of scoring, times `scale`; a metric with an empty `mean_of` is computed over the whole set. A metric that is
+    `shown_apart` stands beside the others of seen and unseen passages. `lower_is_better` is None where neither is.
     """
 
     label: str
@@ -25,12 +29,22 @@ class Metric:
     spec: str = ".3f"
     scale: float = 1.0
     top: float | None = None
-    lower_is_better: bool = False
+    lower_is_better: bool | None = False
     shown_apart: bool = False
 
     def text(self, value: float) -> str:
         """For example `EM 63.5`."""
         return f"{self.short} {value:{self.spec}}"
+
+
+def percent(label: str, panel: str, mean_of: str = "") -> Metric:
+    """A metric from 0 to 100, the mean of an array from 0 to 1."""
+    return Metric(label, label, panel, mean_of, ".1f", scale=100.0, top=100.0)
+
+
+def threshold(label: str) -> Metric:
+    """A threshold of the null odds; its short text follows the best score that it belongs to."""
+    return Metric(label, "above", THRESHOLD, "", "+.2f", lower_is_better=None)
 
 
 class Metrics(Struct, frozen=True, kw_only=True):
@@ -39,8 +53,14 @@ class Metrics(Struct, frozen=True, kw_only=True):
 
     `start_accuracy` and `end_accuracy` are shares (0 to 1) of examples whose predicted token is the first gold
     answer's; `exact_match` and `f1` (0 to 100, best over all golds) follow the official SQuAD scripts; `loss` is the
-    mean cross-entropy of gold starts and ends over the tokens that may be chosen. A metric added later has a default,
-    so that older runs stay readable.
+    mean cross-entropy of gold starts and ends over the tokens that may be chosen.
+
+    Only where the set has unanswerable questions (else None), by the names of evaluate-v2.0.py: HasAns is over the
+    questions with an answer, NoAns over those without (there F1 equals EM). A threshold is compared with the null
+    odds, the null answer's score minus the best span's: "no answer" is predicted above it. `best_exact_match` and
+    `best_f1` are those of the best threshold, which is tuned on the labels it is scored with: upper bounds.
+
+    A metric added later has a default, so that older runs stay readable.
     """
 
     examples: int
@@ -48,8 +68,16 @@ class Metrics(Struct, frozen=True, kw_only=True):
         float, Metric("start accuracy", "start", "Accuracy", "start_correct", top=1.0, shown_apart=True)
     ]
     end_accuracy: Annotated[float, Metric("end accuracy", "end", "Accuracy", "end_correct", top=1.0, shown_apart=True)]
-    exact_match: Annotated[float, Metric("EM", "EM", "EM and F1", "exact_match", ".1f", scale=100.0, top=100.0)]
-    f1: Annotated[float, Metric("F1", "F1", "EM and F1", "f1", ".1f", scale=100.0, top=100.0)]
+    exact_match: Annotated[float, percent("EM", "EM and F1", "exact_match")]
+    f1: Annotated[float, percent("F1", "EM and F1", "f1")]
+    has_answer_exact_match: Annotated[float | None, percent("HasAns EM", BY_ANSWER, "has_answer_exact_match")] = None
+    has_answer_f1: Annotated[float | None, percent("HasAns F1", BY_ANSWER, "has_answer_f1")] = None
+    no_answer_exact_match: Annotated[float | None, percent("NoAns EM", BY_ANSWER, "no_answer_exact_match")] = None
+    no_answer_f1: Annotated[float | None, percent("NoAns F1", BY_ANSWER, "no_answer_f1")] = None
+    best_exact_match: Annotated[float | None, percent("best EM", BEST)] = None
+    best_exact_threshold: Annotated[float | None, threshold("threshold of best EM")] = None
+    best_f1: Annotated[float | None, percent("best F1", BEST)] = None
+    best_f1_threshold: Annotated[float | None, threshold("threshold of best F1")] = None
     loss: Annotated[float | None, Metric("loss", "loss", "Loss", "loss", lower_is_better=True)] = None
 
     @property

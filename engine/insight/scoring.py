@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from engine.data.segments import CONTEXT
 from engine.events import Metrics, metric_table
-from engine.insight.metrics import Golds, percentage, prepare_golds
+from engine.insight.metrics import Golds, best_threshold, percentage, prepare_golds
 from engine.insight.spans import FloatArray, Predictions, decode
 
 if TYPE_CHECKING:
@@ -45,16 +45,16 @@ def score_snapshot(
     the training set too (None: the two are not separated). Seen and unseen are None unless both occur.
     """
     golds = golds or prepared(examples, allow_null=allow_null)
-    predicted = decode(
-        features, start_logits, end_logits, len(examples), max_answer_length=max_answer_length, allow_null=allow_null
+    spans = decode(
+        features, start_logits, end_logits, len(examples), max_answer_length=max_answer_length, allow_null=False
     )
-    texts = [
+    predicted = spans.with_null() if allow_null else spans
+    span_texts = [
         example.context[start:end] if start >= 0 else ""
-        for example, start, end in zip(
-            examples, predicted.char_start.tolist(), predicted.char_end.tolist(), strict=True
-        )
+        for example, start, end in zip(examples, spans.char_start.tolist(), spans.char_end.tolist(), strict=True)
     ]
-    exact, f1 = golds.score(texts)
+    null = predicted.char_start < 0
+    exact, f1 = golds.score([text if not is_null else "" for text, is_null in zip(span_texts, null, strict=True)])
     window = _gold_windows(features, len(examples))
     start_correct, end_correct = _correct(examples, features, predicted, window)
     start_log, end_log = (
@@ -77,10 +77,29 @@ def score_snapshot(
         "exact_match": exact,
         "f1": f1,
     }
-    loss = -(start_log + end_log) / 2
+    others: dict[str, NDArray[Any]] = {"loss": -(start_log + end_log) / 2}
+    has_answer = golds.has_answer
+    for name, scores in (("exact_match", exact), ("f1", f1)):
+        others[f"has_answer_{name}"] = np.where(has_answer, scores, np.nan)
+        others[f"no_answer_{name}"] = np.where(has_answer, np.nan, scores)
+    # What the best spans score where "no answer" beat them: the thresholds are searched over all of them.
+    beaten = golds.score([text if is_null else None for text, is_null in zip(span_texts, null, strict=True)])
+    span_scores = [np.where(null, raw, scored) for raw, scored in zip(beaten, (exact, f1), strict=True)]
 
     def metrics(rows: NDArray[np.bool_]) -> Metrics:
-        return mean_metrics({name: values[rows] for name, values in (columns | {"loss": loss}).items()})
+        means = mean_metrics({name: values[rows] for name, values in (columns | others).items()})
+        if has_answer[rows].all():
+            return msgspec.structs.replace(means, has_answer_exact_match=None, has_answer_f1=None)
+        texts = [span_texts[row] for row in np.flatnonzero(rows)]
+        odds = np.nan_to_num(spans.null_odds[rows].astype(np.float64), nan=np.inf, posinf=np.inf, neginf=-np.inf)
+        best_exact, best_f1 = (best_threshold(raw[rows], texts, odds, has_answer[rows]) for raw in span_scores)
+        return msgspec.structs.replace(
+            means,
+            best_exact_match=best_exact[0],
+            best_exact_threshold=best_exact[1] if np.isfinite(best_exact[1]) else None,
+            best_f1=best_f1[0],
+            best_f1_threshold=best_f1[1] if np.isfinite(best_f1[1]) else None,
+        )
 
     everything = metrics(np.ones(len(examples), np.bool_))
     if seen is None or seen.all() or not seen.any():
@@ -96,6 +115,8 @@ def mean_metrics(arrays: Mapping[str, NDArray[Any]]) -> Metrics:
     """
     means: dict[str, float] = {}
     for name, metric in metric_table().items():
+        if name in MAY_BE_MISSING and metric.mean_of not in arrays:
+            continue
         values = arrays[metric.mean_of]
         finite = values[np.isfinite(values)]
         if len(finite) or name not in MAY_BE_MISSING:

@@ -40,6 +40,20 @@ class Predictions:
     score: FloatArray
     null_score: FloatArray
 
+    @property
+    def null_odds(self) -> FloatArray:
+        """How far the null answer's score exceeds the best span's: `score_diff` of Hugging Face's SQuAD v2 script."""
+        with np.errstate(invalid="ignore"):
+            odds: FloatArray = self.null_score - self.score
+        return odds
+
+    def with_null(self, threshold: float = 0.0) -> Predictions:
+        """The same answers, but the null answer where its odds exceed `threshold`."""
+        null = self.null_odds > threshold
+        columns = (self.feature, self.start, self.end, self.char_start, self.char_end)
+        feature, start, end, char_start, char_end = (np.where(null, np.int32(-1), column) for column in columns)
+        return Predictions(feature, start, end, char_start, char_end, self.score, self.null_score)
+
 
 @dataclass(frozen=True)
 class Window:
@@ -118,12 +132,8 @@ def decode(
     if len(features.feature_example):
         null_token = features.token_offset[:-1] + features.null_token
         np.minimum.at(null_score, features.feature_example, _sum(start_logits[null_token], end_logits[null_token]))
-    if allow_null:
-        with np.errstate(invalid="ignore"):
-            null_wins = null_score - score > null_threshold
-        for column in (feature, start, end, char_start, char_end):
-            column[null_wins] = -1
-    return Predictions(feature, start, end, char_start, char_end, score, null_score)
+    found = Predictions(feature, start, end, char_start, char_end, score, null_score)
+    return found.with_null(null_threshold) if allow_null else found
 
 
 def _numbers(logits: FloatArray) -> FloatArray:

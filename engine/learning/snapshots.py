@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from typing import Any
+
+from numpy.typing import NDArray
 
 from engine.errors import DataError
-from engine.events import Metrics, Phase
+from engine.events import Metrics, Phase, Warned
 from engine.insight.metrics import Golds
 from engine.insight.scoring import prepared, score_snapshot
 from engine.learning.control import Control
@@ -40,6 +43,19 @@ def plan_snapshots(plan: Plan, *, early: bool, train_tokens: int, eval_tokens: i
                 break
     labels |= {epoch * plan.steps_per_epoch: f"epoch {epoch}" for epoch in range(1, plan.epochs + 1)}
     return {step: (index, labels[step]) for index, step in enumerate(sorted(labels))}
+
+
+def no_answer_warning(label: str, metrics: Metrics, answer_start: NDArray[Any]) -> Warned | None:
+    """A warning where the model predicts "no answer" for every question, though some have one: EM and F1 are then
+    the share of unanswerable questions. `answer_start` is the column `pred_char_start`."""
+    if (answer_start >= 0).any() or metrics.has_answer_exact_match != 0.0:
+        return None
+    return Warned(
+        message=f'{label}: the model predicts "no answer" for all {len(answer_start):,} questions; '
+        f"EM {metrics.exact_match:.1f} is the share of questions without an answer.",
+        hint="Early in training that is usual; where it stays, more epochs, a higher --lr or more answerable "
+        "questions help.",
+    )
 
 
 @dataclass
@@ -96,6 +112,8 @@ class Snapshots:
             )  # fmt: skip
             write_snapshot(self.run.path, info, start, end, columns)
             self.emit(snapshot_event(info))
+            if (warning := no_answer_warning(label, metrics, columns["pred_char_start"])) and learner.step > 0:
+                self.emit(warning)
         self.announced.add(index)
         return True
 

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from engine.data.examples import Answer, Example
 from engine.data.features import Features
 from engine.data.segments import CONTEXT, QUESTION, SPECIAL
+from engine.insight.metrics import evaluate_v2
 from engine.insight.scoring import prepared, score_snapshot
+from engine.insight.spans import decode
+from engine.learning.snapshots import no_answer_warning
 from engine.rundir.snapshot import COLUMNS
 
 CONTEXT_TEXT = "keep your feet dry and your head warm"
@@ -171,9 +176,9 @@ def test_golds_may_be_prepared_once() -> None:
     features = features_of(examples, [(0, 0, 8), (1, 0, 8)])
     scores = flat(features, {(0, 6): 2.0, (1, 0): 2.0})
     golds = prepared(examples, allow_null=True)
-    for given in (None, golds):
+    for prepared_golds in (None, golds):
         columns, metrics, _, _ = score_snapshot(
-            examples, features, scores, scores, max_answer_length=3, allow_null=True, golds=given
+            examples, features, scores, scores, max_answer_length=3, allow_null=True, golds=prepared_golds
         )
         assert columns["f1"].tolist() == pytest.approx([2 / 3, 1.0])
         assert metrics.exact_match == 50.0
@@ -212,3 +217,48 @@ def test_scores_of_a_diverged_model_have_columns_too(strange: float) -> None:
     columns, metrics, _, _ = score_snapshot(examples, features, scores, scores, max_answer_length=3, allow_null=True)
     assert set(columns) == set(COLUMNS)
     assert 0 <= metrics.f1 <= 100
+
+
+@given(st.integers(0, 2**32 - 1))
+@settings(max_examples=40, deadline=None)
+def test_unanswerable_questions_are_scored_as_the_official_script_does(seed: int) -> None:
+    """HasAns, NoAns and both best thresholds, against `evaluate_v2` on the best spans' texts and the null odds."""
+    rng = np.random.default_rng(seed)
+    examples = [example(n, (2, 3)) if rng.random() < 0.6 else example(n) for n in range(12)]
+    features = features_of(examples, [(n, 0, 8) for n in range(12)])
+    start, end = rng.normal(size=(2, int(features.token_offset[-1]))).astype(np.float32)
+    columns, metrics, _, _ = score_snapshot(examples, features, start, end, max_answer_length=3, allow_null=True)
+    spans = decode(features, start, end, 12, max_answer_length=3, allow_null=False)
+    odds = columns["null_score"].astype(np.float32) - columns["score"]
+    texts = [e.context[a:b] for e, a, b in zip(examples, spans.char_start, spans.char_end, strict=True)]
+    official = evaluate_v2(prepared(examples, allow_null=True), texts, odds.astype(np.float64), threshold=0.0)
+    ours = {
+        "exact": metrics.exact_match,
+        "f1": metrics.f1,
+        "HasAns_exact": metrics.has_answer_exact_match,
+        "HasAns_f1": metrics.has_answer_f1,
+        "NoAns_exact": metrics.no_answer_exact_match,
+        "NoAns_f1": metrics.no_answer_f1,
+        "best_exact": metrics.best_exact_match,
+        "best_exact_thresh": metrics.best_exact_threshold,
+        "best_f1": metrics.best_f1,
+        "best_f1_thresh": metrics.best_f1_threshold,
+    }
+    if all(e.answers for e in examples):
+        assert {name for name, value in ours.items() if value is not None} == {"exact", "f1"}
+        return
+    for name, value in ours.items():
+        assert value == pytest.approx(official[name]) if name in official else value is None, name
+
+
+def test_a_model_that_answers_nothing_is_named() -> None:
+    examples = [example(0), example(1, (2, 3))]
+    features = features_of(examples, [(0, 0, 8), (1, 0, 8)])
+    scores = flat(features, {(0, 0): 3.0, (1, 0): 3.0})
+    columns, metrics, _, _ = score_snapshot(examples, features, scores, scores, max_answer_length=3, allow_null=True)
+    warning = no_answer_warning("epoch 1", metrics, columns["pred_char_start"])
+    assert warning is not None
+    assert 'predicts "no answer" for all 2 questions; EM 50.0 is the share' in warning.message
+    better = flat(features, {(0, 0): 3.0, (1, 6): 3.0})
+    columns, metrics, _, _ = score_snapshot(examples, features, better, better, max_answer_length=3, allow_null=True)
+    assert no_answer_warning("epoch 1", metrics, columns["pred_char_start"]) is None

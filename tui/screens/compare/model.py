@@ -111,11 +111,14 @@ class MetricRow:
 
 
 def metric_rows(left: Metrics, right: Metrics) -> list[MetricRow]:
-    """Every metric of both sides."""
+    """The metrics that a side has."""
     rows = []
     for field, metric in metric_table(type(left)).items():
         a, b = getattr(left, field), getattr(right, field)
-        better = 0 if a is None or b is None or a == b else (-1 if (b > a) == metric.lower_is_better else 1)
+        if a is None and b is None:
+            continue
+        undecided = a is None or b is None or a == b or metric.lower_is_better is None
+        better = 0 if undecided else (-1 if (b > a) == metric.lower_is_better else 1)
         rows.append(MetricRow(metric.label, a, b, better))
     return rows
 

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.events import SnapshotTaken, metric_table
+from engine.events import Metrics, SnapshotTaken, metric_table
 
 if TYPE_CHECKING:
     from tui.drawing.canvas import CanvasCell
@@ -20,6 +21,7 @@ Floats = NDArray[np.float64]
 Role = Literal["first", "second", "third", "level"]
 ROLES: tuple[Role, ...] = ("first", "second", "third")
 LOSS = "Loss"
+REQUIRED_METRICS = frozenset(field.name for field in msgspec.structs.fields(Metrics) if field.required)
 UNITS: dict[float | None, str] = {1.0: "share of examples", 100.0: "0 to 100"}
 """What the axis of a metric shows, by its highest value."""
 
@@ -137,12 +139,14 @@ def _score_panels(steps: StepColumns, snapshots: Sequence[SnapshotTaken], human:
     lines: dict[str, list[Line]] = {LOSS: [_joined("training", steps.step, steps.loss)]}
     levels: dict[str, list[Level]] = {}
     tops: dict[str, float | None] = {}
+    wanted = {LOSS: True}  # a panel of metrics that not every data set has stands only where there are values
     people = {"exact_match": human.exact_match, "f1": human.f1} if human else {}
     for name, metric in metric_table().items():
         panel = lines.setdefault(metric.panel, [])
         label = "eval" if metric.panel == LOSS else metric.short
         panel.append(_points(label, snapshots, name, role=ROLES[len(panel) % len(ROLES)]))
         tops[metric.panel] = metric.top
+        wanted[metric.panel] = wanted.get(metric.panel, False) or name in REQUIRED_METRICS or len(panel[-1].y) > 0
         if name in people:
             levels.setdefault(metric.panel, []).append(Level(f"people {metric.short}", people[name]))
     return [
@@ -155,6 +159,7 @@ def _score_panels(steps: StepColumns, snapshots: Sequence[SnapshotTaken], human:
             style="percent" if top == 1 else "plain",
         )
         for name, top in ((name, tops.get(name)) for name in lines)
+        if wanted[name]
     ]
 
 
