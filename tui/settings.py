@@ -45,7 +45,7 @@ def read_settings(config_file: Path | None) -> Settings:
         for name in table.get("keys", {}):
             if name not in all_commands():
                 raise UsageError(f"{path}: [keys] names no command {name!r}.", hint="? in the app lists them.")
-        values |= table
+        values |= table | {"keys": values.get("keys", {}) | table.get("keys", {})}
     return msgspec.convert(values, Settings)
 
 
