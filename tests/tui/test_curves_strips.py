@@ -9,8 +9,9 @@ from rich.style import Style
 
 from engine.events import Metrics, SnapshotTaken
 from tui.drawing.canvas import Stroke, draw
+from tui.drawing.frame import ASCII, UNICODE
 from tui.screens.curves.model import Curves, Human, Level, Line, Panel, StepColumns, curves
-from tui.screens.curves.strips import ASCII, GUTTER, MARGIN, UNICODE, grid_strips, panel_strips, share_grid, value_at
+from tui.screens.curves.strips import GUTTER, MARGIN, grid_strips, panel_strips, share_grid, value_at
 
 
 def plain(role: str) -> Style:

@@ -9,8 +9,6 @@ from hypothesis import strategies as st
 
 from engine.insight.spans import softmax
 from tui.screens.heatmap.model import (
-    ASCII_SHADES,
-    SHADES,
     HeatMap,
     rows_around,
     shade,
@@ -18,6 +16,7 @@ from tui.screens.heatmap.model import (
     spread,
     story,
 )
+from tui.screens.heatmap.strips import HEAT_GLYPHS
 
 
 @settings(deadline=None)
@@ -60,8 +59,9 @@ def test_nothing_may_be_chosen() -> None:
 def test_shades_grow_with_probability() -> None:
     found = shade(np.array([0, 0.009, 0.01, 0.05, 0.2, 0.5, 1], np.float32))
     assert found.tolist() == [0, 0, 1, 2, 3, 4, 4]
-    assert len(SHADES) == len(ASCII_SHADES) == 5
-    assert len(set(SHADES)) == len(set(ASCII_SHADES)) == 5
+    for glyphs in HEAT_GLYPHS.values():
+        assert len(glyphs.shades) == len(set(glyphs.shades)) == 5
+        assert glyphs.guide not in glyphs.shades
 
 
 @settings(deadline=None)

@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.style import Style
 
+from tui.drawing.frame import ASCII, UNICODE
 from tui.screens.heatmap.model import HeatMap, share_columns
-from tui.screens.heatmap.strips import ASCII, LABEL, UNICODE, VERDICT, legend_strip, map_strips, share_rows
+from tui.screens.heatmap.strips import HEAT_GLYPHS, LABEL, VERDICT, legend_strip, map_strips, share_rows
 
 
 def plain(role: str) -> Style:
@@ -103,6 +104,7 @@ def test_the_marker_stands_on_the_columns_of_its_token(
     marked = {place for place, glyph in enumerate(floor) if glyph == glyphs.expected}
     assert marked == {LABEL + column for column in columns.of(expected)}
     for number, line in enumerate(lines[1 : 1 + shown]):
-        full = {place for place, glyph in enumerate(line[: LABEL + columns.count]) if glyph == glyphs.shades[4]}
+        darkest = HEAT_GLYPHS[glyphs].shades[4]
+        full = {place for place, glyph in enumerate(line[: LABEL + columns.count]) if glyph == darkest}
         assert full == marked
         assert line.rstrip().endswith(glyphs.right) == (number % tall == 0)

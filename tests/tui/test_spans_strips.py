@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.style import Style
 
+from tui.drawing.frame import ASCII, UNICODE
 from tui.model.token_grid import Spans
-from tui.screens.spans.strips import ASCII, GUTTER, UNICODE, SpanChart, View, chart_strips
+from tui.screens.spans.strips import GUTTER, SpanChart, View, chart_strips
 
 VIEWS: list[list[View]] = [["overlaid"], ["predicted", "true", "overlaid"]]
 

@@ -49,14 +49,23 @@ def glyphs_of(ascii_only: bool) -> Glyphs:
     return ASCII if ascii_only else UNICODE
 
 
-def gutter(label: str, width: int, style: StyleOf, glyphs: Glyphs) -> Segment:
+def gutter(label: str, width: int, style: StyleOf, glyphs: Glyphs) -> list[Segment]:
     """The `width` cells left of a canvas: a label at the right of them, and the axis with a tick where there is one."""
-    return Segment(f"{label:>{width - 1}}{glyphs.tick if label else glyphs.axis}", style("axis"))
+    axis = glyphs.tick if label.strip() else glyphs.axis
+    return [Segment(f"{label:>{width - 1}}", style("axis")), Segment(axis, style("axis"))]
 
 
 def runs(cells: Iterable[ChartCell], style: StyleOf) -> list[Segment]:
     """Cells as segments, neighbours of one role joined."""
+    return [Segment("".join(char for char, _ in run), style(role)) for role, run in groupby(cells, key=itemgetter(1))]
+
+
+def floor(text: str, here: int, style: StyleOf, glyphs: Glyphs) -> list[Segment]:
+    """The line under a canvas, with the mark of what is in view at cell `here`; -1: nowhere."""
+    if here < 0:
+        return [Segment(text, style("axis"))]
     return [
-        Segment("".join(char for char, _ in run), style(role) if role else None)
-        for role, run in groupby(cells, key=itemgetter(1))
+        Segment(text[:here], style("axis")),
+        Segment(glyphs.here, style("cursor")),
+        Segment(text[here + 1 :], style("axis")),
     ]

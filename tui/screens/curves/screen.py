@@ -15,11 +15,11 @@ from textual.strip import Strip
 from engine.errors import UserError
 from engine.insight.metrics import human_line
 from tui.drawing.columns import fit_text
+from tui.drawing.frame import glyphs_of
 from tui.drawing.text import plain
 from tui.model.gpu import GpuMeter, gpu_line
 from tui.model.viewer import Viewer
 from tui.screens.base import ScreenView
-from tui.screens.curves import strips as curve_strips
 from tui.screens.curves.model import Curves as CurveSet
 from tui.screens.curves.model import Human, StepColumns, curves
 from tui.screens.curves.strips import GUTTER, MARGIN, grid_strips, share_grid
@@ -118,7 +118,7 @@ class CurvesScreen(ScreenView):
         viewer = self.tui.viewer
         if viewer is None:
             return [Strip([Segment("no run is open: 6 lists the runs", self.style_of("dim"))])]
-        glyphs = curve_strips.ASCII if self.tui.ascii_only else curve_strips.UNICODE
+        glyphs = glyphs_of(self.tui.ascii_only)
         return grid_strips(
             self._made, self._chosen, self._step(), width, height, self.style_of, glyphs, zoomed=self._zoomed
         )

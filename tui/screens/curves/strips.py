@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
-from operator import itemgetter
 
 from rich.segment import Segment
-from rich.style import Style
 from textual.strip import Strip
 
-from tui.drawing.canvas import BRAILLE, Stroke, draw
+from tui.drawing.canvas import BRAILLE, CanvasCell, Stroke, draw
 from tui.drawing.columns import fit_text
 from tui.drawing.format import value_text
+from tui.drawing.frame import ASCII, UNICODE, ChartCell, Glyphs, floor, gutter, runs
+from tui.drawing.theme import StyleOf
 from tui.screens.curves.model import ROLES, Curves, Line, Panel, thin
 
 GUTTER = 8
@@ -24,21 +23,18 @@ MOST_WIDTH = 100
 
 @dataclass(frozen=True)
 class CurveGlyphs:
+    """`line` marks joined values: BRAILLE, or one character; `sample` is a piece of it; `points` by role."""
+
     line: str
-    """Marker of joined values; BRAILLE, or one character."""
+    sample: str
     points: tuple[str, str, str]
-    axis: str
-    tick: str
-    corner: str
-    floor: str
-    guide: str
     level: str
-    here: str
-    more: str
 
 
-UNICODE = CurveGlyphs(BRAILLE, ("o", "x", "+"), "│", "┤", "└", "─", "┊", "╌", "▲", "…")
-ASCII = CurveGlyphs(".", ("o", "x", "+"), "|", "+", "+", "-", ":", "=", "^", "~")
+CURVE_GLYPHS = {
+    UNICODE: CurveGlyphs(line=BRAILLE, sample="⣀⣀", points=("o", "x", "+"), level="╌"),
+    ASCII: CurveGlyphs(line=".", sample="..", points=("o", "x", "+"), level="="),
+}
 
 
 @dataclass(frozen=True)
@@ -71,8 +67,8 @@ def grid_strips(
     step: float | None,
     width: int,
     height: int,
-    style: Callable[[str], Style],
-    glyphs: CurveGlyphs = UNICODE,
+    style: StyleOf,
+    glyphs: Glyphs = UNICODE,
     *,
     zoomed: bool = False,
 ) -> list[Strip]:
@@ -97,7 +93,7 @@ def grid_strips(
         strips += [Strip.join(parts).adjust_cell_length(width) for parts in zip(*row, strict=True)]
     if grid.last - grid.first < len(curves.panels) and not zoomed and len(strips) < height:
         words = f"  charts {grid.first + 1} to {grid.last} of {len(curves.panels)}: up and down show the others"
-        strips.append(Strip([Segment(fit_text(words, width, more=glyphs.more), style("dim"))]))
+        strips.append(Strip([Segment(fit_text(words, width, more=glyphs.ellipsis), style("dim"))]))
     return strips[:height] + [Strip.blank(width)] * (height - len(strips))
 
 
@@ -107,15 +103,15 @@ def panel_strips(
     step: float | None,
     width: int,
     height: int,
-    style: Callable[[str], Style],
-    glyphs: CurveGlyphs = UNICODE,
+    style: StyleOf,
+    glyphs: Glyphs = UNICODE,
     *,
     chosen: bool = False,
 ) -> list[Strip]:
     """One panel, `height` lines of `width` cells: title, canvas, axis."""
     columns, rows = max(1, width - GUTTER - MARGIN), max(1, height - 2)
     x_limits, (low, high) = curves.x_limits, panel.y_limits
-    key = panel.name, columns, rows, glyphs.line
+    key = panel.name, columns, rows, CURVE_GLYPHS[glyphs].line
     if key not in curves.canvases:
         strokes, roles = _strokes(panel, x_limits, columns, glyphs)
         curves.canvases[key] = roles, draw(strokes, columns, rows, x_limits, (low, high))
@@ -125,70 +121,72 @@ def panel_strips(
     strips = [_title(panel, step, width, style, glyphs, chosen=chosen)]
     for number, row in enumerate(cells):
         label = _label(number, rows, low, high, panel.style)
-        segments = [
-            Segment(f"{label:>{GUTTER - 1}}", style("axis")),
-            Segment(glyphs.tick if label else glyphs.axis, style("axis")),
-        ]
-        name = levels.get(number)
-        tail = f" {name}" if name else ""
-        if any(cell.char != " " for cell in row[columns - len(tail) :]):
-            tail = ""
-        line: list[tuple[str, str]] = []
-        for column, cell in enumerate(row):
-            if cell.stroke >= 0 and cell.char != " ":
-                line.append((cell.char, roles[cell.stroke]))
-            elif name and column >= columns - len(tail):
-                line.append((tail[column - columns + len(tail)], "level"))
-            elif name and column % 2 == 0:
-                line.append((glyphs.level, "level"))
-            elif column == guide:
-                line.append((glyphs.guide, "dim"))
-            else:
-                line.append((" ", ""))
-        segments += [
-            Segment("".join(char for char, _ in run), style(role)) for role, run in groupby(line, key=itemgetter(1))
-        ]
-        strips.append(Strip(segments).adjust_cell_length(width))
+        line = _with_level(row, roles, levels.get(number), guide, glyphs)
+        strips.append(Strip([*gutter(label, GUTTER, style, glyphs), *runs(line, style)]).adjust_cell_length(width))
     if panel.empty and rows:
-        words = fit_text("no values yet", columns, more=glyphs.more)
-        middle = Strip([Segment(" " * (GUTTER - 1) + glyphs.axis, style("axis")), Segment(words, style("dim"))])
+        words = fit_text("no values yet", columns, more=glyphs.ellipsis)
+        middle = Strip([*gutter("", GUTTER, style, glyphs), Segment(words, style("dim"))])
         strips[1 + rows // 2] = middle.adjust_cell_length(width)
     strips.append(_floor(x_limits, guide, columns, width, style, glyphs))
     return strips[:height] + [Strip.blank(width)] * (height - len(strips))
 
 
+def _with_level(
+    row: Sequence[CanvasCell], roles: Sequence[str], name: str | None, guide: int, glyphs: Glyphs
+) -> list[ChartCell]:
+    """A row of the canvas; where curves leave room, a level (with its name at the end if that fits) and the guide."""
+    columns = len(row)
+    tail = f" {name}" if name else ""
+    if any(cell.char != " " for cell in row[columns - len(tail) :]):
+        tail = ""
+    line: list[ChartCell] = []
+    for column, cell in enumerate(row):
+        if cell.stroke >= 0 and cell.char != " ":
+            line.append((cell.char, roles[cell.stroke]))
+        elif name and column >= columns - len(tail):
+            line.append((tail[column - columns + len(tail)], "level"))
+        elif name and column % 2 == 0:
+            line.append((CURVE_GLYPHS[glyphs].level, "level"))
+        elif column == guide:
+            line.append((glyphs.guide, "dim"))
+        else:
+            line.append((" ", ""))
+    return line
+
+
 def _strokes(
-    panel: Panel, x_limits: tuple[float, float], columns: int, glyphs: CurveGlyphs
+    panel: Panel, x_limits: tuple[float, float], columns: int, glyphs: Glyphs
 ) -> tuple[list[Stroke], list[str]]:
     """Lines first, their points over them; and the role of each stroke."""
     strokes: list[Stroke] = []
     roles: list[str] = []
     for line in panel.lines:
         few = thin(line, x_limits, columns)
-        strokes.append(Stroke(few.x.tolist(), few.y.tolist(), glyphs.line, joined=True))
+        strokes.append(Stroke(few.x.tolist(), few.y.tolist(), CURVE_GLYPHS[glyphs].line, joined=True))
         roles.append(line.role)
     for line in panel.lines:
         if line.points:
-            marker = glyphs.points[ROLES.index(line.role)]
+            marker = CURVE_GLYPHS[glyphs].points[ROLES.index(line.role)]
             strokes.append(Stroke(line.x.tolist(), line.y.tolist(), marker, joined=False))
             roles.append(line.role)
     return strokes, roles
 
 
-def _title(
-    panel: Panel, step: float | None, width: int, style: Callable[[str], Style], glyphs: CurveGlyphs, *, chosen: bool
-) -> Strip:
-    mark = "› " if glyphs is UNICODE else "> "
-    segments = [Segment(mark if chosen else "  "), Segment(panel.name, style("cursor" if chosen else "heading"))]
+def _title(panel: Panel, step: float | None, width: int, style: StyleOf, glyphs: Glyphs, *, chosen: bool) -> Strip:
+    own = CURVE_GLYPHS[glyphs]
+    segments = [
+        Segment(f"{glyphs.pointer} " if chosen else "  "),
+        Segment(panel.name, style("cursor" if chosen else "heading")),
+    ]
     for line in panel.lines:
-        sign = glyphs.points[ROLES.index(line.role)] if line.points else ("⣀⣀" if glyphs is UNICODE else "..")
+        sign = own.points[ROLES.index(line.role)] if line.points else own.sample
         segments.append(Segment(f"  {sign} ", style(line.role)))
         segments.append(Segment(f"{line.name} {value_text(value_at(line, step), panel.style)}", style("text")))
     used = sum(segment.cell_length for segment in segments)
     for level in panel.levels:
         words = f" {level.name} {value_text(level.y, panel.style)}"
         if used + 3 + len(words) <= width:
-            segments += [Segment(f"  {glyphs.level}", style("level")), Segment(words, style("text"))]
+            segments += [Segment(f"  {own.level}", style("level")), Segment(words, style("text"))]
             used += 3 + len(words)
     if panel.unit and used + 2 + len(panel.unit) <= width:
         segments.append(Segment(f"  {panel.unit}", style("dim")))
@@ -225,8 +223,8 @@ def _floor(
     guide: int,
     columns: int,
     width: int,
-    style: Callable[[str], Style],
-    glyphs: CurveGlyphs,
+    style: StyleOf,
+    glyphs: Glyphs,
 ) -> Strip:
     """The axis, with the range of steps written into it."""
     line = glyphs.floor * columns
@@ -236,13 +234,5 @@ def _floor(
         line = line[: end - len(words)] + words + line[end:]
     if guide != 0:
         line = f"{x_limits[0]:.0f}" + line[1:]
-    at = GUTTER + guide
     text = (" " * (GUTTER - 1) + glyphs.corner + line).ljust(width)
-    if guide < 0:
-        return Strip([Segment(text, style("axis"))]).adjust_cell_length(width)
-    segments = [
-        Segment(text[:at], style("axis")),
-        Segment(glyphs.here, style("cursor")),
-        Segment(text[at + 1 :], style("axis")),
-    ]
-    return Strip(segments).adjust_cell_length(width)
+    return Strip(floor(text, GUTTER + guide if guide >= 0 else -1, style, glyphs)).adjust_cell_length(width)

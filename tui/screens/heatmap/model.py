@@ -14,8 +14,6 @@ Floats = NDArray[np.float32]
 
 LEVELS = (0.01, 0.05, 0.2, 0.5)
 """A probability below the first is left blank; each further level is one shade darker."""
-SHADES = " ░▒▓█"
-ASCII_SHADES = " .:*#"
 UNREADABLE = -2
 
 

@@ -12,6 +12,7 @@ from textual.strip import Strip
 from engine.errors import UserError
 from engine.rundir.eval_set import EvalSet, Tokens
 from tui.drawing.columns import fit_text
+from tui.drawing.frame import glyphs_of
 from tui.drawing.text import plain
 from tui.model.predictions import NO_ANSWER
 from tui.screens.base import ScreenView
@@ -118,7 +119,7 @@ class HeatmapScreen(ScreenView):
             )
             return [Strip([Segment(plain(words), self.style_of("dim"))])]
         ascii_only = self.tui.ascii_only
-        glyphs = heat_strips.ASCII if ascii_only else heat_strips.UNICODE
+        glyphs = glyphs_of(ascii_only)
         labels = self._labels
         example = self._source.examples[state.example]
         more = "~" if ascii_only else "…"

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from rich.segment import Segment
-from rich.style import Style
 from textual.strip import Strip
 
 from tui.drawing.columns import fit_text
+from tui.drawing.frame import ASCII, UNICODE, ChartCell, Glyphs, runs
+from tui.drawing.theme import StyleOf
 from tui.screens.heatmap.model import (
-    ASCII_SHADES,
     LEVELS,
-    SHADES,
     UNREADABLE,
     Columns,
     HeatMap,
@@ -36,18 +35,18 @@ VERDICT = 2
 
 @dataclass(frozen=True)
 class HeatGlyphs:
+    """`shades` from blank to full; `guide` is none of them."""
+
     shades: str
-    axis: str
-    here: str
-    expected: str
-    cursor: str
-    right: str
-    wrong: str
     guide: str
+    cursor: str
+    wrong: str
 
 
-UNICODE = HeatGlyphs(SHADES, "│", "›", "▲", "┃", "✓", "✗", "┊")
-ASCII = HeatGlyphs(ASCII_SHADES, "|", ">", "^", "|", "+", "-", "'")
+HEAT_GLYPHS = {
+    UNICODE: HeatGlyphs(shades=" ░▒▓█", guide="┊", cursor="┃", wrong="✗"),
+    ASCII: HeatGlyphs(shades=" .:*#", guide="'", cursor="|", wrong="-"),
+}
 
 
 def map_strips(
@@ -60,8 +59,8 @@ def map_strips(
     token: int,
     width: int,
     height: int,
-    style: Callable[[str], Style],
-    glyphs: HeatGlyphs = UNICODE,
+    style: StyleOf,
+    glyphs: Glyphs = UNICODE,
     notes: Sequence[str] = (),
 ) -> list[Strip]:
     """`height` lines: a title, rows for the snapshots (a page around `current` where there are more than lines, as
@@ -82,10 +81,10 @@ def map_strips(
         if unreadable:
             words = "can't be read"[: columns.count].ljust(columns.count)
             cells, lower = [Segment(words, style("warn"))], []
-        label = f"{glyphs.here if here else ' '} {fit_text(labels[row], LABEL - 4, 'right')} "
+        label = f"{glyphs.pointer if here else ' '} {fit_text(labels[row], LABEL - 4, 'right')} "
         segments = [Segment(label, style("cursor" if here else "text")), Segment(glyphs.axis, style("axis")), *cells]
         if heat.expected >= 0:
-            mark, role = (glyphs.right, "good") if right[row] else (glyphs.wrong, "bad")
+            mark, role = (glyphs.right, "good") if right[row] else (HEAT_GLYPHS[glyphs].wrong, "bad")
             if unreadable:
                 mark, role = "?", "warn"
             segments.append(Segment(f" {mark}", style(role)))
@@ -105,20 +104,20 @@ def share_rows(current: int, snapshots: int, height: int) -> tuple[range, int]:
     return rows, max(1, min(TALLEST, room // max(1, len(rows))))
 
 
-def legend_strip(width: int, style: Callable[[str], Style], glyphs: HeatGlyphs = UNICODE) -> Strip:
+def legend_strip(width: int, style: StyleOf, glyphs: Glyphs = UNICODE) -> Strip:
     """What shades and marks mean, in words."""
     segments = [Segment(" probability from ", style("dim"))]
     for level, low in enumerate(LEVELS, start=1):
-        segments.append(Segment(glyphs.shades[level], style("text")))
+        segments.append(Segment(HEAT_GLYPHS[glyphs].shades[level], style("text")))
         segments.append(Segment(f" {100 * low:.0f} %  ", style("dim")))
     segments += [Segment("  "), *(Segment(glyphs.expected, style(f"expected_{part}")) for part in PARTS)]
     segments.append(Segment(" expected  ", style("dim")))
-    segments += [Segment(glyphs.shades[4], style("predicted")), Segment(" predicted  ", style("dim"))]
+    segments += [Segment(HEAT_GLYPHS[glyphs].shades[4], style("predicted")), Segment(" predicted  ", style("dim"))]
     segments += [Segment(glyphs.right, style("good")), Segment(" right", style("dim"))]
     return Strip(segments).adjust_cell_length(width)
 
 
-def _title(part: Part, width: int, style: Callable[[str], Style]) -> Strip:
+def _title(part: Part, width: int, style: StyleOf) -> Strip:
     return Strip([Segment(" " * LABEL), Segment(f"{part} of the answer", style("heading"))]).adjust_cell_length(width)
 
 
@@ -128,28 +127,21 @@ def _row(
     expected: range,
     predicted: range,
     chosen: range,
-    style: Callable[[str], Style],
-    glyphs: HeatGlyphs,
+    style: StyleOf,
+    glyphs: Glyphs,
 ) -> list[Segment]:
     """The cells of a row, runs of equal ones joined. An empty cell lets the expected column shine through."""
-    cells: list[tuple[str, str]] = []
+    cells: list[ChartCell] = []
     for column, level in enumerate(shades.tolist()):
         if level:
-            cells.append((glyphs.shades[level], "predicted" if column in predicted else part))
+            cells.append((HEAT_GLYPHS[glyphs].shades[level], "predicted" if column in predicted else part))
         elif column in expected:
-            cells.append((glyphs.guide, f"expected_{part}"))
+            cells.append((HEAT_GLYPHS[glyphs].guide, f"expected_{part}"))
         elif column in chosen:
-            cells.append((glyphs.guide, "dim"))
+            cells.append((HEAT_GLYPHS[glyphs].guide, "dim"))
         else:
             cells.append((" ", part))
-    segments: list[Segment] = []
-    first = 0
-    for place in range(1, len(cells) + 1):
-        if place == len(cells) or cells[place][1] != cells[first][1]:
-            text = "".join(glyph for glyph, _ in cells[first:place])
-            segments.append(Segment(text, style(cells[first][1])))
-            first = place
-    return segments
+    return runs(cells, style)
 
 
 def _floor(
@@ -158,15 +150,15 @@ def _floor(
     expected: range,
     chosen: range,
     width: int,
-    style: Callable[[str], Style],
-    glyphs: HeatGlyphs,
+    style: StyleOf,
+    glyphs: Glyphs,
 ) -> Strip:
-    segments = [Segment(" " * LABEL)]
+    cells: list[ChartCell] = []
     for column in range(columns.count):
         if column in expected:
-            segments.append(Segment(glyphs.expected, style(f"expected_{part}")))
+            cells.append((glyphs.expected, f"expected_{part}"))
         elif column in chosen:
-            segments.append(Segment(glyphs.cursor, style("cursor")))
+            cells.append((HEAT_GLYPHS[glyphs].cursor, "cursor"))
         else:
-            segments.append(Segment(" "))
-    return Strip(segments).simplify().adjust_cell_length(width)
+            cells.append((" ", ""))
+    return Strip([Segment(" " * LABEL), *runs(cells, style)]).adjust_cell_length(width)

@@ -14,6 +14,7 @@ from engine.errors import UserError
 from engine.rundir.eval_set import EvalSet
 from engine.storage.tensors import Tensors
 from tui.drawing.columns import Column, fit_text
+from tui.drawing.frame import glyphs_of
 from tui.drawing.text import plain
 from tui.model.predictions import SpanColumns, SpanData, span_text
 from tui.screens.base import ScreenView
@@ -173,7 +174,7 @@ class SpansScreen(ScreenView):
             cursor=order.place - page.first,
             none_row=bool(self._source and self._source.allow_null),
         )
-        glyphs = span_strips.ASCII if self.tui.ascii_only else span_strips.UNICODE
+        glyphs = glyphs_of(self.tui.ascii_only)
         return chart_strips(chart, VIEWS[self._shown_charts], width, height, self.style_of, glyphs)
 
     def _page(self, width: int) -> tuple[Page, int]:

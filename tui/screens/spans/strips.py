@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
-from operator import itemgetter
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from rich.segment import Segment
-from rich.style import Style
 from textual.strip import Strip
 
 from tui.drawing.canvas import Stroke, draw
+from tui.drawing.frame import ASCII, UNICODE, ChartCell, Glyphs, floor, gutter, runs
+from tui.drawing.theme import StyleOf
 from tui.model.token_grid import Spans
 from tui.screens.spans.grid import SpanCell, only, span_cells, tokens_per_row
 
@@ -23,22 +22,8 @@ GUTTER = 6
 
 View = Literal["overlaid", "predicted", "true"]
 
-
-@dataclass(frozen=True)
-class Glyphs:
-    """How the cells look. Shapes alone tell them apart."""
-
-    cells: str
-    axis: str
-    tick: str
-    corner: str
-    floor: str
-    here: str
-    guide: str
-
-
-UNICODE = Glyphs(cells=" ▀▄█▚", axis="│", tick="┤", corner="└", floor="─", here="▲", guide="┊")
-ASCII = Glyphs(cells=" '.#%", axis="|", tick="+", corner="+", floor="-", here="^", guide=":")
+CELL_SIGNS = {UNICODE: " ▀▄█▚", ASCII: " '.#%"}
+"""A sign for each kind of cell; shapes alone tell them apart."""
 ROLES = {
     SpanCell.EMPTY: "dim",
     SpanCell.TRUE: "true",
@@ -78,7 +63,7 @@ def chart_strips(
     views: Sequence[View],
     width: int,
     height: int,
-    style: Callable[[str], Style],
+    style: StyleOf,
     glyphs: Glyphs = UNICODE,
 ) -> list[Strip]:
     """`height` lines of `width` cells: the charts named by `views` one below the other, on the same columns,
@@ -89,9 +74,7 @@ def chart_strips(
     return strips[:height] + [Strip.blank(width)] * (height - len(strips))
 
 
-def _panel(
-    chart: SpanChart, view: View, width: int, height: int, style: Callable[[str], Style], glyphs: Glyphs
-) -> list[Strip]:
+def _panel(chart: SpanChart, view: View, width: int, height: int, style: StyleOf, glyphs: Glyphs) -> list[Strip]:
     if height < 1:
         return []
     rows = height - 1 - chart.none_row
@@ -109,15 +92,13 @@ def _panel(
         else:
             token = (rows - 1 - row) * per_row
             label = str(token) if row % 4 == (rows - 1) % 4 else ""
-        segments = [Segment(f"{label:>{GUTTER - 2}} {glyphs.tick if label else glyphs.axis}", style("axis"))]
-        segments += [
-            Segment("".join(char for char, _ in run), style(role)) for role, run in groupby(line, key=itemgetter(1))
-        ]
-        strips.append(Strip(segments).adjust_cell_length(width))
+        strips.append(
+            Strip([*gutter(f"{label} ", GUTTER, style, glyphs), *runs(line, style)]).adjust_cell_length(width)
+        )
     return strips
 
 
-def _canvas(chart: SpanChart, cells: NDArray[np.uint8], width: int, glyphs: Glyphs) -> list[list[tuple[str, str]]]:
+def _canvas(chart: SpanChart, cells: NDArray[np.uint8], width: int, glyphs: Glyphs) -> list[list[ChartCell]]:
     """(character, role) of every cell right of the axis, top row first. plotext draws on whole coordinates, where
     it is exact: an example's cells stand on its own columns, the last of which is a gap."""
     if width < 1:
@@ -128,7 +109,8 @@ def _canvas(chart: SpanChart, cells: NDArray[np.uint8], width: int, glyphs: Glyp
     for code in (SpanCell.TRUE, SpanCell.PREDICTED, SpanCell.BOTH, SpanCell.APART):
         row, example = np.nonzero(cells == code)
         x = (example[:, None] * chart.each + fill).ravel()
-        strokes.append(Stroke(x.tolist(), np.repeat(height - 1 - row, len(fill)).tolist(), glyphs.cells[code], False))
+        y = np.repeat(height - 1 - row, len(fill))
+        strokes.append(Stroke(x.tolist(), y.tolist(), CELL_SIGNS[glyphs][code]))
         roles.append(ROLES[code])
     if 0 <= chart.cursor < chart.count:
         free = np.flatnonzero(cells[:, chart.cursor] == SpanCell.EMPTY)
@@ -143,7 +125,7 @@ def _canvas(chart: SpanChart, cells: NDArray[np.uint8], width: int, glyphs: Glyp
     ]
 
 
-def _title(view: View, width: int, style: Callable[[str], Style], glyphs: Glyphs, *, per_row: int) -> Strip:
+def _title(view: View, width: int, style: StyleOf, glyphs: Glyphs, *, per_row: int) -> Strip:
     legend = {
         "true": [(SpanCell.TRUE, "expected")],
         "predicted": [(SpanCell.PREDICTED, "predicted")],
@@ -154,9 +136,9 @@ def _title(view: View, width: int, style: Callable[[str], Style], glyphs: Glyphs
             (SpanCell.APART, "both, apart"),
         ],
     }[view]
-    segments = [Segment(" " * (GUTTER - 1), Style.null())]
+    segments = [Segment(" " * (GUTTER - 1))]
     for cell, word in legend:
-        segments += [Segment(f" {glyphs.cells[cell]}", style(ROLES[cell])), Segment(f" {word} ", style("text"))]
+        segments += [Segment(f" {CELL_SIGNS[glyphs][cell]}", style(ROLES[cell])), Segment(f" {word} ", style("text"))]
     if per_row > 1:
         segments.append(Segment(f"  one row: {per_row} tokens", style("dim")))
     elif per_row:
@@ -164,16 +146,7 @@ def _title(view: View, width: int, style: Callable[[str], Style], glyphs: Glyphs
     return Strip(segments).adjust_cell_length(width)
 
 
-def _floor(chart: SpanChart, width: int, style: Callable[[str], Style], glyphs: Glyphs) -> Strip:
-    floor = glyphs.floor * max(0, width - GUTTER)
-    if 0 <= chart.cursor < chart.count:
-        at = chart.cursor * chart.each
-        before, after = floor[:at], floor[at + 1 :]
-        segments = [
-            Segment(" " * (GUTTER - 1) + glyphs.corner + before, style("axis")),
-            Segment(glyphs.here, style("cursor")),
-            Segment(after, style("axis")),
-        ]
-    else:
-        segments = [Segment(" " * (GUTTER - 1) + glyphs.corner + floor, style("axis"))]
-    return Strip(segments).adjust_cell_length(width)
+def _floor(chart: SpanChart, width: int, style: StyleOf, glyphs: Glyphs) -> Strip:
+    text = " " * (GUTTER - 1) + glyphs.corner + glyphs.floor * max(0, width - GUTTER)
+    here = GUTTER + chart.cursor * chart.each if 0 <= chart.cursor < chart.count else -1
+    return Strip(floor(text, here, style, glyphs)).adjust_cell_length(width)
