@@ -1,20 +1,16 @@
-"""Runs of the real engine that take seconds: the tiny model, a few short passages, and what to wait for."""
+"""Runs of the real engine that take seconds: the tiny model and a few short passages."""
 
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 from engine.config import RunConfig
-from engine.events import AnyEvent, CommandDone
+from engine.events import AnyEvent
 from engine.launch import Run
 from engine.rundir.liveness import State
 from engine.rundir.log import read_events
 from tests.tiny_model import make_tiny_model
-
-PATIENCE = 120.0
 
 
 def write_data(path: Path, count: int) -> None:
@@ -54,15 +50,3 @@ def events_of(run: Run) -> list[AnyEvent]:
 
 def is_in(run: Run, state: State) -> bool:
     return run.state()[0] is state
-
-
-def is_answered(run: Run, command: str) -> bool:
-    return any(isinstance(event, CommandDone) and event.id == command for event in events_of(run))
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Wait until `condition` holds. Raises AssertionError where it never does."""
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.02)

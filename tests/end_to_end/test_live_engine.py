@@ -18,7 +18,8 @@ from engine.events import CommandDone, Finished, Paused, Resumed, RunStarted, Sn
 from engine.launch import Run
 from engine.rundir.liveness import State
 from engine.rundir.snapshot import Snapshot
-from tests.tiny_run import events_of, tiny_config, until
+from tests.tiny_run import events_of, tiny_config
+from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import time
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +18,7 @@ from engine.data.squad import read_dataset
 from engine.data.tokenizer import PairTokenizer
 from engine.insight.spans import Candidate, Predictions, Window, decode, n_best
 from tests.run_qa_answers import Answer, answer, scored_windows
+from tests.waiting import calls_of
 
 REAL = Path(__file__).parents[3] / "shared" / "data"
 Logits = NDArray[np.float32]
@@ -314,12 +314,9 @@ def test_the_null_threshold_is_the_scripts(squad: tuple[list[Example], Features]
                 assert (text_of(predicted, examples, number) == "") == (reference.text == "")
 
 
-def test_decoding_a_whole_set_takes_a_moment(squad: tuple[list[Example], Features]) -> None:
+def test_decoding_does_nothing_for_each_example_alone(squad: tuple[list[Example], Features]) -> None:
+    """A few hundred calls for thousands of questions: all of it is arithmetic on whole arrays."""
     examples, features = squad
     start, end = trained(features, seed=1)
-    seconds = []
-    for _ in range(5):
-        began = time.perf_counter()
-        decode(features, start, end, len(examples), max_answer_length=30, allow_null=False)
-        seconds.append(time.perf_counter() - began)
-    assert min(seconds) < 0.4  # 0.04 s on two quiet cores for 10,570 questions
+    calls = calls_of(lambda: decode(features, start, end, len(examples), max_answer_length=30, allow_null=False))
+    assert calls < len(examples) / 20
