@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,8 @@ from engine.rundir.layout import RunDir
 from tui.app import BertQAApp
 from tui.settings import Settings
 
-PATIENCE = 20.0
+LOOK_SECONDS = 0.02
+LOOKS = 1000
 
 
 class RecordingDriver(HeadlessDriver):
@@ -68,13 +68,13 @@ def screen_text(app: Any) -> str:
     return "\n".join(screen_lines(app))
 
 
-async def until(pilot: Pilot[Any], condition: Callable[[], object], patience: float = PATIENCE) -> None:
-    """Wait until `condition()` is true. Raises AssertionError with what the screen shows instead."""
-    loop = asyncio.get_running_loop()
-    end = loop.time() + patience
-    while not condition():
-        assert loop.time() < end, screen_text(pilot.app)
-        await pilot.pause(0.02)
+async def until(pilot: Pilot[Any], condition: Callable[[], object]) -> None:
+    """Look again and again until `condition()` is true. Raises AssertionError with what the screen shows instead."""
+    for _ in range(LOOKS):
+        if condition():
+            return
+        await pilot.pause(LOOK_SECONDS)
+    raise AssertionError(screen_text(pilot.app))
 
 
 async def press(pilot: Pilot[Any], *keys: str) -> None:

@@ -11,13 +11,13 @@ LOOK_SECONDS = 0.01
 LOOKS = 12_000
 
 
-def until(condition: Callable[[], object], what: str = "it") -> None:
-    """Look again and again until `condition` holds. Raises AssertionError where it has not after LOOKS looks."""
-    for _ in range(LOOKS):
+def until(condition: Callable[[], object], what: str = "what a test needs", *, looks: int = LOOKS) -> None:
+    """Look again and again until `condition` holds. Raises AssertionError where it has not after so many looks."""
+    for _ in range(looks):
         if condition():
             return
         time.sleep(LOOK_SECONDS)
-    raise AssertionError(f"{what} did not happen")
+    raise AssertionError(f"waited in vain for {what}")
 
 
 class Clock:

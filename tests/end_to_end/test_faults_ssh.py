@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,24 +25,17 @@ from engine.rundir.log import read_events
 from engine.rundir.process import read_owner
 from tests.tiny_model import make_tiny_model
 from tests.tiny_run import write_data
+from tests.waiting import LOOK_SECONDS, LOOKS, until
 
 SSHD = shutil.which("sshd") or "/usr/sbin/sshd"
 COMMAND = Path(sys.executable).with_name("bertqa-tui")
 FOUND = {"sshd": Path(SSHD).exists(), "ssh": shutil.which("ssh"), "tmux": shutil.which("tmux")}
 MISSING = [name for name, found in FOUND.items() if not found]
-DEADLINE = 60.0
 pytestmark = [
     pytest.mark.long,
     pytest.mark.timeout(900),
     pytest.mark.skipif(bool(MISSING), reason=f"not installed here: {', '.join(MISSING)}"),
 ]
-
-
-def until(condition: Callable[[], object], what: str, seconds: float = DEADLINE) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"in time there was no {what}"
-        time.sleep(0.1)
 
 
 @dataclass
@@ -124,10 +117,12 @@ class Terminal:
 
     def shows(self, *words: str) -> None:
         """Wait until one of `words` is on the screen."""
-        deadline = time.monotonic() + DEADLINE
-        while not any(word in (screen := self.screen()) for word in words):
-            assert time.monotonic() < deadline, f"in time no {words[0]!r} came on the screen:\n{screen}"
-            time.sleep(0.1)
+        for _ in range(LOOKS):
+            screen = self.screen()
+            if any(word in screen for word in words):
+                return
+            time.sleep(LOOK_SECONDS)
+        raise AssertionError(f"no {words[0]!r} came on the screen:\n{screen}")
 
     def press(self, *keys: str) -> None:
         self.tmux("send-keys", "-t", "walk", *keys)
@@ -202,7 +197,7 @@ def test_start_lose_the_connection_come_back_and_finish(tmp_path: Path, server: 
 
     # And to the end: the app shows that the run has finished, and leaves at a key.
     terminal.open(server.client(f"{there} attach --runs-dir {runs}"))
-    until(lambda: isinstance(read_events(run.events_file)[-1], Finished), "end of the run", 400)
+    until(lambda: isinstance(read_events(run.events_file)[-1], Finished), "end of the run", looks=5 * LOOKS)
     terminal.shows("finished", "FINISHED", "Finished")
     terminal.press("q")
     until(terminal.is_dead, "end of the app")

@@ -69,16 +69,22 @@ def answer(run: Run, ident: str) -> str:
 
 def test_paused_resumed_stopped_and_gone_on_with(tmp_path: Path, config: RunConfig) -> None:
     run = start(msgspec.structs.replace(config, run_dir=str(tmp_path / "run"), epochs=40))
-    until(lambda: any(isinstance(event, Step) for event in events_of(run)))
-    # Paused by another process, which waits for the engine's answer.
+    # By other processes, which wait for the engine's answer; it is asked while it is still coming up.
     assert bertqa("pause", "run", folder=tmp_path) == "pause: pauses after this step\n"
     until(lambda: run.state()[0] is State.PAUSED)
-    at = next(event.step for event in events_of(run) if isinstance(event, Paused))
     row = listed(tmp_path)
     assert (row["name"], row["state"], row["epochs"]) == ("run", "paused", 40)
+    assert bertqa("resume", "run", folder=tmp_path) == "resume: goes on\n"
+
+    # By this one, in the midst of training.
+    first = next(event.step for event in events_of(run) if isinstance(event, Paused))
+    until(lambda: any(isinstance(event, Step) and event.step > first for event in events_of(run)))
+    assert answer(run, run.pause()) == "pauses after this step"
+    until(lambda: run.state()[0] is State.PAUSED)
+    at = [event.step for event in events_of(run) if isinstance(event, Paused)][-1]
+    assert first < at
     assert answer(run, run.pause()) == "paused already"
     assert [event.step for event in events_of(run) if isinstance(event, Step)][-1] == at  # it stands still
-
     assert answer(run, run.resume()) == "goes on"
     until(lambda: any(isinstance(event, Step) and event.step > at for event in events_of(run)))
     assert answer(run, run.stop()) == "stops after this step"
@@ -94,7 +100,7 @@ def test_paused_resumed_stopped_and_gone_on_with(tmp_path: Path, config: RunConf
     assert [event.seq for event in events] == list(range(1, len(events) + 1))
     begun = [event.resumed_from_step for event in events if isinstance(event, RunStarted)]
     assert begun == [None, stopped.step]
-    assert [event.step for event in events if isinstance(event, Resumed)] == [at]
+    assert [event.step for event in events if isinstance(event, Resumed)] == [first, at]
     # No step is lost or done twice, and no snapshot either.
     assert [event.step for event in events if isinstance(event, Step)] == list(range(1, 241))
     assert [event.index for event in events if isinstance(event, SnapshotTaken)] == list(range(41))
