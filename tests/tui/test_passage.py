@@ -53,6 +53,11 @@ def test_no_line_is_too_wide_and_no_word_is_lost(text: str, width: int, data: st
     assert "".join(bare(lines)).replace(" ", "") == plain(text).replace(" ", "")
 
 
+def test_a_wide_character_behind_a_full_line_begins_the_next() -> None:
+    lines, _ = passage_lines(" 0000000⺀1", 8, 10, [])
+    assert [text for text in texts(lines) if text] == ["0000000", "⺀1"]
+
+
 @given(st.integers(20, 80), st.integers(1, 8), st.lists(st.integers(0, len(TEXT) - 2), min_size=2, max_size=6))
 def test_the_answer_is_always_among_the_lines(width: int, rows: int, places: list[int]) -> None:
     first = None

@@ -132,7 +132,7 @@ def _wrap(cells: Sequence[Cell], width: int) -> list[list[Cell]]:
                 lines.append(line[:last_space])
                 line = line[last_space + 1 :]
                 used = sum(other.size for other in line)
-            else:
+            if line and used + cell.size > width:  # no space in it, or a wide character that finds no room even so
                 lines.append(line)
                 line, used = [], 0
             last_space = -1
