@@ -12,7 +12,7 @@ import asyncio
 import gc
 import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar
@@ -20,6 +20,7 @@ from typing import ClassVar
 from textual import events
 from textual.app import ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.filter import LineFilter
 from textual.screen import Screen
 from textual.timer import Timer
 from textual.widgets import ContentSwitcher, Input
@@ -37,6 +38,7 @@ from tui.screens.base import ScreenView
 from tui.screens.dialogs import Help, Leave
 from tui.screens.registry import SCREENS, about, all_commands, commands_of, footer_items, make_screen
 from tui.settings import SavedView, Settings, load_view, read_settings, save_view
+from tui.terminal.ascii_filter import AsciiFilter
 from tui.view_state import ViewState
 from tui.widgets.bars import KeyBar, StatusBar, Timeline
 
@@ -104,6 +106,10 @@ class BertQAApp(Walking):
         self.theme_name = name
         self.style_of = style_of(name, few_colours=self._few_colours)
         self.theme = "ansi-light" if is_light(name) else "ansi-dark"
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        filters = super().get_line_filters()
+        return [*filters, AsciiFilter()] if self.ascii_only else filters
 
     def compose(self) -> ComposeResult:
         yield StatusBar()

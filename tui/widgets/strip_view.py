@@ -8,15 +8,21 @@ from functools import lru_cache
 from rich.cells import get_character_cell_size
 from rich.segment import Segment
 from rich.style import Style
+from textual.color import Color
 from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
+
+from tui.terminal.ascii_filter import AsciiFilter
 
 _PLAIN = Style.null()
 JUMP_BYTES = 18
 """Cells that stayed are sent again where they take fewer bytes than the cursor's jump past them, with the style."""
 
 Cell = tuple[str, Style]
+
+BLACK = Color(0, 0, 0)
+"""What a filter is given as the background; the guard does not look at it."""
 
 
 class StripView(Widget):
@@ -52,6 +58,9 @@ class StripView(Widget):
     def _build(self, width: int, height: int) -> list[Strip]:
         self._built_for = (width, height)
         lines = [merge_blanks(line.adjust_cell_length(width)) for line in list(self.build(width, height))[:height]]
+        for guard in self.get_line_filters():
+            if isinstance(guard, AsciiFilter):
+                lines = [line if line.text.isascii() else Strip(guard.apply(list(line), BLACK)) for line in lines]
         return lines + [Strip.blank(width)] * (height - len(lines))
 
     @property
