@@ -367,6 +367,7 @@ def test_a_file_size_limit_ends_the_run_with_its_reason(
     config: RunConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("FAKE_STEPS", "50")
+    monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)  # its own file would meet the limit
     starter = f"""
 import resource, sys
 resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000))
