@@ -21,12 +21,12 @@ DOCUMENTED = {"os._exit"}
 
 FLASH = (
     "torch.ops.aten._flash_attention_forward {what} in torch {version}. Only `_varlen_flash` in "
-    "engine/learning/encoder/attention.py uses it: write the call anew after torch's "
+    "engine/learning/encoder/attention.py uses it: rewrite the call after torch's "
     "aten/src/ATen/native/native_functions.yaml, or have `_has_varlen_flash` return False, which pads instead."
 )
 ADAMW = (
     "torch.optim.adamw.adamw {what} in torch {version}. Only `AdamW.step` in engine/learning/encoder/optimizer.py uses "
-    "it: write the call anew after torch/optim/adamw.py, or go back to torch.optim.AdamW(fused=True), with `found_inf` "
+    "it: rewrite the call after torch/optim/adamw.py, or go back to torch.optim.AdamW(fused=True), with `found_inf` "
     "set as an attribute, at the cost of a second at every start."
 )
 

@@ -136,7 +136,7 @@ async def test_the_palette_holds_every_action_of_the_screen(run: RunDir) -> None
         await until(pilot, lambda: len(app.screen_stack) == 1 and app.view_state.snapshot == 0)
 
 
-async def test_keys_bound_anew(run: RunDir) -> None:
+async def test_rebound_keys(run: RunDir) -> None:
     app = make_app(run, settings=Settings(keys={"previous": "b", "view_spans": "f9"}))
     async with app.run_test(size=(100, 30)) as pilot:
         await opened(pilot)

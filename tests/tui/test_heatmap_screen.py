@@ -123,12 +123,12 @@ async def test_shades_and_marks_are_what_the_snapshots_hold(run: RunDir) -> None
                         assert note[3:] == f"expected: start {100 * start:.0f} %, end {100 * shares[gold]:.0f} %"
                 assert floor == " " * (LABEL + each * gold) + "▲" * each
             right = stored.right(example)
-            told = picture(app)[1]
-            assert ("never right" in told) == (not any(right))
+            shown = picture(app)[1]
+            assert ("never right" in shown) == (not any(right))
             if any(right):
                 first = right.index(True)
-                assert f"first right at {'untrained' if first == 0 else f'epoch {first}'}" in told
-                assert ("ever since" in told) == (all(right[first:]) and first < LAST)
+                assert f"first right at {'untrained' if first == 0 else f'epoch {first}'}" in shown
+                assert ("ever since" in shown) == (all(right[first:]) and first < LAST)
 
 
 async def test_snapshots_one_by_one(run: RunDir) -> None:
@@ -205,8 +205,8 @@ async def test_the_token_under_the_cursor(run: RunDir) -> None:
                 app.go_to(position, follow=position == LAST)
                 await settle(pilot)
                 start, end = (100 * stored.shares(position, example, side)[token] for side in SIDES)
-                told = f"token {token} {stored.word(example, token)!r}: start {start:.1f} %, end {end:.1f} %"
-                assert told in token_line(app)
+                shown = f"token {token} {stored.word(example, token)!r}: start {start:.1f} %, end {end:.1f} %"
+                assert shown in token_line(app)
             app.go_to(LAST, follow=True)
             for side in SIDES:
                 floor = map_lines(app, side)[-1].ljust(80)
@@ -411,10 +411,10 @@ async def test_a_damaged_snapshot_is_told(tmp_path: Path) -> None:
         await press(pilot, "left", "m", "right_square_bracket", "w", "down")
         await pilot.click("#heat-picture", offset=(20, 4))
         for part in ("start", "end"):
-            told = [line for line in map_lines(app, part) if "can't be read" in line]
-            assert len(told) == 1
-            assert "epoch 1" in told[0]
-            assert told[0].rstrip().endswith("?")
+            shown = [line for line in map_lines(app, part) if "can't be read" in line]
+            assert len(shown) == 1
+            assert "epoch 1" in shown[0]
+            assert shown[0].rstrip().endswith("?")
         (run.path / snapshot_name(1)).write_bytes(whole)
         await press(pilot, "right")
         assert "can't be read" not in screen_text(app)

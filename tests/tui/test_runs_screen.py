@@ -108,7 +108,7 @@ async def test_rows_say_how_every_run_stands(runs: dict[str, RunDir]) -> None:
             assert str(runs[name].path) in detail
             assert "Enter opens it" in detail
             assert ("S stops it" in detail) == (name in ("working", "paused"))
-            assert ("R goes on with it" in detail) == (name in ("paused", "stopped", "failed", "dead"))
+            assert ("R resumes it" in detail) == (name in ("paused", "stopped", "failed", "dead"))
             await press(pilot, "down")
         for name in SAMPLES:
             assert f"fine-tunes the default model on {name}, 5 epochs" in screen_text(app)
@@ -218,7 +218,7 @@ async def test_resuming_asks_twice(runs: dict[str, RunDir], monkeypatch: pytest.
         for name in ("stopped", "failed", "dead"):
             app.view._go(names.index(name))
             await press(pilot, "R")
-            assert "press R once more to go on with it" in screen_text(app)
+            assert "press R once more to resume it" in screen_text(app)
             assert runs[name].path not in resumed
             await press(pilot, "R")
             await until(pilot, lambda: app.view_name == "journey")

@@ -47,7 +47,7 @@ async def test_keys_of_the_config_file(run: RunDir, user_file: Path) -> None:
         assert app.view_state.snapshot == 3
         await press(pilot, "left", "h")  # the former keys do nothing any more
         assert app.view_state.snapshot == 3
-        await press(pilot, "b", "b", "right")  # what is not bound anew stays
+        await press(pilot, "b", "b", "right")  # what is not rebound stays
         assert app.view_state.snapshot == 2
         assert "b→ snapshot" in screen_lines(app)[-1]
         for key in ("f9", "2"):

@@ -35,7 +35,7 @@ class Shell(Protocol):
         """Show a line in place of the keys for some seconds."""
 
     def changed(self) -> None:
-        """Draw anew, since the view state has changed."""
+        """Redraw, since the view state has changed."""
 
     def go_to(self, snapshot: int, *, follow: bool = False) -> None:
         """Show the snapshot at a position of the timeline."""

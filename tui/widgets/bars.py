@@ -139,7 +139,7 @@ class StatusBar(Bar):
             case State.PAUSED:
                 return f"at step {step.step}; p goes on" if step else "p goes on"
             case State.DEAD | State.STOPPED:
-                return f"{viewer.reason}; 6 and R go on with it"
+                return f"{viewer.reason}; 6 and R resume it"
             case State.FAILED | State.SILENT:
                 return viewer.reason
             case State.FINISHED:

@@ -39,7 +39,7 @@ class Pair:
         self.trouble = ""
         """Why the two sides can't be compared, where a file can't be read."""
         self.watched: Viewer | None = None
-        """The run that the other screens show, as `load` was told."""
+        """The run that the other screens show, as given to `load`."""
         self._seats = [Seat(), Seat()]
         self._known = 0
         self._data: dict[Viewer, tuple[EvalSet, SpanData]] = {}

@@ -34,7 +34,7 @@ COLUMNS = (
 RUN_COLUMNS = (Column("name", "run to compare with", 20, share=3), Column("what", "", 10, share=2))
 HEAD, DETAIL = 8, 3
 LOW, TALL = 6, 15
-"""Heights from which the head has two lines, and from which it tells the metrics."""
+"""Heights from which the head has two lines, and from which it shows the metrics."""
 NARROW = 60
 """Width below which the names of the metrics are short."""
 CELL_LIMIT = 300

@@ -13,7 +13,7 @@ ABOUT = About(
     summary="Curves: scores over time",
     help=(
         "Loss, scores, learning rate, throughput and memory over the steps of training. The dotted guide "
-        "stands at the snapshot in view, and the titles tell the values there; people: how well they agree "
+        "stands at the snapshot in view, and the titles show the values there; people: how well they agree "
         "with each other."
     ),
     commands=(

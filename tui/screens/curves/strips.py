@@ -73,7 +73,7 @@ def grid_strips(
     zoomed: bool = False,
 ) -> list[Strip]:
     """`height` lines with the panels that fit. `step` is the snapshot in view: a guide stands on it, and the
-    titles tell its values."""
+    titles show its values."""
     grid = share_grid(len(curves.panels), chosen, width, height, zoomed=zoomed)
     strips: list[Strip] = []
     for first in range(grid.first, grid.last, grid.across):

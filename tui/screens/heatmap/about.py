@@ -14,7 +14,7 @@ ABOUT = About(
     footer="heat map",
     help=(
         "One example's whole journey in one picture: snapshots downwards, tokens to the right, dark is "
-        "likely. The marks at the rows' ends tell whether the predicted token is the expected one."
+        "likely. The marks at the rows' ends show whether the predicted token is the expected one."
     ),
     commands=(
         *WALK,

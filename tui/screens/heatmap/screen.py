@@ -26,7 +26,7 @@ WIDE = 120
 HEAD = 2
 """Lines above the maps: the question and what became of it."""
 LEAST_STORY = 12
-"""Cells below which what became of the example is not told beside a token."""
+"""Cells below which what became of the example is not shown beside a token."""
 
 
 class HeatmapScreen(ScreenView):
@@ -95,16 +95,16 @@ class HeatmapScreen(ScreenView):
         more = "~" if self.tui.ascii_only else "…"
         if number == 0:
             context = data.examples[self.tui.view_state.example].context
-            told = [plain(context[a:b], 200) if a >= 0 else NO_ANSWER for a, b in journey.answers]
+            notes = [plain(context[a:b], 200) if a >= 0 else NO_ANSWER for a, b in journey.answers]
             for lost in journey.unreadable:
-                told[lost] = "can't be read"
+                notes[lost] = "can't be read"
         else:
             start, end = journey.start, journey.end
             if start.expected < 0:
                 return []
             shares = zip(start.probability[:, start.expected], end.probability[:, end.expected], strict=True)
-            told = [f"expected: start {100 * a:.0f} %, end {100 * b:.0f} %" for a, b in shares]
-        return [fit_text(text, self._note_width - 1, more=more) for text in told]
+            notes = [f"expected: start {100 * a:.0f} %, end {100 * b:.0f} %" for a, b in shares]
+        return [fit_text(text, self._note_width - 1, more=more) for text in notes]
 
     def _map_height(self, height: int) -> int:
         """Lines of each map, one for the legend left."""
@@ -169,8 +169,8 @@ class HeatmapScreen(ScreenView):
         room = width - cell_len(token) - 4
         if room < LEAST_STORY:
             return Strip([Segment(fit_text(f" {token}", width, more=more), token_style)])
-        told = fit_text(verdict, min(room, cell_len(verdict)), more=more)
-        return Strip([Segment(f" {told}", story_style), Segment(f"   {token}", token_style)])
+        shown = fit_text(verdict, min(room, cell_len(verdict)), more=more)
+        return Strip([Segment(f" {shown}", story_style), Segment(f"   {token}", token_style)])
 
     def on_picture_pressed(self, event: Picture.Pressed) -> None:
         """A click on a map chooses the snapshot of its row and the token of its column."""

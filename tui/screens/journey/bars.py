@@ -18,7 +18,7 @@ GUTTER = 8
 
 @dataclass(frozen=True)
 class TokenGlyphs:
-    """How the cells look: `parts` are 1 to 8 eighths of a cell; shapes alone tell everything apart."""
+    """How the cells look: `parts` are 1 to 8 eighths of a cell; shapes alone separate everything."""
 
     parts: str
     hanging: str

@@ -93,8 +93,8 @@ def _cells(
     context: str, width: int, marks: Sequence[Mark], cursor: tuple[int, int] | None, opening: Mapping[str, str]
 ) -> list[Cell]:
     """The passage around what must be seen, with brackets."""
-    told = sorted(marks, key=lambda mark: mark.kind == "predicted")
-    seen = cursor[0] if cursor is not None else told[0].start if told else 0
+    ordered = sorted(marks, key=lambda mark: mark.kind == "predicted")
+    seen = cursor[0] if cursor is not None else ordered[0].start if ordered else 0
     lo = max(0, (seen // NEAR - 1) * NEAR)
     hi = min(len(context), lo + 3 * NEAR)
     inserts: dict[int, list[tuple[str, str]]] = {}

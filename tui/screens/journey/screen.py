@@ -267,7 +267,7 @@ class JourneyPicture(StripView):
         """The expected answer, the predicted one, and what else the model thought of."""
         style, glyphs = self._style, self._glyphs
         golds = [answer.text for answer in scene.example.answers]
-        words = " | ".join(dict.fromkeys(plain(gold, 200) for gold in golds)) or "no answer: the passage does not tell"
+        words = " | ".join(dict.fromkeys(plain(gold, 200) for gold in golds)) or "no answer in the passage"
         lines = [
             Strip([Segment(f" {glyphs.expected} expected  ", style("expected")), Segment(words, style("text"))]),
         ]

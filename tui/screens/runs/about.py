@@ -18,7 +18,7 @@ ABOUT = About(
         KeyCommand(
             "resume_run",
             "R",
-            "go on with the run under the cursor (a stopped or dead one: press twice)",
+            "resume the run under the cursor (a stopped or dead one: press twice)",
             footer="resume",
         ),
     ),

@@ -173,7 +173,7 @@ class RunsScreen(ScreenView):
         if row.state in RUNNING:
             keys.append("S stops it")
         if row.state in RESUMABLE:
-            keys.append("R goes on with it")
+            keys.append("R resumes it")
         asked = self._asked if self._asked and self._asked[2] == row.path else None
         where = plain(path_from_here(Path(row.path)), 2000)
         last = f"press {asked[0]} once more to {asked[1]} it" if asked else ", ".join(keys)
@@ -262,7 +262,7 @@ class RunsScreen(ScreenView):
         self.renew()
 
     def do_resume_run(self) -> None:
-        """Go on with the run under the cursor; asks once more first."""
+        """Resume the run under the cursor; asks once more first."""
         row = self._chosen
         if row is None or row.state not in RESUMABLE:
             self._asked = None
@@ -271,7 +271,7 @@ class RunsScreen(ScreenView):
             self._asked = None
             Run(Path(row.path)).resume()
             self.tui.say(f"asked {row.name} to go on")
-        elif self._sure("R", "go on with", row):
+        elif self._sure("R", "resume", row):
             self.run_worker(self._resume(Path(row.path)), exclusive=False)
         self.renew()
 

@@ -13,11 +13,11 @@ ABOUT = About(
     summary="Spans: all examples",
     help=(
         "All examples at one snapshot. Chart: one column pair is one example, its passage's tokens run "
-        "upwards; a cell tells whether the expected answer, the predicted one or both stand there (apart: "
+        "upwards; a cell shows whether the expected answer, the predicted one or both stand there (apart: "
         "both in the row, but on no common token). Table: the same examples; s and e: start and end right; "
         "IoU: overlap in characters; conf: √ of the probabilities of the expected start and end; an arrow: "
         "learned or forgotten since the snapshot before. Order and filter stay while snapshots change, so "
-        "that a row goes on being the same example; o takes them anew."
+        "that a row stays the same example; o takes them again."
     ),
     commands=(
         *WALK,
@@ -26,7 +26,7 @@ ABOUT = About(
             "sort", "s", "order: data, true start, IoU, confidence; taken at the snapshot in view", footer="sort"
         ),
         *FILTER,
-        KeyCommand("anew", "o", "take order and filter anew at the snapshot in view"),
+        KeyCommand("refilter", "o", "take order and filter again at the snapshot in view"),
         KeyCommand("charts", "v", "overlaid chart, all three, predicted or expected alone", footer="charts"),
         KeyCommand("width", "z", "columns for an example: as fits, four, one", footer="width"),
         KeyCommand("max_span", "n", "leave out spans of 100 tokens and more, as the notebook does"),

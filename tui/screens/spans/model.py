@@ -55,7 +55,7 @@ class SpanOrder:
         return int(self._place[example]) if 0 <= example < self.total else -1
 
     def apply(self, judged: Judged, matches: Bools | None = None, taken_at: str = "") -> None:
-        """Work the rows out anew. `matches` tells which examples the text search found (None: no search).
+        """Filter and sort the rows again. `matches`: which examples the text search found (None: no search).
 
         The cursor keeps its example where it is still shown, else it goes to the nearest row.
         """

@@ -304,7 +304,7 @@ class SpansScreen(ScreenView):
         self._order.next_filter()
         self._apply()
 
-    def do_anew(self) -> None:
+    def do_refilter(self) -> None:
         """Take order and filter at the snapshot in view."""
         self._apply()
 
