@@ -105,7 +105,11 @@ def read_halves(
         issues.add("warning", part or "the file", warning)
     several = len(parts) > 1
     return {
-        role: validate(raw_questions(values, part or (SPLIT_NAMES[role] if several else ""), issues), issues)
+        role: validate(
+            raw_questions(values, part or (SPLIT_NAMES[role] if several else ""), issues),
+            issues,
+            to_score=role == "eval" or bool(part),
+        )
         for role, values in parts.items()
     }
 

@@ -8,7 +8,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from engine.data.examples import Answer, Example
-from engine.data.formats.answers import RawAnswer, is_missing
+from engine.data.formats.answers import MISSING_WORDS, RawAnswer, is_missing
 from engine.data.formats.raw import RawQuestion
 from engine.data.issues import DataIssues, excerpt, kind_of
 from engine.data.repair import MANY, NO_OFFSET, align
@@ -18,12 +18,18 @@ class _Unusable(Exception):
     """The question can't be used; the message says why."""
 
 
-def validate(questions: Iterable[RawQuestion], issues: DataIssues) -> list[Example]:
-    """The questions that can be used, in order, with unique ids; passages with equal text are one object."""
+def validate(questions: Iterable[RawQuestion], issues: DataIssues, *, to_score: bool = False) -> list[Example]:
+    """The questions that can be used, in order, with unique ids; passages with equal text are one object.
+
+    Of questions `to_score` at least one must have an answer, or be marked as having none.
+    """
     texts: dict[str, str] = {}
     by_id: dict[str, int] = {}
     examples: list[Example] = []
+    first, says_so = "", False
     for raw in questions:
+        first = first or raw.place
+        says_so = says_so or raw.answers.impossible is True
         try:
             example = _example(raw, texts, len(examples) + 1, issues)
         except _Unusable as error:
@@ -37,6 +43,12 @@ def validate(questions: Iterable[RawQuestion], issues: DataIssues) -> list[Examp
             issues.add("repaired", raw.place, f"the id is taken; it is now {excerpt(example.id)}")
         by_id[example.id] = len(examples)
         examples.append(example)
+    if to_score and examples and not says_so and all(example.is_impossible for example in examples):
+        issues.add(
+            "error",
+            first,
+            f'none of the {len(examples):,} questions has an answer, and none is marked "is_impossible": true',
+        )
     return examples
 
 
@@ -110,7 +122,18 @@ def _answers(raw: RawQuestion, context: str, issues: DataIssues) -> tuple[Answer
         elif not found.column:
             issues.add("warning", raw.place, "has no answer; taken as one that the passage can't answer")
         return ()
-    return tuple(_answer(gold, raw, context, issues) for gold in golds)
+    answers: list[Answer] = []
+    problems: list[str] = []
+    for gold in golds:
+        try:
+            answers.append(_answer(gold, raw, context, issues))
+        except _Unusable as error:
+            problems.append(str(error))
+    if not answers:
+        raise _Unusable(problems[0])
+    for problem in problems:
+        issues.add("repaired", raw.place, f"{problem}; it is left out, the other answers stay")
+    return tuple(answers)
 
 
 def _is_blank(gold: RawAnswer) -> bool:
@@ -136,7 +159,8 @@ def _answer(gold: RawAnswer, raw: RawQuestion, context: str, issues: DataIssues)
     _check_text(text, "the answer")
     found = align(context, text, start)
     if found is None:
-        raise _Unusable(f"the answer {excerpt(text)} is not in the passage")
+        empty = '; where it stands for "no answer", leave the value empty' if is_missing_word(text) else ""
+        raise _Unusable(f"the answer {excerpt(text)} is not in the passage{empty}")
     beyond = f" (past the passage's end, {len(context):,})" if start is not None and start >= len(context) else ""
     message = f"the answer {excerpt(found.text)} stands at {found.start:,}"
     if start is not None:
@@ -150,6 +174,11 @@ def _answer(gold: RawAnswer, raw: RawQuestion, context: str, issues: DataIssues)
         message += f"; the text stands in {many} places, {which} was taken"
     issues.add("repaired", raw.place, message)
     return Answer(found.text, found.start)
+
+
+def is_missing_word(text: str) -> bool:
+    """Whether tables write `text` for a missing value."""
+    return text.strip().lower() in MISSING_WORDS
 
 
 def _offset(value: Any, name: str) -> int | None:

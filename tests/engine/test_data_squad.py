@@ -191,7 +191,7 @@ class TestShapes:
         assert dataset.train[0].answers == (Answer("Honey", 32),)
         assert not dataset.issues
 
-    @pytest.mark.parametrize("empty", [{}, {"answers": None}, {"answers": []}, {"answers": float("nan")}])
+    @pytest.mark.parametrize("empty", [{"answers": None}, {"answers": []}, {"answers": float("nan")}])
     def test_no_answer_in_a_row(self, tmp_path: Path, empty: dict[str, Any]) -> None:
         dataset = read_dataset(write(tmp_path, [{"context": OTHER, "question": "What?", **empty}]))
         assert dataset.train[0].is_impossible

@@ -11,11 +11,16 @@ from typing import Any
 from msgspec import Struct
 
 ANSWERS = ("answers", "answer", "answer_text")
-LABELS = ("label", "labels")  # Label Studio's flat export names the answers after the labelling control
-STARTS = ("answer_start", "answer_starts", "start", "start_char", "char_start", "start_position")
-ENDS = ("answer_end", "end", "end_char", "char_end")
+LABELS = ("label", "labels", "entities")  # of Label Studio's flat export and of doccano
+STARTS = ("answer_start", "answer_starts", "start", "start_char", "char_start", "start_position", "start_offset")
+ENDS = ("answer_end", "end", "end_char", "char_end", "end_offset")
 IMPOSSIBLE = ("is_impossible", "impossible", "unanswerable")
-MISSING = frozenset({"", "nan", "null", "none", "na", "n/a", "<na>"})
+MISSING_WORDS = frozenset({"nan", "null", "none", "na", "n/a", "<na>"})
+"""What tables write for a missing offset or flag. As an answer they are words like any other."""
+ANSWER_WORDS = ("answer", "gold", "label", "span", "reply", "entities")
+"""Parts of a key's name that say that answers stand there."""
+NOT_ANSWERS = frozenset({"plausible_answers", "answer_category", "answer_id", "answer_type", *IMPOSSIBLE})
+"""Keys of known formats that are named like answers and hold none."""
 MAX_LITERAL = 1_000_000
 """Longest answers cell that is parsed as a Python literal, in characters: its syntax tree is far bigger."""
 
@@ -38,10 +43,15 @@ class RawAnswers(Struct, gc=False):
 
 
 def is_missing(value: object) -> bool:
-    """None and NaN, and in tables the words for them."""
+    """Whether an offset or flag is absent: None, NaN, an empty cell, and in tables the words for them."""
+    return is_empty(value) or (isinstance(value, str) and value.strip().lower() in MISSING_WORDS)
+
+
+def is_empty(value: object) -> bool:
+    """Whether there is no value: None, NaN (an empty cell of a table of numbers) or blank text."""
     if isinstance(value, float):
         return math.isnan(value)
-    return value is None or (isinstance(value, str) and value.strip().lower() in MISSING)
+    return value is None or (isinstance(value, str) and not value.strip())
 
 
 def read_answers(item: dict[str, Any], *, row: bool) -> RawAnswers:
@@ -54,9 +64,9 @@ def read_answers(item: dict[str, Any], *, row: bool) -> RawAnswers:
         names = (*ANSWERS, "text")
     if isinstance(item.get("detected_answers"), list):
         names = ("detected_answers",)  # MRQA: `answers` holds the bare texts
-    value = next((item[name] for name in names if not is_missing(item.get(name))), None)
-    if value is None:
-        value = next((item[name] for name in LABELS if _is_spans(item.get(name))), None)
+    value = next((item[name] for name in names if not is_empty(item.get(name))), None)
+    if value is None or value == []:
+        value = next((item[name] for name in LABELS if is_spans(item.get(name))), value)
     start = next((item[name] for name in STARTS if not is_missing(item.get(name))), None)
     end = next((item[name] for name in ENDS if not is_missing(item.get(name))), None)
     if row and isinstance(value, str):
@@ -73,11 +83,32 @@ def read_answers(item: dict[str, Any], *, row: bool) -> RawAnswers:
         and all(isinstance(v, dict) and v.get("answer_category") == "NOT_GIVEN" for v in value)
     ):
         flag, golds = True, []  # Haystack exports an unanswerable question with the span the annotator had open
+    if not golds and not flag and (problem := _unread(item, names)):
+        return RawAnswers(problem=problem)
     return RawAnswers(tuple(golds), flag, column=row)
 
 
-def _is_spans(value: object) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(v, dict) and "start" in v for v in value)
+def is_spans(value: object) -> bool:
+    """Whether `value` is a list of labelled spans: objects with offsets, or doccano's [start, end, label]."""
+    return isinstance(value, list) and bool(value) and all(_is_span(span) for span in value)
+
+
+def _is_span(value: object) -> bool:
+    if isinstance(value, dict):
+        return "start" in value or "start_offset" in value
+    return isinstance(value, list) and len(value) >= 2 and all(type(place) is int for place in value[:2])
+
+
+def _unread(item: dict[str, Any], names: tuple[str, ...]) -> str:
+    """Why a question without an answer can't be taken for an unanswerable one; "" where it says that itself."""
+    for name, value in item.items():
+        key = str(name).lower()
+        known = key in names or key in STARTS or key in ENDS or key in NOT_ANSWERS
+        if any(word in key for word in ANSWER_WORDS) and not known and not (is_empty(value) or value in ([], {})):
+            return f'has no answer where answers are read, but a value under "{key[:40]}"; rename that key to "answers"'
+    if not any(name in item for name in (*names, *LABELS, *IMPOSSIBLE)) and not any(name in item for name in STARTS):
+        return 'has no key with answers, such as "answers"; an unanswerable question is marked "is_impossible": true'
+    return ""
 
 
 def _flag(item: dict[str, Any]) -> tuple[bool | None, str]:
@@ -104,6 +135,8 @@ def _golds(value: Any, start: Any, end: Any) -> list[RawAnswer]:
             return [RawAnswer(value, start, end)]
         case dict():
             return _columns(value)
+        case list() if is_spans(value) and isinstance(value[0], list):
+            return [RawAnswer(None, span[0], span[1]) for span in _answer_spans(value)]
         case list():
             starts = start if isinstance(start, list) else [start] * len(value)
             if len(starts) != len(value):
@@ -131,6 +164,15 @@ def _columns(value: dict[str, Any]) -> list[RawAnswer]:
     if not value:
         return []
     return _gold(value, None)
+
+
+def _answer_spans(spans: list[list[Any]]) -> list[list[Any]]:
+    """Those of doccano's [start, end, label] that are answers. Raises TypeError where the labels do not say which."""
+    named = [span for span in spans if len(span) > 2 and "answer" in str(span[2]).lower()]
+    labels = {str(span[2])[:20] for span in spans if len(span) > 2}
+    if not named and len(labels) > 1:
+        raise TypeError(f"has spans with several labels ({', '.join(sorted(labels)[:4])}), and none is named Answer")
+    return named or spans
 
 
 def _gold(gold: Any, start: Any) -> list[RawAnswer]:

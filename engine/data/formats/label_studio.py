@@ -38,15 +38,45 @@ def questions(item: dict[str, Any], number: int, part: str, issues: DataIssues) 
     if not done:
         issues.add("warning", raw.place, "is not annotated yet and left out")
         return
-    golds = tuple(gold for annotation in done for gold in _spans(annotation.get("result")))
+    regions = [region for annotation in done for region in _regions(annotation.get("result"))]
+    golds = tuple(_spans(regions)) or tuple(_typed(regions))
     raw.answers = RawAnswers(golds, impossible=not golds)
+    if not golds and (unread := _unread(regions)):
+        raw.answers = RawAnswers(problem=unread)
     yield raw
 
 
-def _spans(result: Any) -> Iterator[RawAnswer]:
-    for region in result if isinstance(result, list) else []:
-        value = region.get("value") if isinstance(region, dict) else None
-        if not isinstance(value, dict) or "start" not in value:
+def _regions(result: Any) -> list[dict[str, Any]]:
+    """The values that an annotator left, with the kind of control they come from."""
+    return [
+        {"kind": region.get("type"), **region["value"]}
+        for region in (result if isinstance(result, list) else [])
+        if isinstance(region, dict) and isinstance(region.get("value"), dict)
+    ]
+
+
+def _typed(regions: list[dict[str, Any]]) -> Iterator[RawAnswer]:
+    """Answers that were typed into a text area; their places are looked for in the passage."""
+    for value in regions:
+        if value["kind"] == "textarea":
+            texts = value.get("text")
+            yield from (RawAnswer(text, None) for text in (texts if isinstance(texts, list) else [texts]))
+
+
+def _unread(regions: list[dict[str, Any]]) -> str:
+    """Why a task without an answer can't be taken for one that the passage can't answer."""
+    for value in regions:
+        choices = value.get("choices")
+        chosen = " ".join(map(str, choices if isinstance(choices, list) else [choices])).lower()
+        if choices and any(word in chosen for word in ("no answer", "no_answer", "impossible", "unanswerable")):
+            return ""
+    kinds = sorted({str(value["kind"])[:20] for value in regions})
+    return f"has no span as its answer, but an annotation of another kind ({', '.join(kinds)})" if kinds else ""
+
+
+def _spans(regions: list[dict[str, Any]]) -> Iterator[RawAnswer]:
+    for value in regions:
+        if "start" not in value:
             continue
         offsets = value.get("globalOffsets")
         if isinstance(offsets, dict) and not isinstance(value["start"], int):
