@@ -47,12 +47,10 @@ def _taken(columns: Sequence[Column]) -> int:
     return sum(column.width for column in columns) + GAP * max(0, len(columns) - 1)
 
 
-def fit_text(text: str, width: int, align: Literal["left", "right"] = "left", *, more: str = "…") -> str:
-    """`text` (one line, already safe to show) in exactly `width` cells; `more` ends what is cut."""
+def fit_text(text: str, width: int, align: Literal["left", "right"] = "left") -> str:
+    """`text` (one line, already safe to show) in exactly `width` cells; "…" ends what is cut."""
     cells = cell_len(text)
     if cells <= width:
         padding = " " * (width - cells)
         return padding + text if align == "right" else text + padding
-    if width <= len(more):
-        return set_cell_size(text, width)
-    return set_cell_size(text, width - len(more)) + more
+    return set_cell_size(text, width) if width <= 1 else set_cell_size(text, width - 1) + "…"

@@ -30,18 +30,20 @@ class Glyphs:
     predicted: str
     both: str
     right: str
+    wrong: str
+    learned: str
+    forgotten: str
     before: str
     after: str
-    ellipsis: str
 
 
 UNICODE = Glyphs(
     axis="│", tick="┤", corner="└", floor="─", guide="┊", here="▲", pointer="›",
-    expected="▲", predicted="▼", both="◆", right="✓", before="‹", after="›", ellipsis="…",
+    expected="▲", predicted="▼", both="◆", right="✓", wrong="✗", learned="↑", forgotten="↓", before="‹", after="›",
 )  # fmt: skip
 ASCII = Glyphs(
     axis="|", tick="+", corner="+", floor="-", guide=":", here="^", pointer=">",
-    expected="^", predicted="v", both="*", right="+", before="<", after=">", ellipsis="~",
+    expected="^", predicted="v", both="*", right="y", wrong="n", learned="+", forgotten="-", before="<", after=">",
 )  # fmt: skip
 
 

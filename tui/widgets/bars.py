@@ -15,6 +15,7 @@ from textual.strip import Strip
 from engine.events import Phase, SnapshotTaken, metric_table, score_texts
 from engine.rundir.liveness import State
 from tui.drawing.format import clock
+from tui.drawing.frame import glyphs_of
 from tui.drawing.text import plain
 from tui.drawing.theme import StyleOf
 from tui.model.viewer import Viewer
@@ -196,9 +197,9 @@ class Timeline(Bar):
         labels = [short_label(event) for event in viewer.snapshots]
         # A little bar behind each label: the mean of start and end accuracy.
         sparks = ["" if self.tui.ascii_only else spark(event) for event in viewer.snapshots]
-        less, more = ("<", ">") if self.tui.ascii_only else ("‹", "›")
+        glyphs = glyphs_of(self.tui.ascii_only)
         lo, hi = stretch([len(label + sign) + 1 for label, sign in zip(labels, sparks, strict=True)], chosen, width)
-        pieces: list[tuple[str, str, int]] = [(less if lo else " ", "dim", -1)]
+        pieces: list[tuple[str, str, int]] = [(glyphs.before if lo else " ", "dim", -1)]
         for position in range(lo, hi):
             here = position == chosen
             pieces.append(
@@ -206,7 +207,7 @@ class Timeline(Bar):
             )
             pieces.append((sparks[position], "dim", position))
             pieces.append(("]" if here else " ", "heading" if here else "", position))
-        pieces.append((more if hi < len(labels) else " ", "dim", -1))
+        pieces.append((glyphs.after if hi < len(labels) else " ", "dim", -1))
         return pieces
 
     def _scores(self, event: SnapshotTaken, width: int) -> Strip:

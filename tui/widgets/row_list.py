@@ -16,7 +16,7 @@ from textual.scrollbar import ScrollBarRender
 from textual.strip import Strip
 
 from tui.drawing.columns import GAP, Column, fit_columns, fit_text
-from tui.widgets.strip_view import changed_stretches
+from tui.widgets.strip_view import ascii_guard, changed_stretches, guarded
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,8 @@ class CellText:
     role: str = "text"
 
 
+MARKER = "›"
+"""Stands before the row under the cursor."""
 Row = dict[str, CellText]
 """Cells by column name; a column without a cell is blank."""
 
@@ -79,22 +81,19 @@ class RowList(ScrollView, can_focus=True, inherit_bindings=False):
         style: Callable[[str], Style],
         *,
         empty: str = "",
-        ascii_only: bool = False,
         id: str | None = None,
     ) -> None:
         """`cells(row)` says what a row holds, `style(role)` how a role looks, `empty` stands where no row is."""
         super().__init__(id=id)
         self.columns, self.cells, self.style_of = columns, cells, style
         self.empty = empty
-        self.marker, self.more = (">", "~") if ascii_only else ("›", "…")
-        self._ascii_only = ascii_only
         self.count = 0
         self.cursor = 0
         self._drawn: dict[int, Strip] = {}
 
     def fitted(self) -> list[tuple[Column, int]]:
         """The columns in view and their widths, right of the cursor's marker."""
-        return fit_columns(self.columns, max(0, self.scrollable_content_region.width - len(self.marker) - GAP))
+        return fit_columns(self.columns, max(0, self.scrollable_content_region.width - len(MARKER) - GAP))
 
     def renew(self, count: int, cursor: int) -> None:
         """Take changed data: there are `count` rows now and the cursor is on `cursor`."""
@@ -154,7 +153,7 @@ class RowList(ScrollView, can_focus=True, inherit_bindings=False):
         return [line.crop(crop.x, crop.right) for line in lines]
 
     def on_mount(self) -> None:
-        if self._ascii_only:
+        if ascii_guard(self) is not None:
             self.vertical_scrollbar.renderer = AsciiBar  # type: ignore[misc]  # Textual's own way to set it for one bar
 
     def on_resize(self) -> None:
@@ -163,20 +162,23 @@ class RowList(ScrollView, can_focus=True, inherit_bindings=False):
 
     def _line(self, y: int) -> Strip:
         width = self.scrollable_content_region.width
+        return guarded(self._words(y, width).adjust_cell_length(width), self)
+
+    def _words(self, y: int, width: int) -> Strip:
         if y == 0:
-            return self._heading().adjust_cell_length(width)
+            return self._heading()
         row = y - 1 + self.scroll_offset.y
         if row < self.count:
-            return self._row(row).adjust_cell_length(width)
+            return self._row(row)
         if self.count == 0 and y == 1:
-            return Strip([Segment(fit_text("  " + self.empty, width, more=self.more), self.style_of("dim"))])
+            return Strip([Segment(fit_text("  " + self.empty, width), self.style_of("dim"))])
         return Strip.blank(width)
 
     def _heading(self) -> Strip:
         style = self.style_of("heading")
-        segments = [Segment(" " * (len(self.marker) + GAP), style)]
+        segments = [Segment(" " * (len(MARKER) + GAP), style)]
         for column, width in self.fitted():
-            segments += [Segment(fit_text(column.title, width, column.align, more=self.more), style)]
+            segments += [Segment(fit_text(column.title, width, column.align), style)]
             segments += [Segment(" " * GAP, style)]
         return Strip(segments)
 
@@ -184,17 +186,17 @@ class RowList(ScrollView, can_focus=True, inherit_bindings=False):
         here = row == self.cursor
         pointed = self.style_of("cursor") if here else None
         cells = self.cells(row)
-        segments = [Segment((self.marker if here else " " * len(self.marker)) + " " * GAP, pointed)]
+        segments = [Segment((MARKER if here else " " * len(MARKER)) + " " * GAP, pointed)]
         blank = CellText("")
         for column, width in self.fitted():
             cell = cells.get(column.name, blank)
-            text = fit_text(cell.text, width, column.align, more=self.more)
+            text = fit_text(cell.text, width, column.align)
             segments += [Segment(text, pointed or self.style_of(cell.role)), Segment(" " * GAP, pointed)]
         return Strip(segments)
 
     def on_click(self, event: events.Click) -> None:
         if event.y == 0:
-            x = len(self.marker) + GAP
+            x = len(MARKER) + GAP
             for column, width in self.fitted():
                 if x <= event.x < x + width:
                     self.post_message(self.HeadingPressed(self, column.name))

@@ -58,10 +58,7 @@ class StripView(Widget):
     def _build(self, width: int, height: int) -> list[Strip]:
         self._built_for = (width, height)
         lines = [merge_blanks(line.adjust_cell_length(width)) for line in list(self.build(width, height))[:height]]
-        for guard in self.get_line_filters():
-            if isinstance(guard, AsciiFilter):
-                lines = [line if line.text.isascii() else Strip(guard.apply(list(line), BLACK)) for line in lines]
-        return lines + [Strip.blank(width)] * (height - len(lines))
+        return [guarded(line, self) for line in lines] + [Strip.blank(width)] * (height - len(lines))
 
     @property
     def is_on_screen(self) -> bool:
@@ -76,6 +73,17 @@ class StripView(Widget):
         if crop.column_span == (0, self.size.width):
             return lines
         return [line.crop(crop.x, crop.right) for line in lines]
+
+
+def ascii_guard(widget: Widget) -> AsciiFilter | None:
+    """The filter that every line has to pass, where the app draws with ASCII alone."""
+    return next((guard for guard in widget.get_line_filters() if isinstance(guard, AsciiFilter)), None)
+
+
+def guarded(strip: Strip, widget: Widget) -> Strip:
+    """A line of `widget` as it may be shown: lines that a widget makes itself go past Textual's filters."""
+    guard = ascii_guard(widget)
+    return strip if guard is None else Strip(guard.apply(list(strip), BLACK), strip.cell_length)
 
 
 def merge_blanks(strip: Strip) -> Strip:

@@ -13,13 +13,14 @@ from textual.strip import Strip
 from engine.rundir.layout import list_runs
 from tui.drawing.columns import Column, fit_text
 from tui.drawing.format import value_text
+from tui.drawing.frame import glyphs_of
 from tui.drawing.text import plain
 from tui.model.predictions import span_text
 from tui.screens.base import ScreenView
 from tui.screens.compare.model import Comparison, MetricRow, metric_rows
 from tui.screens.compare.pair import LEFT, RIGHT, Pair
 from tui.widgets.picture import Picture
-from tui.widgets.row_list import CellText, Row, RowList
+from tui.widgets.row_list import MARKER, CellText, Row, RowList
 
 COLUMNS = (
     Column("change", "", 1),
@@ -57,8 +58,8 @@ class CompareScreen(ScreenView):
 
     def compose(self) -> ComposeResult:
         yield Picture(self._draw_head, id="compare-head")
-        yield RowList(COLUMNS, self._row, self.style_of, ascii_only=self.tui.ascii_only, id="compare-table")
-        yield RowList(RUN_COLUMNS, self._run_row, self.style_of, ascii_only=self.tui.ascii_only, id="compare-runs")
+        yield RowList(COLUMNS, self._row, self.style_of, id="compare-table")
+        yield RowList(RUN_COLUMNS, self._run_row, self.style_of, id="compare-runs")
         yield Picture(self._draw_detail, id="compare-detail")
 
     @property
@@ -87,10 +88,6 @@ class CompareScreen(ScreenView):
 
     # ------------------------------------------------------------------ pictures
 
-    @property
-    def _more(self) -> str:
-        return "~" if self.tui.ascii_only else "…"
-
     def _draw_head(self, width: int, height: int) -> Sequence[Strip]:
         found = self._pair.comparison
         if found is None:
@@ -110,12 +107,11 @@ class CompareScreen(ScreenView):
 
     def _names_line(self, label: int, wide: int) -> Strip:
         """What stands on the sides, each name `wide` cells wide."""
-        marker = ">" if self.tui.ascii_only else "›"
         segments = [Segment(" " * label)]
         for side in (LEFT, RIGHT):
             active = side == self._pair.active
-            name = f"{marker if active else ' '} {plain(self._pair.name(side), 200)}"
-            fitted = fit_text(name, wide, "right", more=self._more)
+            name = f"{MARKER if active else ' '} {plain(self._pair.name(side), 200)}"
+            fitted = fit_text(name, wide, "right")
             segments += [Segment(fitted, self.style_of("cursor" if active else "heading")), Segment("  ")]
         if label:
             segments.append(Segment("change", self.style_of("heading")))
@@ -155,7 +151,7 @@ class CompareScreen(ScreenView):
             return []
         data, example = pair.data(RIGHT), pair.example(pair.cursor, RIGHT)
         head = f" {plain(data.question(example), CELL_LIMIT)}  expected {span_text(data.truth, example)}: "
-        words = fit_text(head + plain(data.expected(example), CELL_LIMIT), width, more=self._more)
+        words = fit_text(head + plain(data.expected(example), CELL_LIMIT), width)
         lines = [Strip([Segment(words, self.style_of("text"))])]
         for side, label in ((LEFT, "left "), (RIGHT, "right")):
             data, columns, example = pair.data(side), pair.columns(side), pair.example(pair.cursor, side)
@@ -165,7 +161,7 @@ class CompareScreen(ScreenView):
                 f"(F1 {columns.f1[example]:.2f}, confidence {columns.confidence[example]:.2f})"
             )
             role = "both" if columns.right[example] else "predicted"
-            lines.append(Strip([Segment(fit_text(words, width, more=self._more), self.style_of(role))]))
+            lines.append(Strip([Segment(fit_text(words, width), self.style_of(role))]))
         return lines
 
     def _row(self, place: int) -> Row:
@@ -174,12 +170,12 @@ class CompareScreen(ScreenView):
             return {}
         number = int(pair.rows[place])
         data, there = pair.data(RIGHT), pair.example(place, RIGHT)
-        up, down = "+-" if self.tui.ascii_only else "↑↓"
+        glyphs = glyphs_of(self.tui.ascii_only)
         change = CellText("")
         if found.learned[number]:
-            change = CellText(up, "good")
+            change = CellText(glyphs.learned, "good")
         elif found.forgotten[number]:
-            change = CellText(down, "bad")
+            change = CellText(glyphs.forgotten, "bad")
         gain = float(found.gain[number])
         surer = float(found.right.confidence[number] - found.left.confidence[number])
         return {

@@ -124,10 +124,7 @@ class CurvesScreen(ScreenView):
         )
 
     def _draw_gpu(self, width: int, height: int) -> Sequence[Strip]:
-        words, more = self._gpu, "…"
-        if self.tui.ascii_only:
-            words, more = words.replace(" × ", " x ").replace(" · ", ", "), "~"
-        return [Strip([Segment(fit_text(f" {plain(words)}", width, more=more), self.style_of("dim"))])]
+        return [Strip([Segment(fit_text(f" {plain(self._gpu)}", width), self.style_of("dim"))])]
 
     def _step(self) -> float | None:
         """The step of the snapshot in view; None while the newest values are looked at."""

@@ -93,7 +93,7 @@ def grid_strips(
         strips += [Strip.join(parts).adjust_cell_length(width) for parts in zip(*row, strict=True)]
     if grid.last - grid.first < len(curves.panels) and not zoomed and len(strips) < height:
         words = f"  charts {grid.first + 1} to {grid.last} of {len(curves.panels)}: up and down show the others"
-        strips.append(Strip([Segment(fit_text(words, width, more=glyphs.ellipsis), style("dim"))]))
+        strips.append(Strip([Segment(fit_text(words, width), style("dim"))]))
     return strips[:height] + [Strip.blank(width)] * (height - len(strips))
 
 
@@ -124,7 +124,7 @@ def panel_strips(
         line = _with_level(row, roles, levels.get(number), guide, glyphs)
         strips.append(Strip([*gutter(label, GUTTER, style, glyphs), *runs(line, style)]).adjust_cell_length(width))
     if panel.empty and rows:
-        words = fit_text("no values yet", columns, more=glyphs.ellipsis)
+        words = fit_text("no values yet", columns)
         middle = Strip([*gutter("", GUTTER, style, glyphs), Segment(words, style("dim"))])
         strips[1 + rows // 2] = middle.adjust_cell_length(width)
     strips.append(_floor(x_limits, guide, columns, width, style, glyphs))

@@ -92,7 +92,6 @@ class HeatmapScreen(ScreenView):
         journey, data = self._journey, self._source
         if journey is None or data is None or not self._note_width:
             return []
-        more = "~" if self.tui.ascii_only else "…"
         if number == 0:
             context = data.examples[self.tui.view_state.example].context
             notes = [plain(context[a:b], 200) if a >= 0 else NO_ANSWER for a, b in journey.answers]
@@ -104,7 +103,7 @@ class HeatmapScreen(ScreenView):
                 return []
             shares = zip(start.probability[:, start.expected], end.probability[:, end.expected], strict=True)
             notes = [f"expected: start {100 * a:.0f} %, end {100 * b:.0f} %" for a, b in shares]
-        return [fit_text(text, self._note_width - 1, more=more) for text in notes]
+        return [fit_text(text, self._note_width - 1) for text in notes]
 
     def _map_height(self, height: int) -> int:
         """Lines of each map, one for the legend left."""
@@ -118,16 +117,14 @@ class HeatmapScreen(ScreenView):
                 "waiting for the first snapshot" if viewer else "no run is open: 6 lists the runs"
             )
             return [Strip([Segment(plain(words), self.style_of("dim"))])]
-        ascii_only = self.tui.ascii_only
-        glyphs = glyphs_of(ascii_only)
+        glyphs = glyphs_of(self.tui.ascii_only)
         labels = self._labels
         example = self._source.examples[state.example]
-        more = "~" if ascii_only else "…"
         windows = len(self._source.features_of(state.example))
         where = f"window {self._window + 1}/{windows}  " if windows > 1 else ""
-        head = fit_text(f" {state.example + 1}. {where}{plain(example.question, 400)}", width, more=more)
+        head = fit_text(f" {state.example + 1}. {where}{plain(example.question, 400)}", width)
         verdict = self._verdict(journey)
-        lines = [Strip([Segment(head, self.style_of("heading"))]), self._token_line(width, verdict, more)]
+        lines = [Strip([Segment(head, self.style_of("heading"))]), self._token_line(width, verdict)]
         columns = self._columns()
         for number, part in enumerate(heat_strips.PARTS):
             lines += map_strips(
@@ -155,21 +152,21 @@ class HeatmapScreen(ScreenView):
         names = ", ".join(self._labels[number] for number in lost)
         return f"{words}; can't be read: {names}" if lost else words
 
-    def _token_line(self, width: int, verdict: str, more: str) -> Strip:
+    def _token_line(self, width: int, verdict: str) -> Strip:
         """What became of the example, and the token under the cursor with its probabilities, which go first where
         there is not room for both."""
         state, journey = self.tui.view_state, self._journey
         story_style, token_style = self.style_of("text"), self.style_of("dim")
         if journey is None or not 0 <= state.token < len(self._words) or state.snapshot >= len(journey.right):
-            return Strip([Segment(fit_text(f" {verdict}", width, more=more), story_style)])
+            return Strip([Segment(fit_text(f" {verdict}", width), story_style)])
         start = float(journey.start.probability[state.snapshot, state.token])
         end = float(journey.end.probability[state.snapshot, state.token])
         word = plain(self._words[state.token], 40)
         token = f"token {state.token} {word!r}: start {100 * start:.1f} %, end {100 * end:.1f} %"
         room = width - cell_len(token) - 4
         if room < LEAST_STORY:
-            return Strip([Segment(fit_text(f" {token}", width, more=more), token_style)])
-        shown = fit_text(verdict, min(room, cell_len(verdict)), more=more)
+            return Strip([Segment(fit_text(f" {token}", width), token_style)])
+        shown = fit_text(verdict, min(room, cell_len(verdict)))
         return Strip([Segment(f" {shown}", story_style), Segment(f"   {token}", token_style)])
 
     def on_picture_pressed(self, event: Picture.Pressed) -> None:

@@ -40,12 +40,11 @@ class HeatGlyphs:
     shades: str
     guide: str
     cursor: str
-    wrong: str
 
 
 HEAT_GLYPHS = {
-    UNICODE: HeatGlyphs(shades=" ░▒▓█", guide="┊", cursor="┃", wrong="✗"),
-    ASCII: HeatGlyphs(shades=" .:*#", guide="'", cursor="|", wrong="-"),
+    UNICODE: HeatGlyphs(shades=" ░▒▓█", guide="┊", cursor="┃"),
+    ASCII: HeatGlyphs(shades=" .:*#", guide="'", cursor="|"),
 }
 
 
@@ -84,7 +83,7 @@ def map_strips(
         label = f"{glyphs.pointer if here else ' '} {fit_text(labels[row], LABEL - 4, 'right')} "
         segments = [Segment(label, style("cursor" if here else "text")), Segment(glyphs.axis, style("axis")), *cells]
         if heat.expected >= 0:
-            mark, role = (glyphs.right, "good") if right[row] else (HEAT_GLYPHS[glyphs].wrong, "bad")
+            mark, role = (glyphs.right, "good") if right[row] else (glyphs.wrong, "bad")
             if unreadable:
                 mark, role = "?", "warn"
             segments.append(Segment(f" {mark}", style(role)))

@@ -214,12 +214,11 @@ class JourneyPicture(StripView):
         self.geometry = geometry
         if not geometry.overview:
             self._seen = (feature, geometry.first)
-        measure = SCALE_WORDS[state.scale]
         strips: list[Strip] = []
         for side, (name, logits) in enumerate((("start", scene.start), ("end", scene.end))):
             chart = TokenChart(
                 title=f"{name} of the answer",
-                measure=measure.replace("−", "-") if self.view.tui.ascii_only else measure,
+                measure=SCALE_WORDS[state.scale],
                 values=scene.scaled(logits, state.scale),
                 low=low,
                 high=high,

@@ -75,7 +75,7 @@ class RunsScreen(ScreenView):
 
     def compose(self) -> ComposeResult:
         yield Picture(self._draw_head, id="runs-head")
-        yield RowList(COLUMNS, self._row, self.style_of, ascii_only=self.tui.ascii_only, id="runs-table")
+        yield RowList(COLUMNS, self._row, self.style_of, id="runs-table")
         yield Picture(self._draw_detail, id="runs-detail")
 
     @property
@@ -140,7 +140,6 @@ class RunsScreen(ScreenView):
     # ------------------------------------------------------------------ pictures
 
     def _draw_head(self, width: int, height: int) -> Sequence[Strip]:
-        more = "~" if self.tui.ascii_only else "…"
         folder = plain(path_from_here(self.tui.runs_dir), CELL_LIMIT)
         if self._rows is None:
             words, hint = f"looking for runs in {folder}", ""
@@ -150,12 +149,12 @@ class RunsScreen(ScreenView):
         else:
             words, hint = f"{summary(self._rows)} in {folder}", ""
         return [
-            Strip([Segment(fit_text(f" {words}", width, more=more), self.style_of("heading"))]),
-            Strip([Segment(fit_text(f" {hint}", width, more=more), self.style_of("text"))]),
+            Strip([Segment(fit_text(f" {words}", width), self.style_of("heading"))]),
+            Strip([Segment(fit_text(f" {hint}", width), self.style_of("text"))]),
         ]
 
     def _draw_detail(self, width: int, height: int) -> Sequence[Strip]:
-        more, style = "~" if self.tui.ascii_only else "…", self.style_of
+        style = self.style_of
         row = self._chosen
         if row is None:
             sample = self._sample
@@ -164,7 +163,7 @@ class RunsScreen(ScreenView):
             words = f" fine-tunes the default model on {sample}, 5 epochs"
             return [
                 Strip.blank(width),
-                Strip([Segment(fit_text(words, width, more=more), style("text"))]),
+                Strip([Segment(fit_text(words, width), style("text"))]),
                 Strip([Segment(" Enter starts it", style("dim"))]),
             ][-height:]
         model = plain(row.model, CELL_LIMIT)
@@ -178,14 +177,14 @@ class RunsScreen(ScreenView):
         where = plain(path_from_here(Path(row.path)), 2000)
         last = f"press {asked[0]} once more to {asked[1]} it" if asked else ", ".join(keys)
         return [
-            Strip([Segment(fit_text(f" {where}", width, more=more), style("dim"))]),
+            Strip([Segment(fit_text(f" {where}", width), style("dim"))]),
             Strip(
                 [
                     Segment(f" {STATE_WORDS[row.state]}", style(ROLES[row.state])),
-                    Segment(fit_text(f"{reason}  model {model}", max(0, width - 12), more=more)),
+                    Segment(fit_text(f"{reason}  model {model}", max(0, width - 12))),
                 ]
             ),
-            Strip([Segment(fit_text(f" {last}", width, more=more), style("warn" if asked else "dim"))]),
+            Strip([Segment(fit_text(f" {last}", width), style("warn" if asked else "dim"))]),
         ][-height:]
 
     def _row(self, place: int) -> Row:

@@ -83,7 +83,7 @@ class SpansScreen(ScreenView):
     def compose(self) -> ComposeResult:
         yield Picture(self._draw_chart, id="span-chart")
         yield Picture(self._draw_words, id="span-words")
-        yield RowList(COLUMNS, self._row, self.style_of, ascii_only=self.tui.ascii_only, id="span-table")
+        yield RowList(COLUMNS, self._row, self.style_of, id="span-table")
         yield Picture(self._draw_detail, id="span-detail")
 
     @property
@@ -194,32 +194,32 @@ class SpansScreen(ScreenView):
         chart = self.query_one("#span-chart", Picture)
         order = self._order
         page, _ = self._page(chart.size.width)
-        up, down = ("+", "-") if self.tui.ascii_only else ("↑", "↓")
+        glyphs = glyphs_of(self.tui.ascii_only)
         learned, forgotten = (int(flags.sum()) for flags in self._changes)
         segments = [Segment(plain(f" {order.describe()}"), self.style_of("heading"))]
         if self._max_span is not None:
             segments.append(Segment(f", spans under {self._max_span} tokens", self.style_of("text")))
         if page.count < len(order.rows):
             segments.append(Segment(f"  chart: rows {page.first + 1} to {page.last}", self.style_of("dim")))
-        segments.append(Segment(f"  {up} {learned} learned", self.style_of("good")))
-        segments.append(Segment(f"  {down} {forgotten} forgotten", self.style_of("bad")))
+        segments.append(Segment(f"  {glyphs.learned} {learned} learned", self.style_of("good")))
+        segments.append(Segment(f"  {glyphs.forgotten} {forgotten} forgotten", self.style_of("bad")))
         return [Strip(segments)]
 
     def _draw_detail(self, width: int, height: int) -> Sequence[Strip]:
         if self._now is None or self._data is None or not len(self._order.rows):
             return []
         data, now, example = self._data, self._now, self._order.example
-        style, more = self.style_of, "~" if self.tui.ascii_only else "…"
+        style = self.style_of
         half = max(0, (width - 4) // 2)
         expected = f"expected {span_text(data.truth, example)}: {plain(data.expected(example), CELL_LIMIT)}"
         answered = f"predicted {span_text(now.predicted, example)}: {plain(data.answered(example, now), CELL_LIMIT)}"
         return [
-            Strip([Segment(fit_text(f" {plain(data.question(example), 2 * CELL_LIMIT)}", width, more=more))]),
+            Strip([Segment(fit_text(f" {plain(data.question(example), 2 * CELL_LIMIT)}", width))]),
             Strip(
                 [
-                    Segment(fit_text(f" {expected}", half, more=more), style("true")),
+                    Segment(fit_text(f" {expected}", half), style("true")),
                     Segment("  "),
-                    Segment(fit_text(answered, width - half - 2, more=more), style("predicted")),
+                    Segment(fit_text(answered, width - half - 2), style("predicted")),
                 ]
             ),
         ]
@@ -229,24 +229,25 @@ class SpansScreen(ScreenView):
         if data is None or now is None or changes is None or place >= len(self._order.rows):
             return {}
         example = int(self._order.rows[place])
-        yes, no, up, down = "yn+-" if self.tui.ascii_only else "✓✗↑↓"
+        glyphs = glyphs_of(self.tui.ascii_only)
         start, end = bool(now.start_correct[example]), bool(now.end_correct[example])
         right = bool(now.right[example])
+        verdict = {True: glyphs.right, False: glyphs.wrong}
         change = CellText("")
         if changes[0][example]:
-            change = CellText(up, "good")
+            change = CellText(glyphs.learned, "good")
         elif changes[1][example]:
-            change = CellText(down, "bad")
+            change = CellText(glyphs.forgotten, "bad")
         return {
             "change": change,
             "number": CellText(str(example + 1), "dim"),
             "ident": CellText(plain(data.ident(example), CELL_LIMIT), "dim"),
             "correct": CellText(
-                f"{yes if start else no} {yes if end else no}",
+                f"{verdict[start]} {verdict[end]}",
                 "good" if start and end else "text" if start or end else "bad",
             ),
             "iou": CellText(f"{now.iou[example]:.2f}"),
-            "em": CellText(yes if right else no, "good" if right else "bad"),
+            "em": CellText(verdict[right], "good" if right else "bad"),
             "f1": CellText(f"{now.f1[example]:.2f}"),
             "confidence": CellText(f"{now.confidence[example]:.2f}"),
             "question": CellText(plain(data.question(example), CELL_LIMIT)),
