@@ -43,8 +43,8 @@ def percent(label: str, panel: str, mean_of: str = "") -> Metric:
 
 
 def threshold(label: str) -> Metric:
-    """A threshold of the null odds; its short text follows the best score that it belongs to."""
-    return Metric(label, "above", THRESHOLD, "", "+.2f", lower_is_better=None)
+    """A threshold of the null odds."""
+    return Metric(label, label, THRESHOLD, "", "+.2f", lower_is_better=None)
 
 
 class Metrics(Struct, frozen=True, kw_only=True):
@@ -86,6 +86,10 @@ class Metrics(Struct, frozen=True, kw_only=True):
         return (self.start_accuracy + self.end_accuracy) / 2
 
 
+FIRST_OF_UNANSWERABLE = ("has_answer_f1", "no_answer_f1", "best_f1", "f1", "exact_match")
+"""What comes first where a set has unanswerable questions: EM and F1 over all may come from "no answer" alone."""
+
+
 def metric_table(record: type[Struct] = Metrics) -> dict[str, Metric]:
     """The metrics by field name, in the order of their declaration."""
     hints = get_type_hints(record, include_extras=True)
@@ -98,9 +102,12 @@ def metric_table(record: type[Struct] = Metrics) -> dict[str, Metric]:
 
 
 def score_texts(metrics: Metrics) -> dict[str, str]:
-    """The scores that are known by field name, each as a short text such as `EM 63.5`."""
-    values = ((name, metric, getattr(metrics, name)) for name, metric in metric_table(type(metrics)).items())
-    return {name: metric.text(value) for name, metric, value in values if value is not None}
+    """The scores that are known by field name, each as a short text such as `EM 63.5`, the most important first."""
+    table = metric_table(type(metrics))
+    order = [*table]
+    if metrics.no_answer_f1 is not None:
+        order = [*FIRST_OF_UNANSWERABLE, *(name for name in table if name not in FIRST_OF_UNANSWERABLE)]
+    return {name: table[name].text(value) for name in order if (value := getattr(metrics, name)) is not None}
 
 
 class Event(Struct, frozen=True, kw_only=True, tag_field="type"):

@@ -304,15 +304,16 @@ def write_fake_snapshot(
     start_logits, end_logits = fake_logits(made, progress=progress, seed=seed * 1000 + index, noise=noise)
     columns = _columns(made, start_logits, end_logits)
     seen = np.array([number % 3 != 2 for number in range(len(made.dataset.eval))])
+    impossible = np.array([example.is_impossible for example in made.dataset.eval])
     info = SnapshotInfo(
         index=index,
         label="untrained" if index == 0 else f"epoch {index}",
         step=step,
         epoch=float(index),
         time=clock.time() if time is None else time,
-        metrics=_metrics(columns, np.ones_like(seen)),
-        seen=_metrics(columns, seen),
-        unseen=_metrics(columns, ~seen) if not seen.all() else None,
+        metrics=_metrics(columns, np.ones_like(seen), impossible),
+        seen=_metrics(columns, seen, impossible),
+        unseen=_metrics(columns, ~seen, impossible) if not seen.all() else None,
     )
     write_snapshot(run.path, info, start_logits, end_logits, columns)
     return info
@@ -404,7 +405,7 @@ def _columns(
     return columns
 
 
-def _metrics(columns: dict[str, NDArray[Any]], chosen: NDArray[np.bool_]) -> Metrics:
+def _metrics(columns: dict[str, NDArray[Any]], chosen: NDArray[np.bool_], impossible: NDArray[np.bool_]) -> Metrics:
     probability = np.maximum(columns["gold_start_prob"] * columns["gold_end_prob"], 1e-12)[chosen]
     return Metrics(
         examples=int(chosen.sum()),
@@ -413,4 +414,19 @@ def _metrics(columns: dict[str, NDArray[Any]], chosen: NDArray[np.bool_]) -> Met
         exact_match=100 * float(columns["exact_match"][chosen].mean()),
         f1=100 * float(columns["f1"][chosen].mean()),
         loss=float(-0.5 * np.log(probability).mean()),
+        **_apart(columns, chosen, impossible),
     )
+
+
+def _apart(
+    columns: dict[str, NDArray[Any]], chosen: NDArray[np.bool_], impossible: NDArray[np.bool_]
+) -> dict[str, float]:
+    """Scores of questions with and without an answer; the thresholds are made up."""
+    if not (chosen & impossible).any():
+        return {}
+    means = {
+        f"{kind}_{name}": 100 * float(columns[name][chosen & rows].mean())
+        for kind, rows in (("has_answer", ~impossible), ("no_answer", impossible))
+        for name in ("exact_match", "f1")
+    }
+    return {**means, "best_exact_match": 71.5, "best_exact_threshold": 0.25, "best_f1": 72.5, "best_f1_threshold": -1.5}

@@ -316,11 +316,14 @@ def print_runs(runs_dir: Path, *, as_json: bool = False) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from tui.model.run_rows import apart_text
+
     table = Table(box=SIMPLE_HEAD)
     for name in ("run", "state", "data", "model", "epoch", "best"):
         table.add_column(name, overflow="fold", no_wrap=name == "run")  # the name is what one types
     for row in rows:
         best = f"{row.best:.3f}" if row.best is not None else "-"
+        best += f" ({apart})" if (apart := apart_text(row)) else ""
         cells = (row.name, row.state, row.dataset, row.model, f"{row.epoch:.1f}/{row.epochs}", best)
         table.add_row(*(Text(plain(str(cell))) for cell in cells))
     console = Console()

@@ -206,6 +206,14 @@ def n_best(
     return [replace(candidate, probability=share) for candidate, share in zip(kept, shares, strict=True)]
 
 
+def null_odds(candidates: Sequence[Candidate]) -> float | None:
+    """The null answer's score minus the best span's, of the answers of one example, best first; None where the null
+    answer or every span is missing."""
+    null = next((candidate.score for candidate in candidates if candidate.start < 0), None)
+    span = next((candidate.score for candidate in candidates if candidate.start >= 0), None)
+    return None if null is None or span is None else null - span
+
+
 def _best_of_window(window: Window, k: int, max_answer_length: int) -> list[Candidate]:
     tokens = np.flatnonzero(window.segment == CONTEXT)
     starts, ends = _numbers(window.start_logits[tokens]), _numbers(window.end_logits[tokens])

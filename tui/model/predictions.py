@@ -29,6 +29,7 @@ NO_ANSWER = "no answer"
 class SpanColumns:
     """One snapshot, one value for each example. `predicted` counts tokens from the passage's first one;
     `exact_match`, `f1`, `iou` and `confidence` (√ of the gold start's times the gold end's probability) are 0 to 1.
+    `null_odds` is the null answer's score minus the best span's.
     """
 
     predicted: Spans
@@ -40,10 +41,20 @@ class SpanColumns:
     exact_match: Floats
     f1: Floats
     confidence: Floats
+    null_odds: Floats
 
     @property
     def right(self) -> Bools:
         return self.exact_match >= 1.0
+
+    def apart(self, impossible: Bools) -> str:
+        """How many questions with and without an answer are right; "" where all have one."""
+        if not impossible.any():
+            return ""
+        return " ".join(
+            f"{name} {int(self.right[rows].sum())}/{int(rows.sum())}"
+            for name, rows in (("HasAns", ~impossible), ("NoAns", impossible))
+        )
 
 
 @dataclass(frozen=True)
@@ -147,6 +158,8 @@ class SpanData:
 
     def _read(self, snapshot: Snapshot) -> SpanColumns:
         column = snapshot.column
+        with np.errstate(invalid="ignore"):  # infinite scores
+            null_odds = column("null_score") - column("score")
         char_start, char_end = column("pred_char_start"), column("pred_char_end")
         return SpanColumns(
             predicted=self.grid.spans(char_start, char_end),
@@ -158,6 +171,7 @@ class SpanData:
             exact_match=column("exact_match"),
             f1=column("f1"),
             confidence=np.sqrt(column("gold_start_prob") * column("gold_end_prob")),
+            null_odds=null_odds,
         )
 
     def judged(self, position: int, before: int | None) -> Judged:

@@ -27,7 +27,8 @@ RESUMABLE = frozenset({State.PAUSED, State.STOPPED, State.DEAD, State.FAILED})
 
 
 class RunRow(Struct, frozen=True):
-    """One run: `epoch` of `epochs` done, `best` the highest mean of start and end accuracy so far (0 to 1)."""
+    """One run: `epoch` of `epochs` done, `best` the highest mean of start and end accuracy so far (0 to 1). With
+    unanswerable questions also that snapshot's F1 (0 to 100) of questions with and without an answer."""
 
     name: str
     path: str
@@ -38,6 +39,8 @@ class RunRow(Struct, frozen=True):
     epoch: float
     epochs: int
     best: float | None
+    has_answer_f1: float | None = None
+    no_answer_f1: float | None = None
 
 
 def first_row(run: RunDir) -> RunRow:
@@ -65,10 +68,20 @@ def row_after(row: RunRow, event: AnyEvent) -> RunRow:
             return msgspec.structs.replace(row, epoch=max(row.epoch, event.epoch))
         case SnapshotTaken():
             score = event.metrics.mean_accuracy
-            best = score if row.best is None else max(row.best, score)
-            return msgspec.structs.replace(row, epoch=max(row.epoch, event.epoch), best=best)
+            row = msgspec.structs.replace(row, epoch=max(row.epoch, event.epoch))
+            if row.best is not None and score <= row.best:
+                return row
+            apart = {name: getattr(event.metrics, name) for name in ("has_answer_f1", "no_answer_f1")}
+            return msgspec.structs.replace(row, best=score, **apart)
         case _:
             return row
+
+
+def apart_text(row: RunRow) -> str:
+    """F1 of the best snapshot on questions with and without an answer; "" where all have one."""
+    if row.has_answer_f1 is None or row.no_answer_f1 is None:
+        return ""
+    return f"HasAns F1 {row.has_answer_f1:.1f}, NoAns F1 {row.no_answer_f1:.1f}"
 
 
 def phase_text(phase: Phase) -> str:

@@ -9,7 +9,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.events import Metrics, metric_table
+from engine.events import FIRST_OF_UNANSWERABLE, Metrics, metric_table
 from engine.insight.dynamics import forgotten, learned
 
 Ints = NDArray[np.int32]
@@ -121,6 +121,15 @@ def metric_rows(left: Metrics, right: Metrics) -> list[MetricRow]:
         better = 0 if undecided else (-1 if (b > a) == metric.lower_is_better else 1)
         rows.append(MetricRow(metric.label, a, b, better))
     return rows
+
+
+def most_important(rows: Sequence[MetricRow], room: int) -> list[MetricRow]:
+    """At most `room` of the rows, in their order; the loss and what questions with an answer score stay longest."""
+    table = metric_table()
+    first = [table[name].label for name in (*FIRST_OF_UNANSWERABLE, "start_accuracy", "end_accuracy", "loss")]
+    ranked = sorted(rows, key=lambda row: first.index(row.name) if row.name in first else len(first))
+    kept = ranked[: max(0, room)]
+    return [row for row in rows if row in kept]
 
 
 def shared_examples(left: Sequence[Hashable], right: Sequence[Hashable]) -> tuple[Ints, Ints]:

@@ -17,7 +17,7 @@ from tui.drawing.frame import glyphs_of
 from tui.drawing.text import plain
 from tui.model.predictions import span_text
 from tui.screens.base import ScreenView
-from tui.screens.compare.model import Comparison, MetricRow, metric_rows
+from tui.screens.compare.model import Comparison, MetricRow, metric_rows, most_important
 from tui.screens.compare.pair import LEFT, RIGHT, Pair
 from tui.widgets.picture import Picture
 from tui.widgets.row_list import MARKER, CellText, Row, RowList
@@ -101,7 +101,7 @@ class CompareScreen(ScreenView):
             label, wide = 7, max(4, (width - 18) // 2)
         else:
             label, wide = 16, max(12, min(30, (width - 42) // 2))
-        rows = metric_rows(found.left.metrics, found.right.metrics)
+        rows = most_important(metric_rows(found.left.metrics, found.right.metrics), height - 2)
         metrics = [self._metric_line(row, label, wide) for row in rows]
         return [self._names_line(label, wide), *metrics, self._counts_line(found)]
 

@@ -12,7 +12,7 @@ from textual.strip import Strip
 from engine.data.segments import CONTEXT
 from engine.errors import UserError
 from engine.insight.metrics import prepare_golds
-from engine.insight.spans import Candidate, softmax
+from engine.insight.spans import Candidate, null_odds, softmax
 from engine.rundir.liveness import State
 from tui.drawing.frame import Glyphs, glyphs_of
 from tui.drawing.text import plain
@@ -270,6 +270,8 @@ class JourneyPicture(StripView):
         lines = [
             Strip([Segment(f" {glyphs.expected} expected  ", style("expected")), Segment(words, style("text"))]),
         ]
+        if (odds := null_odds(scene.candidates)) is not None:
+            lines[0] = Strip([*lines[0], Segment(f"   null odds {odds:+.2f}", style("dim"))])
         prepared = prepare_golds([golds], v2=scene.example.is_impossible)
         for number, candidate in enumerate(scene.candidates[: max(0, rows - 1)], 1):
             text = _answer_text(scene, candidate)

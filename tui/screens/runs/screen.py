@@ -19,7 +19,7 @@ from engine.rundir.liveness import State
 from tui.drawing.columns import Column, fit_text
 from tui.drawing.text import path_from_here, plain
 from tui.model.followed_runs import RunsFolder
-from tui.model.run_rows import RESUMABLE, RUNNING, STATE_WORDS, RunRow, progress_text, summary
+from tui.model.run_rows import RESUMABLE, RUNNING, STATE_WORDS, RunRow, apart_text, progress_text, summary
 from tui.screens.base import ScreenView
 from tui.widgets.picture import Picture
 from tui.widgets.row_list import CellText, Row, RowList
@@ -168,6 +168,7 @@ class RunsScreen(ScreenView):
             ][-height:]
         model = plain(row.model, CELL_LIMIT)
         reason = f": {plain(row.reason, 2000)}" if row.reason else ""
+        reason += f"  best: {apart}" if (apart := apart_text(row)) else ""
         keys = ["Enter opens it"]
         if row.state in RUNNING:
             keys.append("S stops it")

@@ -201,6 +201,8 @@ class SpansScreen(ScreenView):
             segments.append(Segment(f", spans under {self._max_span} tokens", self.style_of("text")))
         if page.count < len(order.rows):
             segments.append(Segment(f"  chart: rows {page.first + 1} to {page.last}", self.style_of("dim")))
+        if (apart := self._now.apart(self._data.impossible)) if self._data else "":
+            segments.append(Segment(f"  {apart}", self.style_of("text")))
         segments.append(Segment(f"  {glyphs.learned} {learned} learned", self.style_of("good")))
         segments.append(Segment(f"  {glyphs.forgotten} {forgotten} forgotten", self.style_of("bad")))
         return [Strip(segments)]
@@ -213,6 +215,8 @@ class SpansScreen(ScreenView):
         half = max(0, (width - 4) // 2)
         expected = f"expected {span_text(data.truth, example)}: {plain(data.expected(example), CELL_LIMIT)}"
         answered = f"predicted {span_text(now.predicted, example)}: {plain(data.answered(example, now), CELL_LIMIT)}"
+        if self._source is not None and self._source.allow_null:
+            answered = f"null odds {now.null_odds[example]:+.2f}  {answered}"
         return [
             Strip([Segment(fit_text(f" {plain(data.question(example), 2 * CELL_LIMIT)}", width))]),
             Strip(
