@@ -12,7 +12,16 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from engine.config import RunConfig
-from engine.data.examples import DataIssue, Dataset, Example, make_dataset, seen_mask, split_bytes, squad_bytes
+from engine.data.examples import (
+    DataIssue,
+    Dataset,
+    Example,
+    bare_passage,
+    make_dataset,
+    seen_mask,
+    split_bytes,
+    squad_bytes,
+)
 from engine.data.features import Features, advance, build_features, default_max_answer_length
 from engine.data.issues import DataIssues
 from engine.data.samples import find_dataset
@@ -85,7 +94,7 @@ class WindowReport(Struct, frozen=True):
 
 class CheckReport(Struct, frozen=True):
     """All findings. `errors` counts what keeps the set from being used; the `shared_` figures count
-    passages on both sides of the split, exact or but for white space and case (`near`)."""
+    passages on both sides of the split, exact or nearly the same (`near`)."""
 
     path: str
     halves: tuple[HalfReport, ...]
@@ -276,18 +285,14 @@ def _spread(spread: Spread) -> str:
 def _shared(dataset: Dataset) -> dict[str, int]:
     train = {example.context for example in dataset.train}
     both = {example.context for example in dataset.eval} & train
-    near = {_bare(context) for context in train}
+    near = {bare_passage(context) for context in train}
     spans = {(e.context, a.text, a.start) for e in dataset.train for a in e.answers if e.context in both}
     return {
         "shared_passages": len(both),
-        "shared_near": sum(_bare(context) in near for context in {e.context for e in dataset.eval} - both),
+        "shared_near": sum(bare_passage(context) in near for context in {e.context for e in dataset.eval} - both),
         "seen_questions": int(np.count_nonzero(seen_mask(dataset))),
         "shared_answers": sum(any((e.context, a.text, a.start) in spans for a in e.answers) for e in dataset.eval),
     }
-
-
-def _bare(context: str) -> str:
-    return " ".join(context.lower().split())
 
 
 def _table(head: Sequence[str], rows: Sequence[tuple[str, Sequence[str]]]) -> list[str]:
@@ -324,6 +329,12 @@ def _window_lines(report: CheckReport) -> list[str]:
     return [*lines, "", f"longest answer predicted: {report.max_answer_length} tokens", ""]
 
 
+def scored_apart(report: CheckReport) -> str:
+    """A word on seen and unseen passages, where there are both."""
+    questions = report.halves[1].questions
+    return " Seen and unseen passages are scored apart." if 0 < report.seen_questions < questions else ""
+
+
 def _shared_lines(report: CheckReport) -> list[str]:
     if not report.shared_passages and not report.shared_near:
         return ["No passage stands on both sides of the split.", ""]
@@ -332,11 +343,12 @@ def _shared_lines(report: CheckReport) -> list[str]:
         lines.append(
             f"Passages on both sides of the split: {report.shared_passages:,}. Validation questions on passages "
             f"seen in training: {report.seen_questions:,}, with the very answer seen there: "
-            f"{report.shared_answers:,}. Seen and unseen passages are scored apart."
+            f"{report.shared_answers:,}."
         )
     if report.shared_near:
         lines.append(
-            f"Validation passages that differ from a training passage in white space or case only: "
-            f"{report.shared_near:,}."
+            f"Validation passages that differ from a training passage in white space, case, Unicode form or final "
+            f"punctuation only: {report.shared_near:,}. They count as seen."
         )
+    lines[-1] += scored_apart(report)
     return [*lines, ""]

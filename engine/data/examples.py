@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -63,9 +64,16 @@ def make_dataset(train: Sequence[Example], evaluation: Sequence[Example], issues
 
 
 def seen_mask(dataset: Dataset) -> npt.NDArray[np.bool_]:
-    """bool[N_eval]: the eval example's passage is also a training passage."""
-    trained = {example.context for example in dataset.train}
-    return np.fromiter((e.context in trained for e in dataset.eval), dtype=np.bool_, count=len(dataset.eval))
+    """bool[N_eval]: the eval example's passage is also a training passage, or nearly (`bare_passage`)."""
+    trained = {bare_passage(context) for context in {example.context for example in dataset.train}}
+    known = {context: bare_passage(context) in trained for context in {example.context for example in dataset.eval}}
+    return np.fromiter((known[e.context] for e in dataset.eval), dtype=np.bool_, count=len(dataset.eval))
+
+
+def bare_passage(text: str) -> str:
+    """The passage without Unicode form, case, white space and final punctuation: near-duplicates are equal."""
+    words = unicodedata.normalize("NFKC", text).casefold().split()
+    return " ".join(words).rstrip(" .,;:!?\"'…。！？")
 
 
 class _Question(Struct, gc=False, omit_defaults=True):

@@ -59,13 +59,12 @@ def _remarks(dataset: Dataset) -> list[Remark]:
             more = f", and {len(issues) - 1} more" if len(issues) > 1 else ""
             text = f"{word}: {issues[0].place}: {issues[0].message}{more}."
             remarks.append(Remark(text, "bertqa-tui check lists each with its place."))
-    if dataset.overlap:
-        seen = int(seen_mask(dataset).sum())
-        text = (
-            f"{seen} of {len(dataset.eval)} eval questions are on passages that training sees too; "
-            "scores on seen and unseen passages are reported apart."
-        )
-        remarks.append(Remark(text))
+    seen, total = int(seen_mask(dataset).sum()), len(dataset.eval)
+    if seen == total > 0:
+        remarks.append(Remark(f"all {total} eval questions are on passages that training sees too."))
+    elif seen:
+        text = f"{seen} of {total} eval questions are on passages that training sees too; "
+        remarks.append(Remark(text + "scores on seen and unseen passages are reported apart."))
     return remarks
 
 

@@ -11,6 +11,8 @@ import pytest
 
 from engine.config import RunConfig
 from engine.data.check import LENGTH_EDGES, CheckReport, check_dataset, repair_dataset, report_lines
+from engine.data.examples import Example, make_dataset, seen_mask
+from engine.data.run_data import load_run_data
 from engine.data.squad import load_dataset
 from engine.errors import DataError, WriteError
 
@@ -69,7 +71,7 @@ def test_counts(tmp_path: Path) -> None:
     assert train.mid_word == 1
     assert (train.passage_characters.low, train.passage_characters.high) == (31, 34)
     assert (report.shared_passages, report.shared_near) == (1, 1)
-    assert (report.seen_questions, report.shared_answers) == (1, 1)
+    assert (report.seen_questions, report.shared_answers) == (2, 1)
     assert report.errors == 1
     assert [(f.level, f.place) for f in report.issues] == [
         ("repaired", 'train: question "e" (row 5)'),
@@ -191,3 +193,30 @@ def test_squad_dev() -> None:
     assert report.shared_passages == 0
     assert sum(half.windows for half in report.windows) == 10_784
     assert report.issues == ()
+
+
+def test_near_duplicate_passages_count_as_seen_in_training_too() -> None:
+    passages = ["Café  tea helps.", "cafe\u0301 tea HELPS", "Sleep helps.", "sleep helps!", "Rest helps."]
+    train = [Example(f"t{n}", "", "What?", passages[n], (), True) for n in (0, 2)]
+    evaluation = [Example(f"e{n}", "", "What?", passages[n], (), True) for n in (1, 3, 4)]
+    assert seen_mask(make_dataset(train, evaluation)).tolist() == [True, True, False]
+
+
+@pytest.mark.parametrize(("seen", "promise"), [(0, None), (1, "reported apart"), (2, "all 2 eval questions")])
+def test_seen_and_unseen_are_told_apart_only_where_there_are_both(
+    tmp_path: Path, seen: int, promise: str | None
+) -> None:
+    passages = [f"Honey soothes a cough {n} times." for n in range(4)]
+    rows = [row(str(n), passage, "What?", ("Honey", 0)) for n, passage in enumerate(passages)]
+    evaluation = [
+        row(f"e{n}", passages[n] if n < seen else f"{passages[n]} Or so", "What?", ("Honey", 0)) for n in (0, 1)
+    ]
+    path = tmp_path / "set.json"
+    path.write_text(json.dumps({"train": rows[:2], "validation": evaluation}), "utf-8")
+    remarks = [remark.message for remark in load_run_data(RunConfig(dataset=str(path))).remarks]
+    apart = [text for text in remarks if "on passages that training sees" in text]
+    assert len(apart) == (promise is not None)
+    assert all(str(promise) in text for text in apart)
+    report = check_dataset(path, RunConfig(dataset=str(path)))
+    assert report.seen_questions == seen
+    assert ("scored apart" in "\n".join(report_lines(report))) == (seen == 1)
