@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
+from tui.drawing.frame import ASCII
 from tui.drawing.text import plain
 from tui.screens.journey.passage import SIGNS, Line, Mark, passage_lines
 
@@ -30,7 +31,7 @@ def test_answers_stand_in_brackets() -> None:
     lines, begins = passage_lines(TEXT, 60, ROWS, marks)
     assert texts(lines)[0] == "▲[Chilblains] are ▼(small, itchy) swellings that show up on"
     assert begins == 0
-    lines, _ = passage_lines(TEXT, 60, ROWS, [Mark(0, 10, "both", "both")], ascii_only=True)
+    lines, _ = passage_lines(TEXT, 60, ROWS, [Mark(0, 10, "both", "both")], glyphs=ASCII)
     assert texts(lines)[0] == "*[Chilblains] are small, itchy swellings that show up on"
 
 

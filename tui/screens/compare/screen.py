@@ -11,34 +11,18 @@ from textual.app import ComposeResult
 from textual.strip import Strip
 
 from engine.rundir.layout import list_runs
-from tui.drawing.columns import Column, fit_text
-from tui.drawing.format import value_text
+from tui.drawing.columns import Column
 from tui.drawing.frame import glyphs_of
 from tui.drawing.text import plain
-from tui.model.predictions import span_text
 from tui.screens.base import ScreenView
-from tui.screens.compare.model import Comparison, MetricRow, metric_rows, most_important
 from tui.screens.compare.pair import LEFT, RIGHT, Pair
+from tui.screens.compare.strips import CELL_LIMIT, COLUMNS, DETAIL, HEAD, detail_strips, example_row, head_strips
 from tui.widgets.picture import Picture
-from tui.widgets.row_list import MARKER, CellText, Row, RowList
+from tui.widgets.row_list import CellText, Row, RowList
 
-COLUMNS = (
-    Column("change", "", 1),
-    Column("number", "#", 5, align="right"),
-    Column("gain", "gain", 5, align="right"),
-    Column("surer", "surer", 5, align="right"),
-    Column("question", "question", 10, share=4),
-    Column("expected", "expected", 9, share=2),
-    Column("left", "left", 9, share=2),
-    Column("right", "right", 9, share=2),
-)
 RUN_COLUMNS = (Column("name", "run to compare with", 20, share=3), Column("what", "", 10, share=2))
-HEAD, DETAIL = 8, 3
 LOW, TALL = 6, 15
 """Heights from which the head has two lines, and from which it shows the metrics."""
-NARROW = 60
-"""Width below which the names of the metrics are short."""
-CELL_LIMIT = 300
 
 
 class CompareScreen(ScreenView):
@@ -95,104 +79,18 @@ class CompareScreen(ScreenView):
             if self.tui.viewer is None:
                 words = "no run is open: 6 lists the runs"
             return [Strip([Segment(plain(words), self.style_of("dim"))])]
-        if height < HEAD - 1:
-            return [self._names_line(0, max(1, (width - 4) // 2)), self._counts_line(found)]
-        if width < NARROW:
-            label, wide = 7, max(4, (width - 18) // 2)
-        else:
-            label, wide = 16, max(12, min(30, (width - 42) // 2))
-        rows = most_important(metric_rows(found.left.metrics, found.right.metrics), height - 2)
-        metrics = [self._metric_line(row, label, wide) for row in rows]
-        return [self._names_line(label, wide), *metrics, self._counts_line(found)]
-
-    def _names_line(self, label: int, wide: int) -> Strip:
-        """What stands on the sides, each name `wide` cells wide."""
-        segments = [Segment(" " * label)]
-        for side in (LEFT, RIGHT):
-            active = side == self._pair.active
-            name = f"{MARKER if active else ' '} {plain(self._pair.name(side), 200)}"
-            fitted = fit_text(name, wide, "right")
-            segments += [Segment(fitted, self.style_of("cursor" if active else "heading")), Segment("  ")]
-        if label:
-            segments.append(Segment("change", self.style_of("heading")))
-        return Strip(segments)
-
-    def _metric_line(self, row: MetricRow, label: int, wide: int) -> Strip:
-        change = row.difference
-        sign = "" if change is None else f"{change:+.3f}" if abs(change) < 10 else f"{change:+.1f}"
-        verdict, role = {-1: ("worse", "bad"), 0: ("same", "dim"), 1: ("better", "good")}[row.better]
-        name = row.name if label > len(row.name) else row.name.partition(" ")[0]
-        return Strip(
-            [
-                Segment(f" {name}".ljust(label)),
-                Segment(f"{_number(row.left):>{wide}}  "),
-                Segment(f"{_number(row.right):>{wide}}  "),
-                Segment(f"{sign:>7} "),
-                Segment(verdict, self.style_of(role)),
-            ]
-        )
-
-    def _counts_line(self, found: Comparison) -> Strip:
-        segments = [Segment(f" {len(found.left.right)} examples: ", self.style_of("text"))]
-        for name, count in found.counts().items():
-            if name != "all":
-                chosen = self.style_of("cursor" if name == self._pair.show else "text")
-                segments += [Segment(f"{count} {name}", chosen), Segment("  ")]
-        if self._pair.show == "all":
-            segments.append(Segment("all shown", self.style_of("cursor")))
-        left_out = self._pair.left_out()
-        if left_out:
-            segments.append(Segment(f"  {left_out} are in one run only", self.style_of("warn")))
-        return Strip(segments)
+        return head_strips(self._pair, found, width, height, self.style_of, glyphs_of(self.tui.ascii_only))
 
     def _draw_detail(self, width: int, height: int) -> Sequence[Strip]:
-        pair = self._pair
-        if pair.comparison is None or pair.cursor >= len(pair.rows):
+        if self._pair.comparison is None or self._pair.cursor >= len(self._pair.rows):
             return []
-        data, example = pair.data(RIGHT), pair.example(pair.cursor, RIGHT)
-        head = f" {plain(data.question(example), CELL_LIMIT)}  expected {span_text(data.truth, example)}: "
-        words = fit_text(head + plain(data.expected(example), CELL_LIMIT), width)
-        lines = [Strip([Segment(words, self.style_of("text"))])]
-        for side, label in ((LEFT, "left "), (RIGHT, "right")):
-            data, columns, example = pair.data(side), pair.columns(side), pair.example(pair.cursor, side)
-            answer = plain(data.answered(example, columns), CELL_LIMIT)
-            words = (
-                f" {label} {span_text(columns.predicted, example)}: {answer}  "
-                f"(F1 {columns.f1[example]:.2f}, confidence {columns.confidence[example]:.2f})"
-            )
-            role = "both" if columns.right[example] else "predicted"
-            lines.append(Strip([Segment(fit_text(words, width), self.style_of(role))]))
-        return lines
+        return detail_strips(self._pair, width, self.style_of)
 
     def _row(self, place: int) -> Row:
-        pair, found = self._pair, self._pair.comparison
-        if found is None or place >= len(pair.rows):
+        found = self._pair.comparison
+        if found is None or place >= len(self._pair.rows):
             return {}
-        number = int(pair.rows[place])
-        data, there = pair.data(RIGHT), pair.example(place, RIGHT)
-        glyphs = glyphs_of(self.tui.ascii_only)
-        change = CellText("")
-        if found.learned[number]:
-            change = CellText(glyphs.learned, "good")
-        elif found.forgotten[number]:
-            change = CellText(glyphs.forgotten, "bad")
-        gain = float(found.gain[number])
-        surer = float(found.right.confidence[number] - found.left.confidence[number])
-        return {
-            "change": change,
-            "number": CellText(str(there + 1), "dim"),
-            "gain": CellText(f"{gain:+.2f}", "good" if gain > 0 else "bad" if gain < 0 else "dim"),
-            "surer": CellText(f"{surer:+.2f}", "text"),
-            "question": CellText(plain(data.question(there), CELL_LIMIT)),
-            "expected": CellText(plain(data.expected(there), CELL_LIMIT), "true"),
-            "left": self._answer(LEFT, place),
-            "right": self._answer(RIGHT, place),
-        }
-
-    def _answer(self, side: int, place: int) -> CellText:
-        example, columns = self._pair.example(place, side), self._pair.columns(side)
-        answer = plain(self._pair.data(side).answered(example, columns), CELL_LIMIT)
-        return CellText(answer, "both" if columns.right[example] else "predicted")
+        return example_row(self._pair, found, place, glyphs_of(self.tui.ascii_only))
 
     # ------------------------------------------------------------------ commands
 
@@ -327,10 +225,6 @@ class CompareScreen(ScreenView):
         self.query_one("#compare-head", Picture).styles.height = head
         self.query_one("#compare-detail", Picture).styles.height = detail
         self.call_after_refresh(self.renew)
-
-
-def _number(value: float | None) -> str:
-    return value_text(value, "plain") if value is None or abs(value) >= 1.5 else f"{value:.3f}"
 
 
 def _same(one: Path, other: Path) -> bool:

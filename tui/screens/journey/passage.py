@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from rich.cells import get_character_cell_size
 
+from tui.drawing.frame import UNICODE, Glyphs
 from tui.drawing.text import plain
 
 SIGNS = 6
@@ -37,8 +38,6 @@ class Cell(NamedTuple):
     size: int
 
 
-OPEN = {"expected": "▲[", "predicted": "▼(", "both": "◆["}
-OPEN_ASCII = {"expected": "^[", "predicted": "v(", "both": "*["}
 CLOSE = {"expected": "]", "predicted": ")", "both": "]"}
 
 
@@ -50,7 +49,7 @@ def passage_lines(
     *,
     cursor: tuple[int, int] | None = None,
     first: int | None = None,
-    ascii_only: bool = False,
+    glyphs: Glyphs = UNICODE,
 ) -> tuple[list[Line], int]:
     """At most `rows` lines of `width` cells: the stretch of the passage that shows the cursor, else the marks, or
     where not all of them can be seen at once, what was expected. Returned with the code point at which it begins.
@@ -59,7 +58,8 @@ def passage_lines(
     where it shows what must be seen: a flip moves answers, not the text. Each line is a list of (text, roles).
     `cursor` is a stretch of code points to be shown in reverse.
     """
-    cells = _cells(context, width, marks, cursor, OPEN_ASCII if ascii_only else OPEN)
+    opening = {"expected": f"{glyphs.expected}[", "predicted": f"{glyphs.predicted}(", "both": f"{glyphs.both}["}
+    cells = _cells(context, width, marks, cursor, opening)
     lines = _wrap(cells, max(1, width - SIGNS if _is_wide(width) else width))
     wanted = _lines_with(lines, {mark.role for mark in marks})
     if wanted and wanted[-1] - wanted[0] >= rows:  # not all can be seen at once: then what is the same at every flip

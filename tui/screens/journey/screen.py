@@ -9,20 +9,17 @@ from textual import events
 from textual.app import ComposeResult
 from textual.strip import Strip
 
-from engine.data.segments import CONTEXT
 from engine.errors import UserError
-from engine.insight.metrics import prepare_golds
-from engine.insight.spans import Candidate, null_odds, softmax
 from engine.rundir.liveness import State
 from tui.drawing.frame import Glyphs, glyphs_of
 from tui.drawing.text import plain
-from tui.drawing.theme import StyleOf, combined
+from tui.drawing.theme import StyleOf
 from tui.screens.base import ScreenView
 from tui.screens.journey.bars import GUTTER, TokenChart
 from tui.screens.journey.geometry import Geometry, fit
 from tui.screens.journey.model import Limits, Scene, make_scene
-from tui.screens.journey.passage import Mark, passage_lines
 from tui.screens.journey.strips import token_strips
+from tui.screens.journey.texts import answer_strips, beside, chosen_token_strip, passage_strips, question_strip
 from tui.view_state import SCALE_NAMES, SCALE_WORDS, SCALES
 from tui.widgets.strip_view import StripView
 
@@ -160,8 +157,13 @@ class JourneyPicture(StripView):
             return self._message(self._waiting(), width, height)
         rows, text_rows = share_rows(height)
         self._charts_end = 1 + 2 * rows
-        lines = [self._question(self.scene), *self._charts(self.scene, width, rows), self._token(self.scene)]
-        return lines + self._texts(self.scene, width, text_rows)
+        state, count = self.view.tui.view_state, len(viewer.examples) if viewer else 0
+        return [
+            question_strip(self.scene, state.example, count, self._style),
+            *self._charts(self.scene, width, rows),
+            chosen_token_strip(self.scene, state.token, self._style),
+            *self._texts(self.scene, width, text_rows),
+        ]
 
     def _message(self, words: Sequence[str], width: int, height: int) -> list[Strip]:
         lines = [Strip.blank(width)] * max(0, (height - len(words)) // 2)
@@ -188,16 +190,6 @@ class JourneyPicture(StripView):
             "Before training, the model scores every token at random. After each epoch",
             "the highest bars should come closer to the markers of the expected answer.",
         ]
-
-    def _question(self, scene: Scene) -> Strip:
-        style, state, viewer = self._style, self.view.tui.view_state, self.view.tui.viewer
-        count = len(viewer.examples) if viewer else 0
-        segments = [Segment(f" {state.example + 1}/{count} ", style("dim"))]
-        if scene.windows > 1:
-            segments.append(Segment(f"window {scene.window + 1}/{scene.windows} ", style("warn")))
-        segments.append(Segment(plain(scene.example.question, 500), style("heading")))
-        segments.append(Segment(f"  {plain(scene.example.id, 60)}", style("dim")))
-        return Strip(segments)
 
     # -- the charts ----------------------------------------------------------------------------------------
 
@@ -232,22 +224,6 @@ class JourneyPicture(StripView):
             strips += token_strips(chart, geometry, rows, self._style, self._glyphs)
         return strips
 
-    def _token(self, scene: Scene) -> Strip:
-        style, token = self._style, self.view.tui.view_state.token
-        if not 0 <= token < len(scene.tokens):
-            words = " [ and ] choose a token, m jumps to the expected one"
-            return Strip([Segment(words, style("dim"))])
-        segments = [
-            Segment(f" token {token} ", style("dim")),
-            Segment(f'"{plain(scene.texts[token], 30)}"', style("cursor")),
-        ]
-        for name, logits in (("start", scene.start), ("end", scene.end)):
-            share = float(softmax(logits, scene.choosable)[token])
-            rank = int((logits > logits[token]).sum()) + 1
-            segments.append(Segment(f"  {name} ", style(name)))
-            segments.append(Segment(f"{logits[token]:.2f} p {share:.3f} rank {rank}", style("text")))
-        return Strip(segments)
-
     # -- the words -----------------------------------------------------------------------------------------
 
     def _texts(self, scene: Scene, width: int, rows: int) -> list[Strip]:
@@ -255,70 +231,20 @@ class JourneyPicture(StripView):
             below = min(max(2, rows * 2 // 5), 8)
             return [*self._answers(scene, width, below), *self._passage(scene, width, rows - below)]
         left = width * 11 // 20
-        passage = self._passage(scene, left - 1, rows)
         answers = self._answers(scene, width - left - 1, rows)
-        count = max(len(passage), len(answers))
-        passage += [Strip.blank(left)] * (count - len(passage))
-        answers += [Strip.blank(0)] * (count - len(answers))
-        return [Strip([*p.adjust_cell_length(left), Segment(" "), *a]) for p, a in zip(passage, answers, strict=True)]
+        return beside(self._passage(scene, left - 1, rows), answers, left)
 
     def _answers(self, scene: Scene, width: int, rows: int) -> list[Strip]:
-        """The expected answer, the predicted one, and what else the model thought of."""
-        style, glyphs = self._style, self._glyphs
-        golds = [answer.text for answer in scene.example.answers]
-        words = " | ".join(dict.fromkeys(plain(gold, 200) for gold in golds)) or "no answer in the passage"
-        lines = [
-            Strip([Segment(f" {glyphs.expected} expected  ", style("expected")), Segment(words, style("text"))]),
-        ]
-        if (odds := null_odds(scene.candidates)) is not None:
-            lines[0] = Strip([*lines[0], Segment(f"   null odds {odds:+.2f}", style("dim"))])
-        prepared = prepare_golds([golds], v2=scene.example.is_impossible)
-        for number, candidate in enumerate(scene.candidates[: max(0, rows - 1)], 1):
-            text = _answer_text(scene, candidate)
-            right = prepared.score([text])[0][0] == 1.0
-            tick = glyphs.right if right else " "
-            label = f" {glyphs.predicted} predicted " if number == 1 else f" {number:>11} "
-            segments = [
-                Segment(label, style("predicted" if number == 1 else "dim")),
-                Segment(tick, style("good")),
-                Segment(f"{100 * candidate.probability:5.1f} %", style("text" if number == 1 else "dim")),
-                Segment(f" {candidate.score:7.2f}  ", style("dim")),
-                Segment(plain(text, 300) or "(no answer)", style("heading" if number == 1 else "text")),
-            ]
-            lines.append(Strip(segments))
-        return [line.crop(0, width) for line in lines[:rows]]
+        return answer_strips(scene, width, rows, self._style, self._glyphs)
 
     def _passage(self, scene: Scene, width: int, rows: int) -> list[Strip]:
         if rows <= 0:
             return []
-        gold, found = scene.expected_chars, scene.predicted_chars
-        marks = []
-        if gold is not None and gold == found:
-            marks.append(Mark(*gold, "both", "both"))
-        else:
-            if gold is not None:
-                marks.append(Mark(*gold, "expected", "expected"))
-            if found is not None:
-                marks.append(Mark(*found, "predicted", "predicted"))
-        cursor, token = None, self.view.tui.view_state.token
-        if 0 <= token < len(scene.tokens) and scene.tokens.segment[token] == CONTEXT:
-            cursor = (int(scene.tokens.char_start[token]), int(scene.tokens.char_end[token]))
-        context = scene.example.context
-        example = self.view.tui.view_state.example
-        lines, begins = passage_lines(
-            context,
-            width - 2,
-            rows,
-            marks,
-            cursor=cursor,
-            first=self._read[1] if self._read is not None and self._read[0] == example else None,
-            ascii_only=self.view.tui.ascii_only,
-        )
-        self._read = (example, begins)
-        return [
-            Strip([Segment(" "), *(Segment(text, combined(self._style, roles)) for text, roles in line)])
-            for line in lines
-        ]
+        state = self.view.tui.view_state
+        first = self._read[1] if self._read is not None and self._read[0] == state.example else None
+        strips, begins = passage_strips(scene, width, rows, state.token, self._style, self._glyphs, first=first)
+        self._read = (state.example, begins)
+        return strips
 
     # -- the mouse -----------------------------------------------------------------------------------------
 
@@ -335,10 +261,6 @@ class JourneyPicture(StripView):
 
     def on_mouse_scroll_up(self) -> None:
         self.view.tui.action_do("up")
-
-
-def _answer_text(scene: Scene, candidate: Candidate) -> str:
-    return scene.example.context[candidate.char_start : candidate.char_end] if candidate.start >= 0 else ""
 
 
 def share_rows(height: int) -> tuple[int, int]:

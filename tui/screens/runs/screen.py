@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.segment import Segment
 from textual import events
 from textual.app import ComposeResult
 from textual.strip import Strip
@@ -16,39 +15,18 @@ from engine.data.samples import sample_names
 from engine.errors import UserError
 from engine.launch import Run, resume, start
 from engine.rundir.liveness import State
-from tui.drawing.columns import Column, fit_text
-from tui.drawing.text import path_from_here, plain
 from tui.model.followed_runs import RunsFolder
-from tui.model.run_rows import RESUMABLE, RUNNING, STATE_WORDS, RunRow, apart_text, progress_text, summary
+from tui.model.run_rows import RESUMABLE, RUNNING, RunRow
 from tui.screens.base import ScreenView
+from tui.screens.runs.strips import COLUMNS, head_strips, run_detail, run_row, sample_detail, sample_row
 from tui.widgets.picture import Picture
-from tui.widgets.row_list import CellText, Row, RowList
+from tui.widgets.row_list import Row, RowList
 
 POLL_SECONDS = 1.0
-CELL_LIMIT = 300
 FIRST_SAMPLE = "remedies"
 HEAD, DETAIL = 2, 3
 TALL = 10
 """Height from which head and detail have all their lines."""
-COLUMNS = (
-    Column("state", "state", 8),
-    Column("name", "run", 16, share=3),
-    Column("dataset", "data", 10, share=1),
-    Column("model", "model", 8, share=1, from_width=90),
-    Column("epoch", "epoch", 7, align="right"),
-    Column("best", "best", 5, align="right"),
-    Column("reason", "", 10, share=3, from_width=64),
-)
-ROLES = {
-    State.LIVE: "good",
-    State.STARTING: "good",
-    State.PAUSED: "warn",
-    State.SILENT: "warn",
-    State.DEAD: "bad",
-    State.FAILED: "bad",
-    State.FINISHED: "text",
-    State.STOPPED: "text",
-}
 
 
 class RunsScreen(ScreenView):
@@ -140,76 +118,23 @@ class RunsScreen(ScreenView):
     # ------------------------------------------------------------------ pictures
 
     def _draw_head(self, width: int, height: int) -> Sequence[Strip]:
-        folder = plain(path_from_here(self.tui.runs_dir), CELL_LIMIT)
-        if self._rows is None:
-            words, hint = f"looking for runs in {folder}", ""
-        elif not self._rows:
-            words = f"There are no runs in {folder} yet."
-            hint = "Enter on a sample data set starts training; it goes on when you leave."
-        else:
-            words, hint = f"{summary(self._rows)} in {folder}", ""
-        return [
-            Strip([Segment(fit_text(f" {words}", width), self.style_of("heading"))]),
-            Strip([Segment(fit_text(f" {hint}", width), self.style_of("text"))]),
-        ]
+        return head_strips(self._rows, self.tui.runs_dir, width, self.style_of)
 
     def _draw_detail(self, width: int, height: int) -> Sequence[Strip]:
-        style = self.style_of
-        row = self._chosen
-        if row is None:
-            sample = self._sample
-            if sample is None:
-                return []
-            words = f" fine-tunes the default model on {sample}, 5 epochs"
-            return [
-                Strip.blank(width),
-                Strip([Segment(fit_text(words, width), style("text"))]),
-                Strip([Segment(" Enter starts it", style("dim"))]),
-            ][-height:]
-        model = plain(row.model, CELL_LIMIT)
-        reason = f": {plain(row.reason, 2000)}" if row.reason else ""
-        reason += f"  best: {apart}" if (apart := apart_text(row)) else ""
-        keys = ["Enter opens it"]
-        if row.state in RUNNING:
-            keys.append("S stops it")
-        if row.state in RESUMABLE:
-            keys.append("R resumes it")
-        asked = self._asked if self._asked and self._asked[2] == row.path else None
-        where = plain(path_from_here(Path(row.path)), 2000)
-        last = f"press {asked[0]} once more to {asked[1]} it" if asked else ", ".join(keys)
-        return [
-            Strip([Segment(fit_text(f" {where}", width), style("dim"))]),
-            Strip(
-                [
-                    Segment(f" {STATE_WORDS[row.state]}", style(ROLES[row.state])),
-                    Segment(fit_text(f"{reason}  model {model}", max(0, width - 12))),
-                ]
-            ),
-            Strip([Segment(fit_text(f" {last}", width), style("warn" if asked else "dim"))]),
-        ][-height:]
+        row, sample = self._chosen, self._sample
+        if row is not None:
+            key, action, path = self._asked or ("", "", "")
+            question = f"press {key} once more to {action} it" if path == row.path else ""
+            lines = run_detail(row, question, width, self.style_of)
+        else:
+            lines = sample_detail(sample, width, self.style_of) if sample is not None else []
+        return lines[-height:]
 
     def _row(self, place: int) -> Row:
-        rows = self._rows or []
+        rows, viewer = self._rows or [], self.tui.viewer
         if place >= len(rows):
-            name = self._samples[place - len(rows)]
-            return {
-                "state": CellText("new", "heading"),
-                "name": CellText("start a run"),
-                "dataset": CellText(name, "heading"),
-                "reason": CellText("sample data", "dim"),
-            }
-        row = rows[place]
-        viewer = self.tui.viewer
-        open_here = viewer is not None and str(viewer.run.path) == row.path
-        return {
-            "state": CellText(STATE_WORDS[row.state], ROLES[row.state]),
-            "name": CellText(plain(row.name, CELL_LIMIT), "heading" if open_here else "text"),
-            "dataset": CellText(plain(row.dataset, CELL_LIMIT)),
-            "model": CellText(plain(row.model.rstrip("/").rpartition("/")[2], CELL_LIMIT)),
-            "epoch": CellText(progress_text(row)),
-            "best": CellText("-" if row.best is None else f"{row.best:.3f}"),
-            "reason": CellText(plain(row.reason, CELL_LIMIT), "dim"),
-        }
+            return sample_row(self._samples[place - len(rows)])
+        return run_row(rows[place], is_open=viewer is not None and str(viewer.run.path) == rows[place].path)
 
     # ------------------------------------------------------------------ commands
 

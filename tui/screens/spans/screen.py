@@ -13,17 +13,17 @@ from textual.strip import Strip
 from engine.errors import UserError
 from engine.rundir.eval_set import EvalSet
 from engine.storage.tensors import Tensors
-from tui.drawing.columns import Column, fit_text
 from tui.drawing.frame import glyphs_of
 from tui.drawing.text import plain
-from tui.model.predictions import SpanColumns, SpanData, span_text
+from tui.model.predictions import SpanColumns, SpanData
 from tui.screens.base import ScreenView
 from tui.screens.spans import strips as span_strips
 from tui.screens.spans.grid import Page, page_of
-from tui.screens.spans.model import Bools, SpanOrder
+from tui.screens.spans.model import SpanOrder
+from tui.screens.spans.rows import COLUMNS, Changes, detail_strips, example_row, words_strip
 from tui.screens.spans.strips import GUTTER, SpanChart, chart_strips
 from tui.widgets.picture import Picture
-from tui.widgets.row_list import CellText, Row, RowList
+from tui.widgets.row_list import Row, RowList
 
 MAX_SPAN = 100
 """The notebook draws no span of this many tokens or more."""
@@ -39,23 +39,7 @@ VIEWS: dict[Charts, list[span_strips.View]] = {
     "predicted": ["predicted"],
     "expected": ["true"],
 }
-COLUMNS = (
-    Column("change", "", 1),
-    Column("number", "#", 5, align="right"),
-    Column("ident", "id", 10, share=1, from_width=160),
-    Column("correct", "s e", 3),
-    Column("iou", "IoU", 4, align="right"),
-    Column("em", "EM", 2, align="right"),
-    Column("f1", "F1", 4, align="right"),
-    Column("confidence", "conf", 4, align="right"),
-    Column("question", "question", 10, share=4),
-    Column("expected_span", "tokens", 7, align="right", from_width=110),
-    Column("expected", "expected", 9, share=2),
-    Column("predicted_span", "tokens", 7, align="right", from_width=110),
-    Column("predicted", "predicted", 9, share=2),
-)
 SORT_COLUMN = {"number": "data order", "expected_span": "true start", "iou": "IoU", "confidence": "confidence"}
-CELL_LIMIT = 300
 
 
 class SpansScreen(ScreenView):
@@ -77,7 +61,7 @@ class SpansScreen(ScreenView):
         self._data: SpanData | None = None
         self._order = SpanOrder(0)
         self._now: SpanColumns | None = None
-        self._changes: tuple[Bools, Bools] | None = None
+        self._changes: Changes | None = None
         self._trouble = ""
 
     def compose(self) -> ComposeResult:
@@ -192,74 +176,23 @@ class SpansScreen(ScreenView):
         if self._now is None or self._changes is None:
             return []
         chart = self.query_one("#span-chart", Picture)
-        order = self._order
         page, _ = self._page(chart.size.width)
         glyphs = glyphs_of(self.tui.ascii_only)
-        learned, forgotten = (int(flags.sum()) for flags in self._changes)
-        segments = [Segment(plain(f" {order.describe()}"), self.style_of("heading"))]
-        if self._max_span is not None:
-            segments.append(Segment(f", spans under {self._max_span} tokens", self.style_of("text")))
-        if page.count < len(order.rows):
-            segments.append(Segment(f"  chart: rows {page.first + 1} to {page.last}", self.style_of("dim")))
-        if (apart := self._now.apart(self._data.impossible)) if self._data else "":
-            segments.append(Segment(f"  {apart}", self.style_of("text")))
-        segments.append(Segment(f"  {glyphs.learned} {learned} learned", self.style_of("good")))
-        segments.append(Segment(f"  {glyphs.forgotten} {forgotten} forgotten", self.style_of("bad")))
-        return [Strip(segments)]
+        apart = self._now.apart(self._data.impossible) if self._data else ""
+        return [words_strip(self._order, page, self._max_span, apart, self._changes, self.style_of, glyphs)]
 
     def _draw_detail(self, width: int, height: int) -> Sequence[Strip]:
         if self._now is None or self._data is None or not len(self._order.rows):
             return []
-        data, now, example = self._data, self._now, self._order.example
-        style = self.style_of
-        half = max(0, (width - 4) // 2)
-        expected = f"expected {span_text(data.truth, example)}: {plain(data.expected(example), CELL_LIMIT)}"
-        answered = f"predicted {span_text(now.predicted, example)}: {plain(data.answered(example, now), CELL_LIMIT)}"
-        if self._source is not None and self._source.allow_null:
-            answered = f"null odds {now.null_odds[example]:+.2f}  {answered}"
-        return [
-            Strip([Segment(fit_text(f" {plain(data.question(example), 2 * CELL_LIMIT)}", width))]),
-            Strip(
-                [
-                    Segment(fit_text(f" {expected}", half), style("true")),
-                    Segment("  "),
-                    Segment(fit_text(answered, width - half - 2), style("predicted")),
-                ]
-            ),
-        ]
+        allow_null = self._source is not None and self._source.allow_null
+        example = self._order.example
+        return detail_strips(self._data, self._now, example, width, self.style_of, allow_null=allow_null)
 
     def _row(self, place: int) -> Row:
-        data, now, changes = self._data, self._now, self._changes
-        if data is None or now is None or changes is None or place >= len(self._order.rows):
+        if self._data is None or self._now is None or self._changes is None or place >= len(self._order.rows):
             return {}
         example = int(self._order.rows[place])
-        glyphs = glyphs_of(self.tui.ascii_only)
-        start, end = bool(now.start_correct[example]), bool(now.end_correct[example])
-        right = bool(now.right[example])
-        verdict = {True: glyphs.right, False: glyphs.wrong}
-        change = CellText("")
-        if changes[0][example]:
-            change = CellText(glyphs.learned, "good")
-        elif changes[1][example]:
-            change = CellText(glyphs.forgotten, "bad")
-        return {
-            "change": change,
-            "number": CellText(str(example + 1), "dim"),
-            "ident": CellText(plain(data.ident(example), CELL_LIMIT), "dim"),
-            "correct": CellText(
-                f"{verdict[start]} {verdict[end]}",
-                "good" if start and end else "text" if start or end else "bad",
-            ),
-            "iou": CellText(f"{now.iou[example]:.2f}"),
-            "em": CellText(verdict[right], "good" if right else "bad"),
-            "f1": CellText(f"{now.f1[example]:.2f}"),
-            "confidence": CellText(f"{now.confidence[example]:.2f}"),
-            "question": CellText(plain(data.question(example), CELL_LIMIT)),
-            "expected_span": CellText(span_text(data.truth, example), "dim"),
-            "expected": CellText(plain(data.expected(example), CELL_LIMIT), "true"),
-            "predicted_span": CellText(span_text(now.predicted, example), "dim"),
-            "predicted": CellText(plain(data.answered(example, now), CELL_LIMIT), "both" if right else "predicted"),
-        }
+        return example_row(self._data, self._now, self._changes, example, glyphs_of(self.tui.ascii_only))
 
     # ------------------------------------------------------------------ layout
 

@@ -1,0 +1,99 @@
+"""The words around the charts of Journey: question, chosen token, answers and passage, as lines. Pure."""
+
+from __future__ import annotations
+
+from rich.segment import Segment
+from textual.strip import Strip
+
+from engine.data.segments import CONTEXT
+from engine.insight.metrics import prepare_golds
+from engine.insight.spans import Candidate, null_odds, softmax
+from tui.drawing.frame import Glyphs
+from tui.drawing.text import plain
+from tui.drawing.theme import StyleOf, combined
+from tui.screens.journey.model import Scene
+from tui.screens.journey.passage import Mark, passage_lines
+
+
+def question_strip(scene: Scene, number: int, count: int, style: StyleOf) -> Strip:
+    """The question of example `number` of `count`, counted from 0."""
+    segments = [Segment(f" {number + 1}/{count} ", style("dim"))]
+    if scene.windows > 1:
+        segments.append(Segment(f"window {scene.window + 1}/{scene.windows} ", style("warn")))
+    segments.append(Segment(plain(scene.example.question, 500), style("heading")))
+    segments.append(Segment(f"  {plain(scene.example.id, 60)}", style("dim")))
+    return Strip(segments)
+
+
+def chosen_token_strip(scene: Scene, token: int, style: StyleOf) -> Strip:
+    """Scores, probabilities and ranks of the chosen token; which keys choose one, where none is."""
+    if not 0 <= token < len(scene.tokens):
+        return Strip([Segment(" [ and ] choose a token, m jumps to the expected one", style("dim"))])
+    segments = [
+        Segment(f" token {token} ", style("dim")),
+        Segment(f'"{plain(scene.texts[token], 30)}"', style("cursor")),
+    ]
+    for name, logits in (("start", scene.start), ("end", scene.end)):
+        share = float(softmax(logits, scene.choosable)[token])
+        rank = int((logits > logits[token]).sum()) + 1
+        segments.append(Segment(f"  {name} ", style(name)))
+        segments.append(Segment(f"{logits[token]:.2f} p {share:.3f} rank {rank}", style("text")))
+    return Strip(segments)
+
+
+def answer_strips(scene: Scene, width: int, rows: int, style: StyleOf, glyphs: Glyphs) -> list[Strip]:
+    """The expected answer, the predicted one, and what else the model thought of."""
+    golds = [answer.text for answer in scene.example.answers]
+    words = " | ".join(dict.fromkeys(plain(gold, 200) for gold in golds)) or "no answer in the passage"
+    lines = [Strip([Segment(f" {glyphs.expected} expected  ", style("expected")), Segment(words, style("text"))])]
+    if (odds := null_odds(scene.candidates)) is not None:
+        lines[0] = Strip([*lines[0], Segment(f"   null odds {odds:+.2f}", style("dim"))])
+    prepared = prepare_golds([golds], v2=scene.example.is_impossible)
+    for number, candidate in enumerate(scene.candidates[: max(0, rows - 1)], 1):
+        text = _answer_text(scene, candidate)
+        right = prepared.score([text])[0][0] == 1.0
+        label = f" {glyphs.predicted} predicted " if number == 1 else f" {number:>11} "
+        segments = [
+            Segment(label, style("predicted" if number == 1 else "dim")),
+            Segment(glyphs.right if right else " ", style("good")),
+            Segment(f"{100 * candidate.probability:5.1f} %", style("text" if number == 1 else "dim")),
+            Segment(f" {candidate.score:7.2f}  ", style("dim")),
+            Segment(plain(text, 300) or "(no answer)", style("heading" if number == 1 else "text")),
+        ]
+        lines.append(Strip(segments))
+    return [line.crop(0, width) for line in lines[:rows]]
+
+
+def _answer_text(scene: Scene, candidate: Candidate) -> str:
+    return scene.example.context[candidate.char_start : candidate.char_end] if candidate.start >= 0 else ""
+
+
+def passage_strips(
+    scene: Scene, width: int, rows: int, token: int, style: StyleOf, glyphs: Glyphs, *, first: int | None
+) -> tuple[list[Strip], int]:
+    """The passage with its answers marked and the chosen token, and the code point at which it begins; at `first`
+    where that shows what must be seen."""
+    cursor = None
+    if 0 <= token < len(scene.tokens) and scene.tokens.segment[token] == CONTEXT:
+        cursor = (int(scene.tokens.char_start[token]), int(scene.tokens.char_end[token]))
+    lines, begins = passage_lines(
+        scene.example.context, width - 2, rows, _marks(scene), cursor=cursor, first=first, glyphs=glyphs
+    )
+    strips = [Strip([Segment(" "), *(Segment(text, combined(style, roles)) for text, roles in line)]) for line in lines]
+    return strips, begins
+
+
+def _marks(scene: Scene) -> list[Mark]:
+    gold, found = scene.expected_chars, scene.predicted_chars
+    if gold is not None and gold == found:
+        return [Mark(*gold, "both", "both")]
+    marks = [] if gold is None else [Mark(*gold, "expected", "expected")]
+    return marks if found is None else [*marks, Mark(*found, "predicted", "predicted")]
+
+
+def beside(passage: list[Strip], answers: list[Strip], left: int) -> list[Strip]:
+    """The passage in `left` cells, the answers right of it."""
+    count = max(len(passage), len(answers))
+    passage = passage + [Strip.blank(left)] * (count - len(passage))
+    answers = answers + [Strip.blank(0)] * (count - len(answers))
+    return [Strip([*p.adjust_cell_length(left), Segment(" "), *a]) for p, a in zip(passage, answers, strict=True)]

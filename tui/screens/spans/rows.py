@@ -1,0 +1,110 @@
+"""What Spans tells in words: the rows of its table, what is listed, and the example under the cursor. Pure."""
+
+from __future__ import annotations
+
+from rich.segment import Segment
+from textual.strip import Strip
+
+from tui.drawing.columns import Column, fit_text
+from tui.drawing.frame import Glyphs
+from tui.drawing.text import plain
+from tui.drawing.theme import StyleOf
+from tui.model.predictions import SpanColumns, SpanData, span_text
+from tui.screens.spans.grid import Page
+from tui.screens.spans.model import Bools, SpanOrder
+from tui.widgets.row_list import CellText, Row
+
+COLUMNS = (
+    Column("change", "", 1),
+    Column("number", "#", 5, align="right"),
+    Column("ident", "id", 10, share=1, from_width=160),
+    Column("correct", "s e", 3),
+    Column("iou", "IoU", 4, align="right"),
+    Column("em", "EM", 2, align="right"),
+    Column("f1", "F1", 4, align="right"),
+    Column("confidence", "conf", 4, align="right"),
+    Column("question", "question", 10, share=4),
+    Column("expected_span", "tokens", 7, align="right", from_width=110),
+    Column("expected", "expected", 9, share=2),
+    Column("predicted_span", "tokens", 7, align="right", from_width=110),
+    Column("predicted", "predicted", 9, share=2),
+)
+CELL_LIMIT = 300
+Changes = tuple[Bools, Bools]
+"""Which examples were learned and which forgotten since the snapshot before."""
+
+
+def example_row(data: SpanData, now: SpanColumns, changes: Changes, example: int, glyphs: Glyphs) -> Row:
+    """The cells of an example at the snapshot in view."""
+    start, end = bool(now.start_correct[example]), bool(now.end_correct[example])
+    right = bool(now.right[example])
+    verdict = {True: glyphs.right, False: glyphs.wrong}
+    learned, forgotten = changes
+    change = CellText("")
+    if learned[example]:
+        change = CellText(glyphs.learned, "good")
+    elif forgotten[example]:
+        change = CellText(glyphs.forgotten, "bad")
+    return {
+        "change": change,
+        "number": CellText(str(example + 1), "dim"),
+        "ident": CellText(plain(data.ident(example), CELL_LIMIT), "dim"),
+        "correct": CellText(
+            f"{verdict[start]} {verdict[end]}",
+            "good" if start and end else "text" if start or end else "bad",
+        ),
+        "iou": CellText(f"{now.iou[example]:.2f}"),
+        "em": CellText(verdict[right], "good" if right else "bad"),
+        "f1": CellText(f"{now.f1[example]:.2f}"),
+        "confidence": CellText(f"{now.confidence[example]:.2f}"),
+        "question": CellText(plain(data.question(example), CELL_LIMIT)),
+        "expected_span": CellText(span_text(data.truth, example), "dim"),
+        "expected": CellText(plain(data.expected(example), CELL_LIMIT), "true"),
+        "predicted_span": CellText(span_text(now.predicted, example), "dim"),
+        "predicted": CellText(plain(data.answered(example, now), CELL_LIMIT), "both" if right else "predicted"),
+    }
+
+
+def words_strip(
+    order: SpanOrder,
+    page: Page,
+    max_span: int | None,
+    apart: str,
+    changes: Changes,
+    style: StyleOf,
+    glyphs: Glyphs,
+) -> Strip:
+    """What is listed and in which order, which of it the chart shows, how well questions with and without an answer
+    are answered (`apart`), and how much changed."""
+    learned, forgotten = (int(flags.sum()) for flags in changes)
+    segments = [Segment(plain(f" {order.describe()}"), style("heading"))]
+    if max_span is not None:
+        segments.append(Segment(f", spans under {max_span} tokens", style("text")))
+    if page.count < len(order.rows):
+        segments.append(Segment(f"  chart: rows {page.first + 1} to {page.last}", style("dim")))
+    if apart:
+        segments.append(Segment(f"  {apart}", style("text")))
+    segments.append(Segment(f"  {glyphs.learned} {learned} learned", style("good")))
+    segments.append(Segment(f"  {glyphs.forgotten} {forgotten} forgotten", style("bad")))
+    return Strip(segments)
+
+
+def detail_strips(
+    data: SpanData, now: SpanColumns, example: int, width: int, style: StyleOf, *, allow_null: bool
+) -> list[Strip]:
+    """An example in full: its question, and both answers with their tokens; with `allow_null` the odds of none."""
+    half = max(0, (width - 4) // 2)
+    expected = f"expected {span_text(data.truth, example)}: {plain(data.expected(example), CELL_LIMIT)}"
+    answered = f"predicted {span_text(now.predicted, example)}: {plain(data.answered(example, now), CELL_LIMIT)}"
+    if allow_null:
+        answered = f"null odds {now.null_odds[example]:+.2f}  {answered}"
+    return [
+        Strip([Segment(fit_text(f" {plain(data.question(example), 2 * CELL_LIMIT)}", width))]),
+        Strip(
+            [
+                Segment(fit_text(f" {expected}", half), style("true")),
+                Segment("  "),
+                Segment(fit_text(answered, width - half - 2), style("predicted")),
+            ]
+        ),
+    ]
