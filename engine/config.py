@@ -28,6 +28,9 @@ def option(group: str, description: str, **limits: Any) -> Meta:
     return Meta(description=description, extra={"group": group}, **limits)
 
 
+F1Units = Literal["auto", "words", "characters"]
+
+
 class RunConfig(Struct, frozen=True, kw_only=True):
     """One fine-tuning. Names follow Hugging Face's where they have one; descriptions are the CLI's help."""
 
@@ -36,6 +39,9 @@ class RunConfig(Struct, frozen=True, kw_only=True):
     eval_fraction: Annotated[
         float, option("data", "share of passages held out where the file has no split", gt=0, lt=1)
     ] = 0.2
+    f1: Annotated[
+        F1Units, option("data", "what EM and F1 count; auto: characters where answers are written without spaces")
+    ] = "auto"
     strict: Annotated[bool, option("data", "refuse a data set that needs repairs")] = False
 
     model: Annotated[str, option("model", "model id on the Hub, or a folder", min_length=1)] = DEFAULT_MODEL

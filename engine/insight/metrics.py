@@ -3,14 +3,20 @@
 Rules: evaluate-v1.1.py and evaluate-v2.0.py of https://rajpurkar.github.io/SQuAD-explorer. The two differ where
 a text normalises to nothing: v1.1 gives F1 0, v2.0 compares the empty token lists; v2.0 also leaves out golds
 that normalise to nothing. EM and F1 are best over the golds, each by itself.
+
+Where answers are written without spaces between words, F1 of words says no more than EM. Such answers are scored by
+character, as MLQA's mlqa_evaluation_v1.py scores Chinese (Lewis et al. 2020, arXiv 1910.07475; the segmentation comes
+from the script of CMRC 2018, Cui et al. 2019): each character of such a script is a word, and all punctuation of
+Unicode goes. CMRC's own F1 is of longest common subsequences and is not this one.
 """
 
 from __future__ import annotations
 
 import re
 import string
+import unicodedata
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,11 +25,16 @@ from numpy.typing import NDArray
 _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+_UNSPACED_LETTER = re.compile(f"[{_UNSPACED}]")
 _UNITS = re.compile(f"[{_UNSPACED}]|[^\\s{_UNSPACED}]+")
 
 
-def normalize_answer(text: str) -> str:
-    """Lower case, without ASCII punctuation, without articles, with single spaces: in this order."""
+def normalize_answer(text: str, *, by_character: bool = False) -> str:
+    """Lower case, without ASCII punctuation, without articles, with single spaces: in this order. With `by_character`
+    without any punctuation, articles stay, and spaces stand around each character of a script without spaces."""
+    if by_character:
+        kept = "".join(c for c in text.lower() if c not in string.punctuation and unicodedata.category(c)[0] != "P")
+        return " ".join(_UNITS.findall(kept))
     return " ".join(_ARTICLES.sub(" ", text.lower().translate(_NO_PUNCTUATION)).split())
 
 
@@ -58,31 +69,37 @@ class Golds:
                 continue
             text = self.normalized.get(prediction)
             if text is None:
-                text = normalize_answer(prediction)
+                text = normalize_answer(prediction, by_character=self.by_character)
             if text in golds and (text or self.v2):
                 exact[number] = f1[number] = 1.0
                 continue
             exact[number] = text in golds
-            units = self._units(text)
-            f1[number] = max(_f1(self._units(gold), units, v2=self.v2) for gold in golds)
+            units = text.split()
+            f1[number] = max(_f1(gold.split(), units, v2=self.v2) for gold in golds)
         return exact, f1
-
-    def _units(self, text: str) -> list[str]:
-        return _UNITS.findall(text) if self.by_character else text.split()
 
 
 def prepare_golds(answers: Sequence[Sequence[str]], *, v2: bool, by_character: bool = False) -> Golds:
     """Golds of questions whose answer texts are given; no answer at all stands for an unanswerable question.
 
     F1 is of words, as officially; with `by_character` each character of a script that is written without spaces
-    (Chinese, Japanese, Thai, Lao, Khmer, Burmese) counts as a word, else their F1 says no more than EM does.
+    (Chinese, Japanese, Thai, Lao, Khmer, Burmese) counts as a word.
     """
-    normalized = {gold: normalize_answer(gold) for golds in answers for gold in golds}
+    normalized = {gold: normalize_answer(gold, by_character=by_character) for golds in answers for gold in golds}
     texts = []
     for golds in answers:
         distinct = dict.fromkeys(normalized[gold] for gold in golds)
         texts.append([gold for gold in distinct if gold or not v2] or [""])
     return Golds(texts, normalized, np.array([len(golds) > 0 for golds in answers], np.bool_), v2, by_character)
+
+
+def written_without_spaces(texts: Iterable[str]) -> bool:
+    """Whether most letters of the texts are Chinese, Japanese, Thai, Lao, Khmer or Burmese."""
+    letters = unspaced = 0
+    for text in texts:
+        letters += sum(map(str.isalpha, text))
+        unspaced += 0 if text.isascii() else len(_UNSPACED_LETTER.findall(text))
+    return 2 * unspaced > letters
 
 
 def percentage(scores: NDArray[np.float64], scale: float = 100.0) -> float:
@@ -141,12 +158,12 @@ def evaluate_v2(
     return result
 
 
-def human_line(answers: Sequence[Sequence[str]]) -> tuple[float, float, int] | None:
+def human_line(answers: Sequence[Sequence[str]], *, by_character: bool = False) -> tuple[float, float, int] | None:
     """EM and F1 (0 to 100) of people, and over how many questions: the second annotator's answer as if it were
     a prediction, against the others'. None where no question has several answers."""
     several = [golds for golds in answers if len(golds) > 1]
     if not several:
         return None
-    others = prepare_golds([[*golds[:1], *golds[2:]] for golds in several], v2=False)
+    others = prepare_golds([[*golds[:1], *golds[2:]] for golds in several], v2=False, by_character=by_character)
     exact, f1 = others.score([golds[1] for golds in several])
     return percentage(exact), percentage(f1), len(several)

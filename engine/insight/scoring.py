@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.config import F1Units
 from engine.data.segments import CONTEXT
 from engine.events import Metrics, metric_table
-from engine.insight.metrics import Golds, best_threshold, percentage, prepare_golds
+from engine.insight.metrics import Golds, best_threshold, percentage, prepare_golds, written_without_spaces
 from engine.insight.spans import FloatArray, Predictions, decode
 
 if TYPE_CHECKING:
@@ -23,9 +24,17 @@ MAY_BE_MISSING = frozenset(field.name for field in msgspec.structs.fields(Metric
 """Metrics that are None where no example has a finite value."""
 
 
-def prepared(examples: Sequence[Example], *, allow_null: bool) -> Golds:
+def prepared(examples: Sequence[Example], *, allow_null: bool, f1: F1Units = "auto") -> Golds:
     """The examples' golds, normalised; SQuAD v2.0's rules where there are unanswerable questions."""
-    return prepare_golds([[answer.text for answer in example.answers] for example in examples], v2=allow_null)
+    answers = [[answer.text for answer in example.answers] for example in examples]
+    return prepare_golds(answers, v2=allow_null, by_character=is_by_character(examples, f1))
+
+
+def is_by_character(examples: Iterable[Example], f1: F1Units = "auto") -> bool:
+    """Whether EM and F1 count characters: as `f1` says, or "auto" where most answers are written without spaces."""
+    if f1 != "auto":
+        return f1 == "characters"
+    return written_without_spaces(answer.text for example in examples for answer in example.answers)
 
 
 def score_snapshot(

@@ -15,6 +15,7 @@ from engine.data.run_data import load_run_data
 from engine.data.tokenizer import PairTokenizer
 from engine.errors import DataError, ModelError, UsageError
 from engine.events import AnyEvent, Phase, Warned
+from engine.insight.scoring import is_by_character
 from engine.learning.encoder.names import EncoderConfig
 from engine.models import ModelFiles, locate_model
 from engine.rundir.eval_set import write_features
@@ -86,6 +87,13 @@ def read_data(config: RunConfig, emit: Emit, *, stored: RunDir | None = None) ->
         remarks = start.remarks if start is not None and info is None else ()
     for remark in remarks:
         emit(Warned(message=remark.message, hint=remark.hint))
+    if (stored is None or stored.info is None) and is_by_character(dataset.eval, config.f1):
+        emit(
+            Warned(
+                message="EM and F1 count characters, by the rules of MLQA: the answers are written without spaces.",
+                hint="--f1 words counts words, as SQuAD's script does.",
+            )
+        )
     return dataset, allow_null
 
 

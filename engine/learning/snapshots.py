@@ -71,7 +71,7 @@ class Snapshots:
     """Indices that the log has already."""
 
     def __post_init__(self) -> None:
-        self._golds: Golds = prepared(self.task.examples, allow_null=self.task.allow_null)
+        self._golds: Golds = prepared(self.task.examples, allow_null=self.task.allow_null, f1=self.run.config.f1)
 
     def take(self, learner: Learner) -> bool:
         """Take the snapshot planned for this step, if there is one; one that is whole on disk and announced is kept.

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.data.examples import Answer, Example
 from engine.data.squad import read_dataset
 from engine.insight.metrics import (
     best_threshold,
@@ -20,7 +21,9 @@ from engine.insight.metrics import (
     normalize_answer,
     percentage,
     prepare_golds,
+    written_without_spaces,
 )
+from engine.insight.scoring import is_by_character, prepared
 
 REAL = Path(__file__).parents[3] / "shared" / "data"
 
@@ -91,12 +94,64 @@ def test_unanswerable_questions_want_an_empty_answer() -> None:
 
 
 def test_characters_of_scripts_without_spaces_count_as_words() -> None:
-    answers, predictions = [["北京市"], ["the 2008 年"], ["กรุงเทพ"]], ["在北京", "2008 年", "กรุง"]
+    answers, predictions = [["北京市"], ["2008年"], ["กรุงเทพ"]], ["在北京", "2008 年", "กรุง"]
     _, words = prepare_golds(answers, v2=False).score(predictions)
     _, characters = prepare_golds(answers, v2=False, by_character=True).score(predictions)
-    assert words.tolist() == [0, 1, 0]
+    assert words.tolist() == [0, 0, 0]
     assert characters.tolist() == pytest.approx([2 / 3, 1, 2 * 4 / (4 + 7)])
     assert prepare_golds([["black cat"]], v2=False, by_character=True).score(["cat"])[1][0] == 2 / 3
+
+
+@pytest.mark.parametrize(
+    ("text", "normal"),
+    [
+        ("《红楼梦》，曹雪芹。", "红 楼 梦 曹 雪 芹"),
+        ("在 iPhone 4S 上市", "在 iphone 4s 上 市"),
+        ("The A・B、「東京タワー」", "the ab 東 京 タ ワ ー"),
+        ("2,008年", "2008 年"),
+    ],
+)
+def test_texts_by_character_are_normalised_as_mlqa_does(text: str, normal: str) -> None:
+    """Worked out by the rules of mlqa_evaluation_v1.py: lower case, no punctuation, segments of one character."""
+    assert normalize_answer(text, by_character=True) == normal
+
+
+def test_f1_by_character_on_hand_worked_vectors() -> None:
+    cases = [
+        ("北京市", "北京", 2 * 1 * (2 / 3) / (1 + 2 / 3), 0.0),
+        ("《北京市》", "北京市。", 1.0, 1.0),
+        ("1998年 9月", "1998年9月", 1.0, 1.0),
+        ("苹果公司", "公司苹果", 1.0, 0.0),  # a bag of characters, where CMRC's longest common subsequence gives 0.5
+        ("iPhone 手机", "手机", 2 * 1 * (2 / 3) / (1 + 2 / 3), 0.0),
+        ("漢字", "かな", 0.0, 0.0),
+    ]
+    golds = prepare_golds([[gold] for gold, *_ in cases], v2=False, by_character=True)
+    exact, f1 = golds.score([given for _, given, *_ in cases])
+    assert f1.tolist() == pytest.approx([f1 for _, _, f1, _ in cases])
+    assert exact.tolist() == [exact for *_, exact in cases]
+
+
+@pytest.mark.parametrize(
+    ("texts", "unspaced"),
+    [
+        (["北京市", "2008"], True),
+        (["กรุงเทพ"], True),
+        (["ຫລວງພະບາງ"], True),
+        (["ភ្នំពេញ"], True),
+        (["ရန်ကုန်"], True),
+        (["東京タワー", "ひらがな"], True),
+        (["서울", "부산"], False),
+        (["Paris", "the city of 北京"], False),
+        ([], False),
+    ],
+)
+def test_the_script_of_the_answers_decides(texts: list[str], unspaced: bool) -> None:
+    assert written_without_spaces(texts) is unspaced
+    examples = [Example(str(n), "", "?", text, (Answer(text, 0),)) for n, text in enumerate(texts)]
+    assert is_by_character(examples) is unspaced
+    assert is_by_character(examples, "characters")
+    assert not is_by_character(examples, "words")
+    assert prepared(examples, allow_null=False).by_character is unspaced
 
 
 # What follows reads the rules slowly and word by word, sharing nothing with the product's code.
