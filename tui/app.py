@@ -38,7 +38,7 @@ from tui.screens.base import ScreenView
 from tui.screens.dialogs import Help, Leave
 from tui.screens.registry import SCREENS, about, all_commands, commands_of, footer_items, make_screen
 from tui.settings import SavedView, Settings, load_view, read_settings, save_view
-from tui.terminal.ascii_filter import AsciiFilter
+from tui.terminal.ascii_filter import ASCII_FILTER
 from tui.view_state import ViewState
 from tui.widgets.bars import KeyBar, StatusBar, Timeline
 
@@ -109,7 +109,7 @@ class BertQAApp(Walking):
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         filters = super().get_line_filters()
-        return [*filters, AsciiFilter()] if self.ascii_only else filters
+        return [*filters, ASCII_FILTER] if self.ascii_only else filters
 
     def compose(self) -> ComposeResult:
         yield StatusBar()

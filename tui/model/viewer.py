@@ -23,6 +23,7 @@ from engine.events import (
     Step,
     Warned,
 )
+from engine.insight.scoring import is_by_character
 from engine.insight.spans import Candidate, n_best
 from engine.rundir.eval_set import EvalSet, Tokens
 from engine.rundir.layout import RunDir
@@ -60,6 +61,7 @@ class Viewer:
         self._fresh = False
         self._searched = False
         self.ready = False
+        self._by_character: bool | None = None
         """Whether the examples are loaded."""
         self._follower = RunFollower(self.run)
         self._set: EvalSet | None = None
@@ -153,7 +155,9 @@ class Viewer:
 
     def prepare(self) -> bool:
         """Load the eval examples, which takes a while: call it from a thread. Returns whether there are any."""
-        self.ready = self.ready or bool(self.examples)
+        if not self.ready and self.examples:
+            self._by_character = is_by_character(self.examples, self.config.f1)
+            self.ready = True
         return self.ready
 
     @property
@@ -162,6 +166,13 @@ class Viewer:
             return self.eval_set.examples if self.eval_set else ()
         except UserError:
             return ()
+
+    @property
+    def by_character(self) -> bool:
+        """Whether EM and F1 of the run count characters; False as long as there are no examples."""
+        if self._by_character is None and self.examples:
+            self._by_character = is_by_character(self.examples, self.config.f1)
+        return bool(self._by_character)
 
     def snapshot(self, position: int) -> Snapshot:
         """The open file of the snapshot at `position` of the timeline. Raises OSError or DataError."""

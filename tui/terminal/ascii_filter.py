@@ -34,3 +34,7 @@ class AsciiFilter(LineFilter):
             else Segment(segment.text.translate(SIGNS), segment.style, segment.control)
             for segment in segments
         ]
+
+
+ASCII_FILTER = AsciiFilter()
+"""One for all, so that Textual finds the lines again that it has filtered."""

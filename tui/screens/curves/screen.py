@@ -14,7 +14,6 @@ from textual.strip import Strip
 
 from engine.errors import UserError
 from engine.insight.metrics import human_line
-from engine.insight.scoring import is_by_character
 from tui.drawing.columns import fit_text
 from tui.drawing.frame import glyphs_of
 from tui.drawing.text import plain
@@ -89,8 +88,7 @@ class CurvesScreen(ScreenView):
     async def _ask_people(self, viewer: Viewer) -> None:
         """How well people agree, where questions have several answers. Takes a while on large sets."""
         answers = [[answer.text for answer in example.answers] for example in viewer.examples]
-        by_character = is_by_character(viewer.examples, viewer.config.f1)
-        found = await asyncio.to_thread(human_line, answers, by_character=by_character)
+        found = await asyncio.to_thread(human_line, answers, by_character=viewer.by_character)
         if found is not None and viewer is self.tui.viewer:
             self._human = Human(found[0], found[1])
             self.renew()

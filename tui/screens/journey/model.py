@@ -35,6 +35,7 @@ class Scene:
     predicted: Prediction
     choosable: NDArray[np.bool_]
     before: tuple[Numbers, Numbers] | None = None
+    by_character: bool = False
 
     @property
     def predicted_tokens(self) -> tuple[int, int]:
@@ -117,6 +118,7 @@ def make_scene(viewer: Viewer, state: ViewState) -> Scene | None:
         predicted,
         choosable,
         before,
+        by_character=viewer.by_character,
     )
 
 

@@ -48,7 +48,7 @@ def answer_strips(scene: Scene, width: int, rows: int, style: StyleOf, glyphs: G
     lines = [Strip([Segment(f" {glyphs.expected} expected  ", style("expected")), Segment(words, style("text"))])]
     if (odds := null_odds(scene.candidates)) is not None:
         lines[0] = Strip([*lines[0], Segment(f"   null odds {odds:+.2f}", style("dim"))])
-    prepared = prepare_golds([golds], v2=scene.example.is_impossible)
+    prepared = prepare_golds([golds], v2=scene.example.is_impossible, by_character=scene.by_character)
     for number, candidate in enumerate(scene.candidates[: max(0, rows - 1)], 1):
         text = _answer_text(scene, candidate)
         right = prepared.score([text])[0][0] == 1.0
