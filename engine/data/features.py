@@ -67,7 +67,8 @@ def build_features(
 
     The same windows as Hugging Face's fast tokenizers give (`return_overflowing_tokens`, `stride`); a question
     that leaves less room for the context than `doc_stride` + 1 tokens, where they raise, is cut, and `warn` is
-    told. `progress(done, total)` counts texts. Raises UsageError for a `max_length` without room for text.
+    called with a message. `progress(done, total)` counts texts. Raises UsageError for a `max_length` without room
+    for text.
     """
     questions, question_of = _unique([example.question for example in examples])
     contexts, context_of = _unique([example.context for example in examples])
@@ -213,6 +214,8 @@ def _assemble(
     warn: Callable[[str], None] | None,
     examples: Sequence[Example],
 ) -> Features:
+    """The windows as one flat table. `gold_first` and `gold_last` int64[n_examples] count tokens of the whole context,
+    -1 for no answer; in the result they count from each window's first token."""
     template, question_first = tokenizer.template, tokenizer.question_first
     specials = np.array(template.specials, dtype=np.int64).reshape(-1, 2)
     question_type, context_type = template.first_type, template.second_type

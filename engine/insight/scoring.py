@@ -144,6 +144,7 @@ def _gold_windows(features: Features, n_examples: int) -> NDArray[np.int64]:
 def _correct(
     examples: Sequence[Example], features: Features, predicted: Predictions, window: NDArray[np.int64]
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """bool[N] each: the predicted start, and end, is the first gold answer's; `window` int64[N] as `_gold_windows`."""
     # Windows overlap: the same token of the passage has one place in it, but several token numbers.
     held = window >= 0
     first = features.token_offset[window[held]]

@@ -250,7 +250,8 @@ def spark(event: SnapshotTaken) -> str:
 
 
 def stretch(widths: Sequence[int], chosen: int, room: int) -> tuple[int, int]:
-    """The stretch of items around `chosen` that fits `room` (each one cell wider than its width)."""
+    """First and one past the last of the items around `chosen` that fit `room` cells; an item takes its width and one
+    cell more. The chosen one is always among them."""
     lo = hi = chosen
     used = 0
     while True:

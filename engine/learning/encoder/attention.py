@@ -74,6 +74,7 @@ class CpuAttention(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, qkv: Tensor, lengths: list[int], heads: int, masks: DropoutMasks | None, p: float) -> Tensor:
+        """`qkv` is [T', 3H], windows of `lengths` one after the other; the result is [T', H], 0 beyond them."""
         factor = 1.0 if masks is None else scale(p)
         out = qkv.new_empty(qkv.shape[0], qkv.shape[1] // 3)
         kept_for_backward = []

@@ -14,7 +14,7 @@ WIDEST_BAR = 4
 @dataclass(frozen=True)
 class Geometry:
     """Which columns of a canvas are whose. All visible tokens own the same whole number of columns, `each`;
-    in an overview (`tokens_per_column` > 0) it is the other way round."""
+    in an `overview` a column stands for one token or several."""
 
     tokens: int
     columns: int
