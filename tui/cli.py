@@ -273,14 +273,15 @@ def resume(run: str, force: bool, detach: bool, as_json: bool, runs_dir: str | N
     GroupedOption(
         ["--repair"], "output", metavar="FILE", type=click.Path(), help="write a repaired copy (never overwrites)"
     ),
+    GroupedOption(["--json", "as_json"], "output", is_flag=True, help="one JSON record for each issue, for scripts"),
     CONFIG,
     *training_options(CHECK_OPTIONS),
 )
-def check(dataset: str, repair: str | None, config: str | None, **flags: Any) -> int:
+def check(dataset: str, repair: str | None, as_json: bool, config: str | None, **flags: Any) -> int:
     """Read, validate and count a data set; every issue with its place, and 65 where errors are left."""
     from tui.plain import print_check
 
-    return print_check(_config(dataset, flags, config), repair=Path(repair) if repair else None)
+    return print_check(_config(dataset, flags, config), repair=Path(repair) if repair else None, as_json=as_json)
 
 
 # -- what they share ------------------------------------------------------------------------------------------

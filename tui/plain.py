@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 import sys
 import time
@@ -333,9 +334,9 @@ def print_runs(runs_dir: Path, *, as_json: bool = False) -> None:
             console.print(f"{plain(row.name)}: {plain(row.reason)}", markup=False, highlight=False, soft_wrap=True)
 
 
-def print_check(config: RunConfig, *, repair: Path | None) -> int:
-    """Print what there is to say of a data set; BAD_DATA where errors are left."""
-    from engine.data.check import check_dataset, repair_dataset, report_lines
+def print_check(config: RunConfig, *, repair: Path | None, as_json: bool = False) -> int:
+    """Print the findings about a data set, `as_json` a record for each issue; BAD_DATA where errors are left."""
+    from engine.data.check import check_dataset, issue_records, repair_dataset, report_lines
     from engine.data.samples import find_dataset
     from engine.errors import ModelError
     from engine.models import locate_model
@@ -347,9 +348,17 @@ def print_check(config: RunConfig, *, repair: Path | None) -> int:
         print(f"windows are not counted: {plain(str(error))}", file=sys.stderr)
         tokenizer = None
     report = check_dataset(path, config, tokenizer)
-    for line in report_lines(report):
-        print(plain(line))
+    if as_json:
+        for record in issue_records(report, config.eval):
+            print(json.dumps(record))  # ASCII alone: no control character of a data set reaches the terminal
+    else:
+        for line in report_lines(report):
+            print(plain(line))
     if repair is not None:
         written, left_out = repair_dataset(path, repair)
-        print(plain(f"wrote {written} questions to {repair}; {left_out} could not be repaired and are left out"))
+        where = sys.stderr if as_json else sys.stdout
+        print(
+            plain(f"wrote {written} questions to {repair}; {left_out} could not be repaired and are left out"),
+            file=where,
+        )
     return int(ExitCode.BAD_DATA if report.errors and repair is None else ExitCode.OK)

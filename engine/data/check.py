@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+import msgspec
 import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
@@ -153,6 +154,18 @@ def check_dataset(path: str | Path, config: RunConfig, tokenizer: Path | None = 
     )
 
 
+def issue_records(report: CheckReport, eval_path: str | None = None) -> list[dict[str, Any]]:
+    """Every issue as a record for scripts: path, level, kind, id, place, message, before, after."""
+    second = Path(eval_path).name if eval_path else None
+    return [
+        {
+            "path": str(eval_path) if second and issue.place.startswith(f"{second}: ") else report.path,
+            **msgspec.structs.asdict(issue),
+        }
+        for issue in report.issues
+    ]
+
+
 def repair_dataset(path: str | Path, out: str | Path) -> tuple[int, int]:
     """Write a repaired copy as SQuAD JSON: every answer at its place, ids unique, both halves where the file has
     them; questions that can't be repaired are left out. Returns how many questions were written and left out.
@@ -171,6 +184,25 @@ def repair_dataset(path: str | Path, out: str | Path) -> tuple[int, int]:
         content = squad_bytes(examples)
     create_file(out, content)
     return sum(map(len, halves.values())), issues.errors
+
+
+MANY_ALIKE = 20
+"""From so many issues on, those with the same message are one line."""
+
+
+def _issue_lines(issues: Sequence[DataIssue]) -> list[str]:
+    """A line for each issue; those that are many and say the same are summed up."""
+    alike = Counter(issue.message for issue in issues)
+    lines = {}
+    for issue in issues:
+        if alike[issue.message] < MANY_ALIKE:
+            lines[issue.place, issue.message] = f"{issue.level}: {issue.place}: {issue.message}"
+        else:
+            summed = (
+                f"{issue.level}: {alike[issue.message]:,} × {issue.message}; first: {issue.place} (all with --json)"
+            )
+            lines.setdefault(("", issue.message), summed)
+    return list(lines.values())
 
 
 def report_lines(report: CheckReport) -> list[str]:
@@ -199,7 +231,7 @@ def report_lines(report: CheckReport) -> list[str]:
     lines += [f"note: {note}" for note in report.notes]
     counts = Counter(issue.level for issue in report.issues)
     for level, _ in LEVELS:
-        lines += [f"{f.level}: {f.place}: {f.message}" for f in report.issues if f.level == level]
+        lines += _issue_lines([issue for issue in report.issues if issue.level == level])
     lines.append(", ".join(_count(counts[level], what) for level, what in LEVELS))
     return lines
 

@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -35,11 +35,19 @@ class Example(Struct, frozen=True, gc=False):
 
 
 class DataIssue(Struct, frozen=True, gc=False):
-    """Something wrong in a data set: an error (the question can't be used), a repair made, or a warning."""
+    """Something wrong in a data set: an error (the question can't be used), a repair made, or a warning.
+
+    `kind` is what it is about, a short word for scripts; `id` the question's; `before` and `after` what a repair
+    changed: an answer as {"text": …, "start": …}, or an id.
+    """
 
     level: Literal["error", "repaired", "warning"]
     place: str
     message: str
+    kind: str = "file"
+    id: str | None = None
+    before: Any = None
+    after: Any = None
 
 
 class Dataset(Struct, frozen=True):

@@ -43,11 +43,24 @@ class DataIssues:
         self.left_out = 0
         self.errors = 0
 
-    def add(self, level: Literal["error", "repaired", "warning"], place: str, message: str) -> None:
+    def add(
+        self,
+        level: Literal["error", "repaired", "warning"],
+        place: str,
+        message: str,
+        *,
+        kind: str = "file",
+        ident: object = None,
+        before: object = None,
+        after: object = None,
+    ) -> None:
+        """Note an issue; fields as in DataIssue, `ident` as it stands in the file."""
         if level == "error":
             self.errors += 1
         if len(self.found) < MAX_ISSUES:
-            self.found.append(DataIssue(level, place, message))
+            self.found.append(
+                DataIssue(level, place, message, kind, None if ident is None else str(ident), before, after)
+            )
         else:
             self.left_out += 1
 

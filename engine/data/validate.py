@@ -15,7 +15,11 @@ from engine.data.repair import MANY, NO_OFFSET, align
 
 
 class _Unusable(Exception):
-    """The question can't be used; the message says why."""
+    """The question can't be used; the message says why, `kind` what is wrong (see DataIssue)."""
+
+    def __init__(self, message: str, kind: str = "answer", before: object = None) -> None:
+        super().__init__(message)
+        self.kind, self.before = kind, before
 
 
 def validate(questions: Iterable[RawQuestion], issues: DataIssues, *, to_score: bool = False) -> list[Example]:
@@ -33,14 +37,22 @@ def validate(questions: Iterable[RawQuestion], issues: DataIssues, *, to_score: 
         try:
             example = _example(raw, texts, len(examples) + 1, issues)
         except _Unusable as error:
-            issues.add("error", raw.place, str(error))
+            issues.add("error", raw.place, str(error), kind=error.kind, ident=raw.id, before=error.before)
             continue
         number = by_id.get(example.id)
         if number is not None:
             if _merged(examples, number, example, raw, issues):
                 continue
             example = replace(example, id=_free_id(example.id, by_id))
-            issues.add("repaired", raw.place, f"the id is taken; it is now {excerpt(example.id)}")
+            issues.add(
+                "repaired",
+                raw.place,
+                f"the id is taken; it is now {excerpt(example.id)}",
+                kind="id",
+                ident=raw.id,
+                before=raw.id,
+                after=example.id,
+            )
         by_id[example.id] = len(examples)
         examples.append(example)
     if to_score and examples and not says_so and all(example.is_impossible for example in examples):
@@ -48,6 +60,7 @@ def validate(questions: Iterable[RawQuestion], issues: DataIssues, *, to_score: 
             "error",
             first,
             f'none of the {len(examples):,} questions has an answer, and none is marked "is_impossible": true',
+            kind="no answer",
         )
     return examples
 
@@ -55,21 +68,23 @@ def validate(questions: Iterable[RawQuestion], issues: DataIssues, *, to_score: 
 def _example(raw: RawQuestion, texts: dict[str, str], number: int, issues: DataIssues) -> Example:
     context = raw.context
     if not isinstance(context, str):
-        raise _Unusable("has no passage" if context is None else f"the passage is {kind_of(context)}, not text")
+        raise _Unusable(
+            "has no passage" if context is None else f"the passage is {kind_of(context)}, not text", "passage"
+        )
     known = texts.get(context)
     if known is None:
         _check_text(context, "the passage")
         if not context.strip():
-            raise _Unusable("the passage is empty")
+            raise _Unusable("the passage is empty", "passage")
         known = texts[context] = context
     question = raw.question
     if question is None:
-        raise _Unusable("has no question text")
+        raise _Unusable("has no question text", "question")
     if not isinstance(question, str):
-        raise _Unusable(f"the question is {kind_of(question)}, not text")
+        raise _Unusable(f"the question is {kind_of(question)}, not text", "question")
     _check_text(question, "the question")
     if not question.strip():
-        issues.add("warning", raw.place, "the question is empty")
+        issues.add("warning", raw.place, "the question is empty", kind="question", ident=raw.id)
     identity = _id(raw.id, number)
     answers = _answers(raw, known, issues)
     return Example(identity, _title(raw, texts), question, known, answers, not answers)
@@ -81,7 +96,9 @@ def _check_text(text: str, what: str) -> None:
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
-        raise _Unusable(f"{what} holds half a surrogate pair at character {error.start}, which is no text") from None
+        raise _Unusable(
+            f"{what} holds half a surrogate pair at character {error.start}, which is no text", "text"
+        ) from None
 
 
 def _id(value: Any, number: int) -> str:
@@ -90,7 +107,7 @@ def _id(value: Any, number: int) -> str:
     if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, (str, int)):
-        raise _Unusable(f"the id is {kind_of(value)}, not text")
+        raise _Unusable(f"the id is {kind_of(value)}, not text", "id")
     text = str(value)
     _check_text(text, "the id")
     return text
@@ -108,32 +125,59 @@ def _title(raw: RawQuestion, texts: dict[str, str]) -> str:
 def _answers(raw: RawQuestion, context: str, issues: DataIssues) -> tuple[Answer, ...]:
     found = raw.answers
     if found.problem:
-        raise _Unusable(found.problem)
+        raise _Unusable(found.problem, "label")
     golds = [gold for gold in found.golds if not _is_blank(gold)]
     if found.impossible:
         if golds:
-            issues.add("repaired", raw.place, "is marked as having no answer, yet has one; it is left out")
+            issues.add(
+                "repaired",
+                raw.place,
+                "is marked as having no answer, yet has one; it is left out",
+                kind="no answer",
+                ident=raw.id,
+                before=_written(golds[0]),
+            )
         return ()
     if not golds:
         if found.golds and found.impossible is False:
             raise _Unusable("the answer is empty")
         if found.impossible is False:
-            issues.add("repaired", raw.place, "has no answer; it is now marked so")
+            issues.add("repaired", raw.place, "has no answer; it is now marked so", kind="no answer", ident=raw.id)
         elif not found.column:
-            issues.add("warning", raw.place, "has no answer; taken as one that the passage can't answer")
+            issues.add(
+                "warning",
+                raw.place,
+                "has no answer; taken as one that the passage can't answer",
+                kind="no answer",
+                ident=raw.id,
+            )
         return ()
     answers: list[Answer] = []
-    problems: list[str] = []
+    problems: list[_Unusable] = []
     for gold in golds:
         try:
             answers.append(_answer(gold, raw, context, issues))
         except _Unusable as error:
-            problems.append(str(error))
+            problems.append(error)
     if not answers:
-        raise _Unusable(problems[0])
+        raise problems[0]
     for problem in problems:
-        issues.add("repaired", raw.place, f"{problem}; it is left out, the other answers stay")
+        issues.add(
+            "repaired",
+            raw.place,
+            f"{problem}; it is left out, the other answers stay",
+            kind=problem.kind,
+            ident=raw.id,
+            before=problem.before,
+        )
     return tuple(answers)
+
+
+def _written(gold: RawAnswer) -> dict[str, object]:
+    """The gold as it stands in the file, as far as it is text and numbers."""
+    plain = (str, int, float)
+    text = gold.text if isinstance(gold.text, str) else None
+    return {"text": text, "start": gold.start if isinstance(gold.start, plain) else None}
 
 
 def _is_blank(gold: RawAnswer) -> bool:
@@ -160,7 +204,7 @@ def _answer(gold: RawAnswer, raw: RawQuestion, context: str, issues: DataIssues)
     found = align(context, text, start)
     if found is None:
         empty = '; where it stands for "no answer", leave the value empty' if is_missing_word(text) else ""
-        raise _Unusable(f"the answer {excerpt(text)} is not in the passage{empty}")
+        raise _Unusable(f"the answer {excerpt(text)} is not in the passage{empty}", before=_written(gold))
     beyond = f" (past the passage's end, {len(context):,})" if start is not None and start >= len(context) else ""
     message = f"the answer {excerpt(found.text)} stands at {found.start:,}"
     if start is not None:
@@ -172,8 +216,12 @@ def _answer(gold: RawAnswer, raw: RawQuestion, context: str, issues: DataIssues)
         many = f"{found.places} or more" if found.places >= MANY else str(found.places)
         which = {NO_OFFSET: "the first"}.get(found.cause, "the one that fits" if found.recounted else "the nearest")
         message += f"; the text stands in {many} places, {which} was taken"
-    issues.add("repaired", raw.place, message)
-    return Answer(found.text, found.start)
+    repaired = Answer(found.text, found.start)
+    issues.add(
+        "repaired", raw.place, message,
+        kind="answer", ident=raw.id, before=_written(gold), after={"text": repaired.text, "start": repaired.start},
+    )  # fmt: skip
+    return repaired
 
 
 def is_missing_word(text: str) -> bool:
@@ -187,7 +235,7 @@ def _offset(value: Any, name: str) -> int | None:
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, str) and value.strip().removeprefix("-").isdecimal() and len(value) < 20:
-        return int(value)
+        return int(value.strip())  # white space to str, such as U+001F, is none to int
     if isinstance(value, str):
         try:
             number = float(value)
@@ -210,9 +258,15 @@ def _merged(examples: list[Example], number: int, example: Example, raw: RawQues
     more = tuple(answer for answer in example.answers if answer not in first.answers)
     if more:
         examples[number] = replace(first, answers=first.answers + more)
-        issues.add("repaired", raw.place, "the same question again; its answers went to the first one")
+        issues.add(
+            "repaired",
+            raw.place,
+            "the same question again; its answers went to the first one",
+            kind="repeated",
+            ident=raw.id,
+        )
     else:
-        issues.add("repaired", raw.place, "the same question again; left out")
+        issues.add("repaired", raw.place, "the same question again; left out", kind="repeated", ident=raw.id)
     return True
 
 

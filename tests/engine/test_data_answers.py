@@ -192,3 +192,9 @@ def test_one_bad_gold_leaves_the_others(tmp_path: Path) -> None:
     ]
     (found,) = errors(read_dataset(write_json(tmp_path, [{**OTHER, "answers": golds[:1]}])))
     assert found == 'the answer "Ginger" is not in the passage'
+
+
+def test_an_offset_with_white_space_of_unicode(tmp_path: Path) -> None:
+    row = {"context": "Honey helps.", "question": "What?", "answer": "helps", "answer_start": "6\x1f"}
+    dataset = read_dataset(write_rows(tmp_path, "csv", [row]))
+    assert all_answers(dataset) == {"What?": (Answer("helps", 6),)}

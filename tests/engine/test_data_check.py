@@ -10,7 +10,14 @@ from typing import Any
 import pytest
 
 from engine.config import RunConfig
-from engine.data.check import LENGTH_EDGES, CheckReport, check_dataset, repair_dataset, report_lines
+from engine.data.check import (
+    LENGTH_EDGES,
+    CheckReport,
+    check_dataset,
+    issue_records,
+    repair_dataset,
+    report_lines,
+)
 from engine.data.examples import Example, make_dataset, seen_mask
 from engine.data.run_data import load_run_data
 from engine.data.squad import load_dataset
@@ -220,3 +227,41 @@ def test_seen_and_unseen_are_told_apart_only_where_there_are_both(
     report = check_dataset(path, RunConfig(dataset=str(path)))
     assert report.seen_questions == seen
     assert ("scored apart" in "\n".join(report_lines(report))) == (seen == 1)
+
+
+def test_records_for_scripts(tmp_path: Path) -> None:
+    rows = [
+        row("a", CONTEXT, "What?", ("Rest", 12)),
+        row("a", CONTEXT, "Who?", ("Rest", 3)),
+        row("c", OTHER, "Why\x9b?", ("nobody", 4)),
+        {"id": "d", "context": OTHER, "question": "When?", "gold_answers": ["water"]},
+        {"id": "e", "context": "", "question": "Where?", "answers": []},
+    ]
+    path = write(tmp_path, rows)
+    found = issue_records(check(path))
+    assert {tuple(record) for record in found} == {
+        ("path", "level", "place", "message", "kind", "id", "before", "after")
+    }
+    short = [(r["kind"], r["level"], r["id"], r["before"], r["after"]) for r in found if r["kind"] != "file"]
+    assert short == [
+        ("answer", "repaired", "a", {"text": "Rest", "start": 3}, {"text": "Rest", "start": 0}),
+        ("id", "repaired", "a", "a", "a#2"),
+        ("answer", "error", "c", {"text": "nobody", "start": 4}, None),
+        ("label", "error", "d", None, None),
+        ("passage", "error", "e", None, None),
+    ]
+    second = write(tmp_path, [row("x", OTHER, "Why?", ("nobody", 4))], "eval.json")
+    report = check_dataset(path, RunConfig(dataset=str(path), eval=str(second)))
+    assert {r["id"]: r["path"] for r in issue_records(report, str(second))}["x"] == str(second)
+
+
+def test_many_equal_issues_are_one_line(tmp_path: Path) -> None:
+    rows = [row(f"q{n}", CONTEXT, f"What {n}?", ("Rest", 0)) for n in range(3)]
+    path = tmp_path / "set.json"
+    qas = [{"id": f"n{n}", "question": f"Why {n}?", "answers": []} for n in range(30)]
+    path.write_text(json.dumps([*rows, {"context": OTHER, "qas": qas}]), "utf-8")
+    lines = report_lines(check(path))
+    (line,) = [line for line in lines if "has no answer" in line]
+    assert line.startswith("warning: 30 × has no answer; taken as one")
+    assert 'first: question "n0"' in line
+    assert len([record for record in issue_records(check(path)) if record["kind"] == "no answer"]) == 30
