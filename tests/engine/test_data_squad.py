@@ -540,7 +540,7 @@ class TestErrors:
             (b'{"data": [{"title": "x"', "The file seems to be cut off"),
             (b'{"data": "caf\xe9"}', "line 1, column 14: byte 0xe9 is not UTF-8"),
             ('{"data": []}'.encode("utf-16"), "looks like UTF-16"),
-            (b"\x1f\x8b\x08\x00abc", "compressed (gzip)"),
+            (b"\x1f\x8b\x08\x00abc", "not a whole gzip file"),
             (b"PAR1 and no more", "not a readable Parquet file"),
             (b"hello, world\n", "neither JSON nor a table"),
             (b'{"a": 1}\n{"b": \n', "line 2"),

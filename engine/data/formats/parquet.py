@@ -20,18 +20,19 @@ def matches(head: bytes) -> bool:
 
 def values(path: Path, data: bytes) -> list[dict[str, Any]]:
     """All rows. Raises DataError."""
-    return parquet_rows(path, len(data))
+    return parquet_rows(path, data)
 
 
-def parquet_rows(path: Path, size: int) -> list[dict[str, Any]]:
+def parquet_rows(path: Path, data: bytes) -> list[dict[str, Any]]:
     """All rows; equal texts are one object. Raises DataError for a damaged file or absurd claims of size."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    size = len(data)
     rows: list[dict[str, Any]] = []
     texts: dict[str, str] = {}
     try:
-        with pq.ParquetFile(path, memory_map=False) as file:
+        with pq.ParquetFile(pa.BufferReader(data)) as file:
             about = file.metadata
             unpacked = sum(about.row_group(i).total_byte_size for i in range(about.num_row_groups))
             if about.num_rows > size or unpacked > MAX_EXPANSION * size + 16_000_000:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import stat
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,9 +14,11 @@ from engine.data.formats import json_text, parquet, table
 from engine.data.formats.table import CHECK_HINT
 from engine.errors import DataError
 
+GZIP, ZIP = b"\x1f\x8b", b"PK\x03\x04"
+MAX_GROWTH = 200
+"""Refuse gzip files that unpack to more than this many times their size (plus 16 MB): text shrinks to a tenth."""
 COMPRESSED = {
-    b"\x1f\x8b": "gzip",
-    b"PK\x03\x04": "zip",
+    ZIP: "zip",
     b"BZh": "bzip2",
     b"\xfd7zXZ": "xz",
     b"\x28\xb5\x2f\xfd": "zstd",
@@ -44,18 +49,37 @@ CONTAINERS: list[Container] = [
 def read_values(path: Path) -> Any:
     """The file's content: a JSON value, or for JSON lines, CSV, TSV and Parquet a list of rows (dicts).
 
-    Raises DataError for a file that is missing, unreadable, empty, compressed, not UTF-8 or not well formed, and for
-    one that does not fit the memory.
+    A gzip file is unpacked first. Raises DataError for a file that is missing, unreadable, empty, compressed otherwise,
+    not UTF-8 or not well formed, and for one that does not fit the memory.
     """
-    data = read_bytes(path, lambda head: _container(path, head))
+    data = read_bytes(path, lambda head: head.startswith(GZIP) or _container(path, head))
     try:
+        if data.startswith(GZIP):
+            data = unpacked(path, data)
         return _container(path, data[:HEAD_BYTES]).values(path, data)
     except MemoryError:
         raise not_enough_memory(path) from None
 
 
+def unpacked(path: Path, data: bytes) -> bytes:
+    """The content of a gzip file. Raises DataError for a damaged one, and for one that grows without measure."""
+    limit = MAX_GROWTH * len(data) + 16_000_000
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
+            content = file.read(limit + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path.name}: not a whole gzip file: {error}.", hint="Copy or download it again.") from None
+    if len(content) > limit:
+        raise DataError(
+            f"{path.name}: the gzip file unpacks to more than {limit / 1e6:,.0f} MB.", hint="Unpack it first."
+        )
+    return content
+
+
 def _container(path: Path, head: bytes) -> Container:
     """What reads a file that begins with `head`. Raises DataError where nothing does."""
+    if head.startswith(ZIP) and (b"xl/" in head or b"[Content_Types].xml" in head):
+        raise DataError(f"{path.name}: an Excel workbook is not read.", hint="Save the sheet as CSV (UTF-8) first.")
     for magic, kind in COMPRESSED.items():
         if head.startswith(magic):
             raise DataError(f"{path.name}: the file is compressed ({kind}).", hint="Unpack it first.")
