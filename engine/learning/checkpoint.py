@@ -1,10 +1,7 @@
-"""Checkpoints: whole or absent. MANIFEST.json, with the size and SHA-256 of every file, is written last."""
+"""Writes checkpoints, whole or not at all, and goes on from them."""
 
 from __future__ import annotations
 
-import hashlib
-import os
-import re
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -18,6 +15,15 @@ from engine.events import CheckpointSaved
 from engine.learning.encoder.optimizer import MOMENTS
 from engine.learning.steps import Learner
 from engine.models import ModelFiles, model_in_folder
+from engine.rundir.checkpoints import (
+    MANIFEST,
+    STATE,
+    STATE_TENSORS,
+    Manifest,
+    checkpoints,
+    file_entry,
+    is_unchanged,
+)
 from engine.rundir.layout import RunDir, read_json
 from engine.storage.atomic_io import (
     make_folder,
@@ -31,26 +37,6 @@ from engine.storage.atomic_io import (
 from engine.storage.tensors import Tensors, write_tensors
 
 FORMER_NAMES = {"word_embeddings": "words", "position_embeddings": "places", "token_type_embeddings": "types"}
-MANIFEST, STATE, STATE_TENSORS = "MANIFEST.json", "state.json", "state.safetensors"
-NAME = re.compile(r"(epoch-\d{4,}|step-\d{8,})")
-
-
-class FileEntry(Struct, frozen=True):
-    size: int
-    sha256: str
-
-
-class Manifest(Struct, frozen=True):
-    """What a checkpoint consists of; without this file it does not exist."""
-
-    step: int
-    epoch: float
-    files: dict[str, FileEntry]
-    schema: int = 1
-
-    @property
-    def resumable(self) -> bool:
-        return STATE in self.files and STATE_TENSORS in self.files
 
 
 class State(Struct, frozen=True):
@@ -83,7 +69,7 @@ def save_checkpoint(run: RunDir, learner: Learner) -> CheckpointSaved:
         state = State(step, plan.seed, plan.batch_size, plan.steps_per_epoch, plan.total_steps)
         replace_file(making / STATE, msgspec.json.encode(state))
         with raises_write_error(folder):
-            files = {path.name: _entry(path) for path in sorted(making.iterdir())}
+            files = {path.name: file_entry(path) for path in sorted(making.iterdir())}
         _write_manifest(making, Manifest(step, plan.epoch_at(step), files))
         remove_folder(folder)
         with raises_write_error(folder):
@@ -95,19 +81,10 @@ def save_checkpoint(run: RunDir, learner: Learner) -> CheckpointSaved:
     return CheckpointSaved(path=name, step=step, epoch=plan.epoch_at(step))
 
 
-def checkpoints(run: RunDir) -> dict[Path, Manifest]:
-    """Every checkpoint that has a manifest and all its files in their size, by step; digests are not computed."""
-    found: dict[Path, Manifest] = {}
-    for folder in run.checkpoints.iterdir() if run.checkpoints.is_dir() else ():
-        if NAME.fullmatch(folder.name) and not folder.is_symlink() and (manifest := _manifest(folder)) is not None:
-            found[folder] = manifest
-    return dict(sorted(found.items(), key=lambda item: item[1].step))
-
-
 def newest_resumable(run: RunDir) -> tuple[Path, Manifest] | None:
     """The latest checkpoint to go on from whose files are all as they were written; None where there is none."""
     for folder, manifest in reversed(checkpoints(run).items()):
-        if manifest.resumable and all(_unchanged(folder / name, entry) for name, entry in manifest.files.items()):
+        if manifest.resumable and all(is_unchanged(folder / name, entry) for name, entry in manifest.files.items()):
             return folder, manifest
     return None
 
@@ -154,8 +131,7 @@ def tidy(run: RunDir, keep: Collection[int] | None) -> None:
         if folder.name.startswith("step-") or (keep is not None and manifest.step not in keep):
             remove_folder(folder)
         elif manifest.resumable:
-            weights = {name: entry for name, entry in manifest.files.items() if name not in (STATE, STATE_TENSORS)}
-            _write_manifest(folder, msgspec.structs.replace(manifest, files=weights))
+            _write_manifest(folder, msgspec.structs.replace(manifest, files=manifest.model_files))
             remove_file(folder / STATE)
             remove_file(folder / STATE_TENSORS)
 
@@ -183,30 +159,5 @@ def _moments(learner: Learner) -> dict[str, Any]:
     }
 
 
-def _unchanged(path: Path, entry: FileEntry) -> bool:
-    try:
-        return _entry(path) == entry
-    except OSError:
-        return False
-
-
-def _entry(path: Path) -> FileEntry:
-    """Raises OSError."""
-    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    with open(fd, "rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return FileEntry(os.fstat(file.fileno()).st_size, digest)
-
-
 def _write_manifest(folder: Path, manifest: Manifest) -> None:
     replace_file(folder / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest), indent=1) + b"\n")
-
-
-def _manifest(folder: Path) -> Manifest | None:
-    try:
-        manifest = read_json(folder / MANIFEST, Manifest)
-        sizes = {name: (folder / name).stat().st_size for name in manifest.files}
-    except (UserError, OSError):
-        return None
-    whole = all(name == Path(name).name and sizes[name] == entry.size for name, entry in manifest.files.items())
-    return manifest if whole else None

@@ -21,6 +21,7 @@ from engine.learning.encoder.load import Model, choose_device, choose_precision,
 from engine.learning.prepare import Emit, Task, write_task
 from engine.learning.snapshots import Snapshots, plan_snapshots
 from engine.learning.steps import Learner, StepValues, make_plan
+from engine.rundir.checkpoints import checkpoints
 from engine.rundir.layout import RunDir
 from engine.rundir.log import read_events
 
@@ -168,7 +169,7 @@ class _Saver:
 
 def _save(session: Session, learner: Learner) -> None:
     name = checkpoint.checkpoint_name(learner.step, learner.plan.steps_per_epoch)
-    manifest = checkpoint.checkpoints(session.run).get(session.run.path / name)
+    manifest = checkpoints(session.run).get(session.run.path / name)
     if manifest is not None and manifest.resumable and manifest.step == learner.step:
         return  # saved before the engine was stopped
     session.emit(Phase(name="saving", detail=name))

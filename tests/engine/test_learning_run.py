@@ -28,6 +28,7 @@ from engine.learning.encoder.optimizer import MOMENTS
 from engine.learning.prepare import prepare
 from engine.learning.snapshots import EARLY_SHARE, FREE_TOKENS, TRAINING_COST, plan_snapshots
 from engine.learning.steps import Plan
+from engine.rundir.checkpoints import MANIFEST, STATE_TENSORS
 from engine.rundir.layout import RunDir
 from engine.rundir.log import EventLog, read_events
 from engine.rundir.snapshot import Snapshot
@@ -239,7 +240,7 @@ def test_the_examples_of_a_limit_are_evenly_spaced(config: RunConfig, limit: int
 
 def name_as_before(folder: Path) -> list[str]:
     """Give the optimizer's state in a checkpoint the names that earlier versions gave it; returns those changed."""
-    state = folder / checkpoint.STATE_TENSORS
+    state = folder / STATE_TENSORS
     former = {f".{now}.": f".{before}." for now, before in checkpoint.FORMER_NAMES.items()}
     renamed, changed = {}, []
     for name, tensor in load_file(state).items():
@@ -249,12 +250,12 @@ def name_as_before(folder: Path) -> list[str]:
         renamed[old] = tensor
         changed += [old] if old != name else []
     save_file(renamed, state, {"format": "pt"})
-    manifest = json.loads((folder / checkpoint.MANIFEST).read_bytes())
+    manifest = json.loads((folder / MANIFEST).read_bytes())
     manifest["files"][state.name] = {
         "size": state.stat().st_size,
         "sha256": hashlib.sha256(state.read_bytes()).hexdigest(),
     }
-    (folder / checkpoint.MANIFEST).write_text(json.dumps(manifest))
+    (folder / MANIFEST).write_text(json.dumps(manifest))
     return changed
 
 
