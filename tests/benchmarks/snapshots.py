@@ -199,7 +199,7 @@ class App:
     def __init__(self, run: Path) -> None:
         self._screen, terminal = pty.openpty()
         fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", *TERMINAL, 0, 0))
-        code = "import sys; from tui.cli import main; sys.exit(main(sys.argv[1:]))"
+        code = "import sys; from tui.cli.main import main; sys.exit(main(sys.argv[1:]))"
         self._process = subprocess.Popen(
             [sys.executable, "-c", code, str(run)],
             cwd=material.CHECKOUT,

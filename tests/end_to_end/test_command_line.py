@@ -97,7 +97,7 @@ def test_a_folder_that_was_deleted_is_one_line(tmp_path: Path, arguments: list[s
     code = (
         "import os, sys\n"
         f"os.chdir({str(tmp_path)!r}); os.rmdir({str(tmp_path)!r})\n"
-        "from tui.cli import main\n"
+        "from tui.cli.main import main\n"
         f"sys.exit(main({arguments!r}))"
     )
     done = subprocess.run(
@@ -199,7 +199,7 @@ def test_wrong_use_exits_with_2_and_one_line(tmp_path: Path, arguments: list[str
 def test_help_and_version_load_nothing_heavy(tmp_path: Path) -> None:
     for arguments in ("['--help']", "['--version']", "['train', '--help']"):
         script = (
-            f"import sys\nfrom tui.cli import main\n"
+            f"import sys\nfrom tui.cli.main import main\n"
             f"try: main({arguments})\nexcept SystemExit: pass\n"
             "heavy = {'torch', 'textual', 'transformers', 'numpy', 'rich', 'plotext'}\n"
             "print(sorted(heavy & set(sys.modules)), file=sys.stderr)"

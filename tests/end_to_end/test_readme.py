@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 import pytest
 
-from tui.cli import USAGES, group
+from tui.cli.main import USAGES, group
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")

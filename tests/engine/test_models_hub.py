@@ -16,7 +16,7 @@ from engine.config import RunConfig
 from engine.errors import ExitCode, ModelError
 from engine.models import locate_model
 from tests.tiny_run import write_data
-from tui.cli import main
+from tui.cli.main import main
 
 NAME = "somebody/some-model"
 GATED = f"{NAME}: the Hub gives this model only to those who accepted its terms."

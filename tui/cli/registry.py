@@ -1,0 +1,20 @@
+"""The commands of `bertqa-tui`. A command is a module here and one line in COMMANDS."""
+
+from __future__ import annotations
+
+from tui.cli.attach import attach
+from tui.cli.check import check
+from tui.cli.command_line import GroupedCommand
+from tui.cli.control import pause, resume, stop
+from tui.cli.runs import runs
+from tui.cli.train import train
+
+COMMANDS: tuple[GroupedCommand, ...] = (
+    attach,
+    check,
+    pause,
+    resume,
+    runs,
+    stop,
+    train,
+)
