@@ -12,6 +12,7 @@ import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 from engine.errors import WriteError
 
@@ -134,6 +135,30 @@ def create_file(path: Path, data: bytes) -> None:
     if path.exists() or path.is_symlink():
         raise WriteError(f"{path}: exists already.", hint="Choose another name; nothing is overwritten.")
     replace_file(path, data)
+
+
+@contextmanager
+def create_stream(path: Path) -> Iterator[IO[bytes]]:
+    """Write the new file `path` piece by piece: it is there, whole and lasting, once the block ends, and not at all
+    where the block raises. Raises WriteError where `path` exists or can't be written."""
+    if os.path.lexists(path):
+        raise WriteError(f"{path}: exists already.", hint="Choose another name; nothing is overwritten.")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with raises_write_error(path):
+        try:
+            fd = operations.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+            with os.fdopen(fd, "wb") as file:
+                yield file
+                file.flush()
+                operations.fsync(fd)
+            if os.path.lexists(path):
+                raise WriteError(f"{path}: exists by now.", hint="Choose another name; nothing is overwritten.")
+            operations.rename(temporary, path)
+            sync_folder(path.parent)
+        except BaseException:
+            with suppress(OSError):
+                operations.unlink(temporary)
+            raise
 
 
 def make_folder(path: Path) -> None:

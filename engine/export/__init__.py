@@ -1,0 +1,1 @@
+"""What of a run goes out into the world: reports, tables. No torch here."""
