@@ -181,7 +181,9 @@ def _ragged(starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np
 def _gold_tokens(
     examples: Sequence[Example], table: TokenTable, context_of: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """First and last token (of the whole context) that overlap the first gold answer; -1 where there is none."""
+    """First and last token (of the whole context) that overlap the first gold answer; -1 where there is none.
+
+    An answer of nothing but dropped characters has the token that follows in its word."""
     first = np.full(len(examples), -1, dtype=np.int64)
     last = np.full(len(examples), -1, dtype=np.int64)
     answered = np.flatnonzero(np.fromiter((bool(e.answers) for e in examples), dtype=np.bool_, count=len(examples)))
@@ -198,7 +200,12 @@ def _gold_tokens(
     starts = np.minimum.accumulate((places + table.start)[::-1])[::-1]
     a = np.searchsorted(ends, low, side="right")
     b = np.searchsorted(starts, high, side="left") - 1
-    found = (a <= b) & (a >= table.offset[row]) & (b < table.offset[row + 1])
+    within = (a >= table.offset[row]) & (a < table.offset[row + 1])
+    for k in np.flatnonzero(within & (a > b)).tolist():
+        between = examples[answered[k]].context[high[k] - table.base[row[k]] : table.start[a[k]]]
+        if not any(map(str.isspace, between)):
+            b[k] = a[k]
+    found = within & (a <= b) & (b < table.offset[row + 1])
     first[answered] = np.where(found, a - table.offset[row], -1)
     last[answered] = np.where(found, b - table.offset[row], -1)
     return first, last

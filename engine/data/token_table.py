@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.data.characters import KINDS, SPACE, UNSEEN
+
 
 @dataclass(frozen=True)
 class TokenTable:
@@ -37,7 +39,7 @@ class TokenTable:
         base = _sums([len(text) + 1 for text in texts])
         places = np.repeat(base[:-1], counts)
         seen = spans + np.repeat(base[:-1] + np.array(leads, dtype=np.int64), counts)[:, None]
-        start, end = _fit_spans("\n".join(texts), base, seen[:, 0], seen[:, 1])
+        start, end = _fit_spans("\n".join(texts), seen[:, 0], seen[:, 1])
         return cls(ids, (start - places).astype(np.int32), (end - places).astype(np.int32), _sums(counts), base)
 
     @classmethod
@@ -60,30 +62,26 @@ def _sums(sizes: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _fit_spans(
-    text: str, base: NDArray[np.int64], start: NDArray[np.int64], end: NDArray[np.int64]
+    text: str, start: NDArray[np.int64], end: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Spans without white space at their edges, and with the characters that no token covers.
+    """Spans without white space and invisible characters at their edges, and with what else no token covers.
 
     Byte-level and SentencePiece tokens have white space at their edges; a span of nothing else becomes empty,
-    at its own end. Characters that a normalizer drops (accents, joiners) go to the token that they follow, or
-    else to the one that they stand before, so that the text of a span of tokens lacks nothing. `base` is where
-    each text begins: nothing goes to a token of another text.
+    at its own end. Visible characters that a normalizer drops (accents) go to the token that they follow in their
+    word, or else to the one that they stand before; those that have no token in their word, and invisible ones
+    (byte order mark, direction marks), go to none. A token of nothing but invisible characters keeps them.
     """
     if not len(start):
         return start, end
-    codes = np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32)
-    space = SPACES.take(codes, mode="clip")
-    size = len(space)
+    kinds = KINDS.take(np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32), mode="clip")
+    space = kinds == SPACE
     filled = end > start
     start, end = start.copy(), end.copy()
     if space[start[filled]].any() or space[end[filled] - 1].any():
-        at = np.arange(size)
-        following = np.minimum.accumulate(np.where(space, size, at)[::-1])[::-1]
-        preceding = np.maximum.accumulate(np.where(space, -1, at))
-        start[filled] = np.minimum(following[start[filled]], end[filled])
-        end[filled] = np.maximum(preceding[end[filled] - 1] + 1, start[filled])
+        start[filled], end[filled] = _bare(start[filled], end[filled], space)
         filled = end > start
     if not _all_held(start, end, space):
+        size = len(space)
         at = np.arange(size)
         taken = space | _covered(start, end, size)
         stop = np.append(np.minimum.accumulate(np.where(taken, at, size)[::-1])[::-1], size)
@@ -91,30 +89,22 @@ def _fit_spans(
         taken = space | _covered(start, end, size)
         stop = np.append(0, np.maximum.accumulate(np.where(taken, at + 1, 0)))
         start[filled] = stop[start[filled]]
-        alone = np.flatnonzero(~(space | _covered(start, end, size)))
-        if len(alone) and filled.any():
-            _take_in(alone, base, np.flatnonzero(filled), start, end)
+    if (kinds[start[filled]] == UNSEEN).any() or (kinds[end[filled] - 1] == UNSEEN).any():
+        low, high = _bare(start[filled], end[filled], kinds > 0)
+        visible = low < high
+        start[filled], end[filled] = np.where(visible, low, start[filled]), np.where(visible, high, end[filled])
     return start, end
 
 
-def _take_in(
-    alone: NDArray[np.int64],
-    base: NDArray[np.int64],
-    filled: NDArray[np.int64],
-    start: NDArray[np.int64],
-    end: NDArray[np.int64],
-) -> None:
-    """Dropped characters with white space around them go the same way, over the white space."""
-
-    def text_of(places: NDArray[np.int64]) -> NDArray[np.int64]:
-        return np.searchsorted(base, places, side="right")
-
-    before = np.searchsorted(start[filled], alone) - 1
-    after = np.minimum(before + 1, len(filled) - 1)
-    follows = (before >= 0) & (text_of(start[filled[before]]) == text_of(alone))
-    np.maximum.at(end, filled[before[follows]], alone[follows] + 1)
-    stands_before = ~follows & (start[filled[after]] > alone) & (text_of(start[filled[after]]) == text_of(alone))
-    np.minimum.at(start, filled[after[stands_before]], alone[stands_before])
+def _bare(
+    start: NDArray[np.int64], end: NDArray[np.int64], blank: NDArray[np.bool_]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The spans without the `blank` characters at their edges; one of nothing else becomes empty, at its end."""
+    at = np.arange(len(blank))
+    following = np.minimum.accumulate(np.where(blank, len(blank), at)[::-1])[::-1]
+    preceding = np.maximum.accumulate(np.where(blank, -1, at))
+    low = np.minimum(following[start], end)
+    return low, np.maximum(preceding[end - 1] + 1, low)
 
 
 def _all_held(start: NDArray[np.int64], end: NDArray[np.int64], space: NDArray[np.bool_]) -> bool:
@@ -133,7 +123,3 @@ def _covered(start: NDArray[np.int64], end: NDArray[np.int64], size: int) -> NDA
     """bool[size]: some span holds the character."""
     depth = np.bincount(start, minlength=size + 1) - np.bincount(end, minlength=size + 1)
     return np.asarray(np.cumsum(depth)[:size] > 0)
-
-
-SPACES = np.array([chr(code).isspace() for code in range(0x3002)])
-"""Which code points are white space; all above U+3001 are taken for U+3001, which is none."""

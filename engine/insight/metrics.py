@@ -22,11 +22,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.data.characters import UNSPACED, count_unspaced
+
 _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
-_UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-_UNSPACED_LETTER = re.compile(f"[{_UNSPACED}]")
-_UNITS = re.compile(f"[{_UNSPACED}]|[^\\s{_UNSPACED}]+")
+_UNITS = re.compile(f"[{UNSPACED}]|[^\\s{UNSPACED}]+")
 
 
 def normalize_answer(text: str, *, by_character: bool = False) -> str:
@@ -98,7 +98,7 @@ def written_without_spaces(texts: Iterable[str]) -> bool:
     letters = unspaced = 0
     for text in texts:
         letters += sum(map(str.isalpha, text))
-        unspaced += 0 if text.isascii() else len(_UNSPACED_LETTER.findall(text))
+        unspaced += count_unspaced(text)
     return 2 * unspaced > letters
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
+from unicodedata import category
 
 import numpy as np
 import pytest
@@ -25,6 +27,7 @@ from tokenizers import (
     trainers,
 )
 
+from engine.data.characters import without_edges
 from engine.data.examples import Answer, Example
 from engine.data.features import Features, build_features, default_max_answer_length
 from engine.data.segments import CONTEXT, QUESTION, SPECIAL
@@ -191,7 +194,7 @@ def examples() -> list[Example]:
 
 def fitted(text: str, spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
     """Hugging Face's offsets as ours should be: edges without white space, with the characters that no token
-    covers. Written the slow way, character by character."""
+    covers, invisible ones aside. Written the slow way, character by character."""
 
     def trim(start: int, end: int) -> tuple[int, int]:
         while start < end and text[start].isspace():
@@ -215,7 +218,12 @@ def fitted(text: str, spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
         while start < end and first > 0 and first - 1 not in covered and not text[first - 1].isspace():
             first -= 1
         full.append((first, end))
-    return full
+
+    def shown(start: int, end: int) -> tuple[int, int]:
+        places = [n for n in range(start, end) if not text[n].isspace() and category(text[n]) not in ("Cc", "Cf")]
+        return (places[0], places[-1] + 1) if places else (start, end)
+
+    return [shown(*span) for span in full]
 
 
 def reference_windows(tokenizer: PairTokenizer, family: str, example: Example, max_length: int, stride: int) -> Any:
@@ -320,13 +328,36 @@ def assert_covered(made: list[Example], features: Features) -> None:
     for window in held:
         answer = made[features.feature_example[window]].answers[0]
         low = features.token_offset[window]
+        high = features.token_offset[window + 1]
+        spans = [
+            (a, b)
+            for a, b, segment in zip(
+                features.char_start[low:high].tolist(),
+                features.char_end[low:high].tolist(),
+                features.segment[low:high],
+                strict=True,
+            )
+            if segment == CONTEXT and a < answer.start + len(answer.text) and b > answer.start
+        ]
         start = features.char_start[low + features.gold_start[window]]
         end = features.char_end[low + features.gold_end[window]]
-        assert start <= answer.start, answer
-        assert end >= answer.start + len(answer.text), answer
-        # and no token more than needed: the next one inside would lose a part of the answer
-        assert features.char_end[low + features.gold_start[window]] > answer.start
-        assert features.char_start[low + features.gold_end[window]] < answer.start + len(answer.text)
+        if spans:  # what tokens hold of the answer, the gold's tokens hold
+            assert start <= max(answer.start, min(a for a, _ in spans)), answer
+            assert end >= min(answer.start + len(answer.text), max(b for _, b in spans)), answer
+            # and no token more than needed: the next one inside would lose a part of the answer
+            assert features.char_end[low + features.gold_start[window]] > answer.start
+            assert features.char_start[low + features.gold_end[window]] < answer.start + len(answer.text)
+        else:  # nothing but dropped characters: the token that follows in their word
+            assert start == features.char_start[low + features.gold_end[window]] >= answer.start + len(answer.text)
+            between = made[features.feature_example[window]].context[answer.start + len(answer.text) : start]
+            assert not any(char.isspace() for char in between), answer
+        context = made[features.feature_example[window]].context
+        for word in re.finditer(r"\S+", context):  # what no token holds is invisible, or has no token in its word
+            places = range(max(word.start(), answer.start), min(word.end(), answer.start + len(answer.text)))
+            lost = "".join(context[n] for n in places if not start <= n < end)
+            assert (
+                not spans or not without_edges(lost) or not any(a < word.end() and b > word.start() for a, b in spans)
+            )
 
 
 def xquad(language: str) -> list[Example]:
@@ -469,19 +500,69 @@ def test_very_long_passages_have_wide_offsets() -> None:
     assert features.char_end.max() == len(context)
 
 
+def spans_of(family: str, texts: list[str]) -> list[str]:
+    """The text of every token that has any."""
+    _, table = pair_tokenizer(family).encode([], texts)
+    which = np.repeat(np.arange(len(texts)), np.diff(table.offset))
+    return [texts[k][a:b] for k, a, b in zip(which, table.start, table.end, strict=True) if a < b]
+
+
 @pytest.mark.parametrize(
     ("texts", "covered"),
     [
-        (["\x1b\r0"], ["\x1b\r0"]),
-        (["0\r\x1b"], ["0\r\x1b"]),
-        (["a b", "\x1b c", "d \x1b"], ["a", "b", "\x1b c", "d \x1b"]),
-        (["\x1b", "x \x1b y"], ["x \x1b", "y"]),
+        (["\x1b\r0"], ["0"]),
+        (["0\r\x1b"], ["0"]),
+        (["in \u200f in"], ["in", "in"]),
+        (["\ufeffin", "(\u200fin\u200f)"], ["in", "(", "in", ")"]),
+        (["a b", "\x1b c", "d \x1b"], ["a", "b", "c", "d"]),
+        (["\x1b", "x \x1b y"], ["x", "y"]),
+        (["cafe\u0301 e\u0301\u200f e\u200b\u0301"], ["cafe\u0301", "e\u0301", "e\u200b\u0301"]),
+        (["x \u0301 y"], ["x", "y"]),
+        (["\u0301x y"], ["\u0301x", "y"]),
     ],
 )
-def test_dropped_characters_amid_white_space_go_to_a_token_of_their_text(texts: list[str], covered: list[str]) -> None:
-    _, table = pair_tokenizer("bert").encode([], texts)
-    which = np.repeat(np.arange(len(texts)), np.diff(table.offset))
-    assert [texts[k][a:b] for k, a, b in zip(which, table.start, table.end, strict=True)] == covered
+def test_dropped_characters_stay_in_their_word_and_invisible_ones_belong_to_no_token(
+    texts: list[str], covered: list[str]
+) -> None:
+    assert spans_of("distilbert", texts) == covered
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(
+    "text", ["Born in Nederland \u200f in 1990.", "\ufeffNederland is flat.", "(\u200fNederland\u200f)"]
+)
+def test_an_answer_beside_invisible_characters_can_be_given(family: str, text: str) -> None:
+    [features] = [
+        build_features(
+            [Example("x", "", "Where?", text, (Answer("Nederland", text.index("Nederland")),))],
+            pair_tokenizer(family),
+            max_length=64,
+            doc_stride=0,
+        )
+    ]
+    first, last = features.gold_start[0], features.gold_end[0]
+    assert text[features.char_start[first] : features.char_end[last]] == "Nederland"
+
+
+@pytest.mark.parametrize(
+    ("context", "answer", "given"),
+    [
+        ("in \u200fNederland", "\u200fNederland", "Nederland"),
+        ("in \u200fNederland", "\u200f", "Nederland"),
+        ("(\u200fNederland)", "\u200fNederland", "Nederland"),
+        ("big \u200f in 1990", "\u200f in", "in"),
+        ("big \u200f in 1990", "big \u200f", "big"),
+        ("big \u200f in 1990", "\u200f", None),
+        ("big\u200f in 1990", "\u200f", None),
+    ],
+)
+def test_an_answer_that_begins_with_a_dropped_character_marks_its_own_word(
+    context: str, answer: str, given: str | None
+) -> None:
+    made = [Example("x", "", "?", context, (Answer(answer, context.index(answer)),))]
+    features = build_features(made, pair_tokenizer("bert cased"), max_length=64, doc_stride=0)
+    first, last = features.gold_start[0], features.gold_end[0]
+    assert (None if first < 0 else context[features.char_start[first] : features.char_end[last]]) == given
 
 
 @settings(max_examples=150, deadline=None)
