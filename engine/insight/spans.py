@@ -9,18 +9,32 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.data.segments import CONTEXT
 
-if TYPE_CHECKING:
-    from engine.data.features import Features
-
 FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int32]
+
+
+class WindowTable(Protocol):
+    """What decoding needs of windows: `Features`, or what features.safetensors holds. Arrays as in `Features`."""
+
+    @property
+    def feature_example(self) -> NDArray[np.int32]: ...
+    @property
+    def token_offset(self) -> NDArray[np.int64]: ...
+    @property
+    def segment(self) -> NDArray[np.int8]: ...
+    @property
+    def char_start(self) -> NDArray[np.signedinteger[Any]]: ...
+    @property
+    def char_end(self) -> NDArray[np.signedinteger[Any]]: ...
+    @property
+    def null_token(self) -> NDArray[np.int32]: ...
 
 
 @dataclass(frozen=True)
@@ -83,8 +97,47 @@ class Candidate:
     probability: float
 
 
+@dataclass(frozen=True)
+class SpanTable:
+    """The passage's tokens of all windows, C in all, laid out so that a span never reaches into the next window.
+
+    `tokens` int64[C] are their numbers among all tokens; `offset` int64[F+1] cuts them into windows. The end scores of
+    token c's spans are `ends[place[c] : place[c] + width]`: those of 1, 2 … tokens, -inf where there is no such span.
+    """
+
+    tokens: NDArray[np.int64]
+    offset: NDArray[np.int64]
+    place: NDArray[np.int64]
+    starts: FloatArray
+    ends: FloatArray
+    width: int
+
+    @classmethod
+    def of(
+        cls, features: WindowTable, start_logits: FloatArray, end_logits: FloatArray, max_answer_length: int
+    ) -> SpanTable:
+        """Of scores float32[T], flat as `features`."""
+        is_context = features.segment == CONTEXT
+        tokens = np.flatnonzero(is_context)
+        offset = np.concatenate([[0], np.cumsum(is_context)])[features.token_offset]
+        width = max(1, min(max_answer_length, int(np.diff(offset).max(initial=1))))
+        # Laid out with room between windows, no run of `width` tokens reaches into the next window.
+        place = np.arange(len(tokens)) + np.repeat(np.arange(len(offset) - 1) * (width - 1), np.diff(offset))
+        ends = np.full(len(tokens) + (len(offset) - 1) * (width - 1), -np.inf, np.float32)
+        ends[place] = _numbers(end_logits[tokens])
+        return cls(tokens, offset, place, _numbers(start_logits[tokens]), ends, width)
+
+    def highest(self) -> FloatArray:
+        """float32[C]: the score of the best span that begins with each token."""
+        return add_scores(self.starts, _highest_ahead(self.ends, self.width)[self.place])
+
+    def scores(self, longer: int) -> FloatArray:
+        """float32[C]: the score of the span that begins with each token and has `longer` tokens more."""
+        return add_scores(self.starts, self.ends[self.place + longer])
+
+
 def decode(
-    features: Features,
+    features: WindowTable,
     start_logits: FloatArray,
     end_logits: FloatArray,
     n_examples: int,
@@ -98,15 +151,9 @@ def decode(
     `start_logits`, `end_logits` are float32[T], flat as `features`. With `allow_null` the null answer wins where
     its score exceeds the best span's by more than `null_threshold`. Equal scores: the earlier span.
     """
-    is_context = features.segment == CONTEXT
-    tokens = np.flatnonzero(is_context)
-    offset = np.concatenate([[0], np.cumsum(is_context)])[features.token_offset]
-    width = max(1, min(max_answer_length, int(np.diff(offset).max(initial=1))))
-    # Laid out with room between windows, no run of `width` tokens reaches into the next window.
-    place = np.arange(len(tokens)) + np.repeat(np.arange(len(offset) - 1) * (width - 1), np.diff(offset))
-    ends = np.full(len(tokens) + (len(offset) - 1) * (width - 1), -np.inf, np.float32)
-    ends[place] = _numbers(end_logits[tokens])
-    total = _sum(start_logits[tokens], _highest_ahead(ends, width)[place])
+    spans = SpanTable.of(features, start_logits, end_logits, max_answer_length)
+    tokens, offset, place, ends, width = spans.tokens, spans.offset, spans.place, spans.ends, spans.width
+    total = spans.highest()
 
     first_feature = np.searchsorted(features.feature_example, np.arange(n_examples + 1))
     example_offset = offset[first_feature]
@@ -128,12 +175,20 @@ def decode(
         char_start[has_span] = features.char_start[start_token]
         char_end[has_span] = features.char_end[end_token]
 
+    null_score = null_scores(features, start_logits, end_logits, n_examples)
+    found = Predictions(feature, start, end, char_start, char_end, score, null_score)
+    return found.with_null(null_threshold) if allow_null else found
+
+
+def null_scores(features: WindowTable, start_logits: FloatArray, end_logits: FloatArray, n_examples: int) -> FloatArray:
+    """float32[N]: the score of each example's null answer, the smallest over its windows; inf without windows."""
     null_score = np.full(n_examples, np.inf, np.float32)
     if len(features.feature_example):
         null_token = features.token_offset[:-1] + features.null_token
-        np.minimum.at(null_score, features.feature_example, _sum(start_logits[null_token], end_logits[null_token]))
-    found = Predictions(feature, start, end, char_start, char_end, score, null_score)
-    return found.with_null(null_threshold) if allow_null else found
+        np.minimum.at(
+            null_score, features.feature_example, add_scores(start_logits[null_token], end_logits[null_token])
+        )
+    return null_score
 
 
 def _numbers(logits: FloatArray) -> FloatArray:
@@ -141,7 +196,8 @@ def _numbers(logits: FloatArray) -> FloatArray:
     return np.where(np.isnan(logits), np.float32(-np.inf), logits) if np.isnan(logits).any() else logits
 
 
-def _sum(starts: FloatArray, ends: FloatArray) -> FloatArray:
+def add_scores(starts: FloatArray, ends: FloatArray) -> FloatArray:
+    """The sum of start and end scores; -inf where it is not a number."""
     with np.errstate(invalid="ignore", over="ignore"):  # infinite scores
         return _numbers(starts + ends)
 
@@ -186,7 +242,7 @@ def n_best(
     for window in windows if allow_null else ():
         null = [window.null_token]
         start, end = _numbers(window.start_logits[null]), _numbers(window.end_logits[null])
-        score = float(_sum(start, end)[0])
+        score = float(add_scores(start, end)[0])
         nulls.append(Candidate(window.feature, -1, -1, -1, -1, float(start[0]), float(end[0]), score, 0.0))
     if nulls:
         found.append(min(nulls, key=lambda candidate: candidate.score))
@@ -221,7 +277,7 @@ def _best_of_window(window: Window, k: int, max_answer_length: int) -> list[Cand
     if not width:
         return []
     room = np.concatenate([ends, np.full(width - 1, -np.inf, np.float32)])
-    total = _sum(starts[:, None], np.lib.stride_tricks.sliding_window_view(room, width)).ravel()
+    total = add_scores(starts[:, None], np.lib.stride_tricks.sliding_window_view(room, width)).ravel()
     order = np.argsort(-total, kind="stable")[:k]
     firsts, lasts = order // width, order // width + order % width
     return [
