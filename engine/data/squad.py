@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
+from typing import Any
 
 from engine.data.examples import (
     Dataset,
     Example,
     make_dataset,
 )
+from engine.data.formats.raw import RawQuestion
 from engine.data.formats.registry import raw_questions, split_values
 from engine.data.formats.source import read_values
 from engine.data.formats.table import CHECK_HINT
@@ -97,7 +99,19 @@ def read_halves(
 
     `use` names, best first, which single one is wanted; `part` keeps the file's places apart from another's.
     """
-    parts, warning = split_values(read_values(path))
+    return examples_of(read_values(path), issues, use=use, part=part)
+
+
+def examples_of(
+    values: Any,
+    issues: DataIssues,
+    *,
+    use: tuple[str, ...] = (),
+    part: str = "",
+    origins: dict[str, list[list[RawQuestion]]] | None = None,
+) -> dict[str, list[Example]]:
+    """As `read_halves`, of a file's content as plain values. `origins` gets what each example was made of, by half."""
+    parts, warning = split_values(values)
     if use and len(parts) == 2:
         parts = {use[0]: parts[use[0]]}
         warning = f"only its {SPLIT_NAMES[use[0]]} half is used"
@@ -109,6 +123,7 @@ def read_halves(
             raw_questions(values, part or (SPLIT_NAMES[role] if several else ""), issues),
             issues,
             to_score=role == "eval" or bool(part),
+            origins=None if origins is None else origins.setdefault(role, []),
         )
         for role, values in parts.items()
     }

@@ -22,10 +22,17 @@ class _Unusable(Exception):
         self.kind, self.before = kind, before
 
 
-def validate(questions: Iterable[RawQuestion], issues: DataIssues, *, to_score: bool = False) -> list[Example]:
+def validate(
+    questions: Iterable[RawQuestion],
+    issues: DataIssues,
+    *,
+    to_score: bool = False,
+    origins: list[list[RawQuestion]] | None = None,
+) -> list[Example]:
     """The questions that can be used, in order, with unique ids; passages with equal text are one object.
 
-    Of questions `to_score` at least one must have an answer, or be marked as having none.
+    Of questions `to_score` at least one must have an answer, or be marked as having none. To `origins` is added, for
+    each example, what it was made of: one question, or several where they were merged.
     """
     texts: dict[str, str] = {}
     by_id: dict[str, int] = {}
@@ -42,6 +49,8 @@ def validate(questions: Iterable[RawQuestion], issues: DataIssues, *, to_score: 
         number = by_id.get(example.id)
         if number is not None:
             if _merged(examples, number, example, raw, issues):
+                if origins is not None:
+                    origins[number].append(raw)
                 continue
             example = replace(example, id=_free_id(example.id, by_id))
             issues.add(
@@ -55,6 +64,8 @@ def validate(questions: Iterable[RawQuestion], issues: DataIssues, *, to_score: 
             )
         by_id[example.id] = len(examples)
         examples.append(example)
+        if origins is not None:
+            origins.append([raw])
     if to_score and examples and not says_so and all(example.is_impossible for example in examples):
         issues.add(
             "error",

@@ -95,6 +95,7 @@ class RunDir:
         self.snapshots = self.path / "snapshots"
         self.checkpoints = self.path / "checkpoints"
         self.commands = self.path / "commands"
+        self.verdicts = self.path / "verdicts"
         self.owner_file = self.path / "owner.json"
         self.lock_file = self.path / "lock"
         self.heartbeat_file = self.path / "heartbeat"

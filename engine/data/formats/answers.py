@@ -70,9 +70,9 @@ def read_answers(item: dict[str, Any], *, row: bool) -> RawAnswers:
     start = next((item[name] for name in STARTS if not is_missing(item.get(name))), None)
     end = next((item[name] for name in ENDS if not is_missing(item.get(name))), None)
     if row and isinstance(value, str):
-        value = _cell(value)
+        value = parsed_cell(value)
     if row and isinstance(start, str) and start.lstrip().startswith(("[", "{")):
-        start = _cell(start)
+        start = parsed_cell(start)
     try:
         golds = _golds(value, start, end)
     except TypeError as error:
@@ -188,7 +188,7 @@ def _gold(gold: Any, start: Any) -> list[RawAnswer]:
     return [RawAnswer(text, start, end)]
 
 
-def _cell(cell: str) -> Any:
+def parsed_cell(cell: str) -> Any:
     """A table's cell: JSON, the Python literal that pandas leaves of a structure, or plain text."""
     stripped = cell.strip()
     if not stripped.startswith(("{", "[")):

@@ -34,6 +34,7 @@ def questions(item: dict[str, Any], number: int, part: str, issues: DataIssues) 
         first_of(data, QUESTION_KEYS),
         first_of(data, CONTEXT_KEYS),
         RawAnswers(),
+        item,
     )
     if not done:
         issues.add("warning", raw.place, "is not annotated yet and left out")

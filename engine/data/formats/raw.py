@@ -15,7 +15,10 @@ ID_KEYS = ("id", "qid", "question_id", "qas_id")
 
 
 class RawQuestion(Struct, gc=False):
-    """A question as it stands in the file, unchecked; `part` and `where` make up its place."""
+    """A question as it stands in the file, unchecked; `part` and `where` make up its place.
+
+    `source` is the object that it was read from, for whoever writes it back; None where there is no such object.
+    """
 
     part: str
     where: str
@@ -24,6 +27,7 @@ class RawQuestion(Struct, gc=False):
     question: Any
     context: Any
     answers: RawAnswers
+    source: dict[str, Any] | None = None
 
     @property
     def place(self) -> str:

@@ -47,6 +47,7 @@ def _row(item: dict[str, Any], number: int, part: str, issues: DataIssues) -> Ra
         first_of(item, QUESTION_KEYS),
         first_of(item, CONTEXT_KEYS),
         read_answers(item, row=True),
+        item,
     )
     if "extra cells" in item:
         issues.add("warning", raw.place, f"has {item['extra cells']} cells more than the header; they are left out")

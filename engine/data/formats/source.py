@@ -52,11 +52,11 @@ def read_values(path: Path) -> Any:
     A gzip file is unpacked first. Raises DataError for a file that is missing, unreadable, empty, compressed otherwise,
     not UTF-8 or not well formed, and for one that does not fit the memory.
     """
-    data = read_bytes(path, lambda head: head.startswith(GZIP) or _container(path, head))
+    data = read_bytes(path, lambda head: head.startswith(GZIP) or container_of(path, head))
     try:
         if data.startswith(GZIP):
             data = unpacked(path, data)
-        return _container(path, data[:HEAD_BYTES]).values(path, data)
+        return container_of(path, data[:HEAD_BYTES]).values(path, data)
     except MemoryError:
         raise not_enough_memory(path) from None
 
@@ -76,7 +76,7 @@ def unpacked(path: Path, data: bytes) -> bytes:
     return content
 
 
-def _container(path: Path, head: bytes) -> Container:
+def container_of(path: Path, head: bytes) -> Container:
     """What reads a file that begins with `head`. Raises DataError where nothing does."""
     if head.startswith(ZIP) and (b"xl/" in head or b"[Content_Types].xml" in head):
         raise DataError(f"{path.name}: an Excel workbook is not read.", hint="Save the sheet as CSV (UTF-8) first.")

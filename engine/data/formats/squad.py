@@ -51,6 +51,7 @@ def _paragraph(item: dict[str, Any], title: Any, where: str, part: str, issues: 
     for number, qa in enumerate(questions, 1):
         if isinstance(qa, dict):
             question = qa.get("question", qa.get("query"))
-            yield RawQuestion(part, where, first_of(qa, ID_KEYS), title, question, context, read_answers(qa, row=False))
+            answers = read_answers(qa, row=False)
+            yield RawQuestion(part, where, first_of(qa, ID_KEYS), title, question, context, answers, qa)
         else:
             issues.add("error", place_of(part, f"{where}, question {number}"), f"is {kind_of(qa)}, not an object")

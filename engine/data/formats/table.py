@@ -32,16 +32,8 @@ def values(path: Path, data: bytes) -> list[dict[str, Any]]:
 def table_rows(path: Path, text: str) -> Iterator[dict[str, Any]]:
     """The rows of a table by its header's names. Raises DataError where it has no header or is not well formed."""
     text = text.lstrip("\r\n")
-    head = io.StringIO(text, newline="").readline(MAX_HEAD).strip("\r\n")
     csv.field_size_limit(max(csv.field_size_limit(), len(text)))
-    for delimiter in ",\t;":
-        names = [name.strip().lower().replace(" ", "_") for name in next(csv.reader([head], delimiter=delimiter), [])]
-        if is_row(dict.fromkeys(names, "")):
-            break
-    else:
-        raise DataError(
-            f"{path.name}: neither JSON nor a table with the columns context and question.", hint=CHECK_HINT
-        )
+    delimiter, names = header(path, io.StringIO(text, newline="").readline(MAX_HEAD))
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     try:
         next(reader)
@@ -53,3 +45,14 @@ def table_rows(path: Path, text: str) -> Iterator[dict[str, Any]]:
                 yield row
     except csv.Error as error:
         raise DataError(f"{path.name}, line {reader.line_num}: not a valid table: {error}.") from None
+
+
+def header(path: Path, line: str) -> tuple[str, list[str]]:
+    """The delimiter of a table and the names of its columns, from its first line. Raises DataError where these are not
+    the columns of questions."""
+    for delimiter in ",\t;":
+        cells = next(csv.reader([line.strip("\r\n")], delimiter=delimiter), [])
+        names = [name.strip().lower().replace(" ", "_") for name in cells]
+        if is_row(dict.fromkeys(names, "")):
+            return delimiter, names
+    raise DataError(f"{path.name}: neither JSON nor a table with the columns context and question.", hint=CHECK_HINT)
