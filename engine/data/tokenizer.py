@@ -35,6 +35,9 @@ PROBES = (
 )
 """Pairs that the tokenizer's own pair encoding is compared on."""
 
+MASKS = ("[MASK]", "<mask>", "[UNK]", "<unk>")
+"""Names of the token that hides another one, best first."""
+
 
 @dataclass(frozen=True)
 class Template:
@@ -52,7 +55,8 @@ class Template:
 
 
 class PairTokenizer:
-    """A tokenizer for (question, passage) pairs.
+    """A tokenizer for (question, passage) pairs. `mask_id` is the token that hides another one: the mask token, or
+    the unknown token of a tokenizer without one.
 
     `padding_side` decides which comes first, as in Hugging Face's example: "right" means question first,
     "left" passage first. `shares_parts`: whether the tokenizer's pair encoding is its encoding of both
@@ -66,6 +70,7 @@ class PairTokenizer:
         *,
         cls_id: int | None = None,
         sep_id: int | None = None,
+        mask_id: int | None = None,
         padding_side: str = "right",
     ) -> None:
         """Raises ModelError for a tokenizer that can't encode pairs."""
@@ -78,6 +83,8 @@ class PairTokenizer:
         self.cls_id = cls_id if cls_id in ids else edge
         others = [token for token in ids if token != self.cls_id]
         self.sep_id = sep_id if sep_id in ids else others[0] if others else self.cls_id
+        known = (backend.token_to_id(name) for name in MASKS)
+        self.mask_id = mask_id if mask_id is not None else next((k for k in known if k is not None), self.sep_id)
         self.cls_token = backend.id_to_token(self.cls_id) or ""
         self.sep_token = backend.id_to_token(self.sep_id) or ""
 
@@ -97,9 +104,17 @@ class PairTokenizer:
             settings = json.loads((path.parent / "tokenizer_config.json").read_bytes())
         if not isinstance(settings, dict):
             settings = {}
-        name = settings.get("cls_token")
-        cls_id = backend.token_to_id(name) if isinstance(name, str) else None
-        return cls(backend, cls_id=cls_id, padding_side=settings.get("padding_side", "right"))
+        named: dict[str, int | None] = {}
+        for special in ("cls_token", "mask_token"):
+            name = settings.get(special)
+            name = name.get("content") if isinstance(name, dict) else name  # as transformers 4 wrote added tokens
+            named[special] = backend.token_to_id(name) if isinstance(name, str) else None
+        return cls(
+            backend,
+            cls_id=named["cls_token"],
+            mask_id=named["mask_token"],
+            padding_side=settings.get("padding_side", "right"),
+        )
 
     def encode(
         self, questions: Sequence[str], contexts: Sequence[str], done: Callable[[int], None] | None = None

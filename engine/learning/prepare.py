@@ -117,6 +117,7 @@ def load_tokenizer(files: ModelFiles, *, trust_remote_code: bool = False) -> Pai
         tokenizer.backend_tokenizer,
         cls_id=tokenizer.cls_token_id,
         sep_id=tokenizer.sep_token_id,
+        mask_id=tokenizer.mask_token_id,
         padding_side=tokenizer.padding_side,
     )
 

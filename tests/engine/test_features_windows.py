@@ -593,6 +593,22 @@ def test_from_file_reads_the_padding_side(tmp_path: Path) -> None:
     assert PairTokenizer.from_file(path).cls_token == "[CLS]"
 
 
+MASKS = {"bert": "[MASK]", "roberta": "<mask>", "xlnet": "<unk>"}
+
+
+@pytest.mark.parametrize("family", MASKS)
+def test_the_token_that_hides_another(family: str, tmp_path: Path) -> None:
+    """Found by its usual names, or as tokenizer_config.json names it, plainly or as an added token."""
+    path = tmp_path / "tokenizer.json"
+    path.write_text(backend(family))
+    known = Tokenizer.from_str(backend(family))
+    assert PairTokenizer.from_file(path).mask_id == known.token_to_id(MASKS[family])
+    other = known.id_to_token(7)
+    for named in (other, {"content": other, "special": True}):
+        (tmp_path / "tokenizer_config.json").write_text(json.dumps({"mask_token": named}))
+        assert PairTokenizer.from_file(path).mask_id == 7
+
+
 @pytest.mark.parametrize("content", ["", "{}", "[", "null"])
 def test_from_file_refuses_what_is_no_tokenizer(tmp_path: Path, content: str) -> None:
     path = tmp_path / "tokenizer.json"
