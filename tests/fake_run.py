@@ -32,6 +32,7 @@ from engine.events import (
     RunStarted,
     Step,
 )
+from engine.insight.margins import gold_spans, margin_columns
 from engine.rundir.layout import DataIdentity, ModelIdentity, RunDir, RunInfo, versions
 from engine.rundir.log import EventLog
 from engine.rundir.process import Owner
@@ -303,6 +304,14 @@ def write_fake_snapshot(
     """Write snapshot `index`; with `progress` from 0 (noise) to 1 (sharp) the gold answers stand out."""
     start_logits, end_logits = fake_logits(made, progress=progress, seed=seed * 1000 + index, noise=noise)
     columns = _columns(made, start_logits, end_logits)
+    columns |= margin_columns(
+        made,
+        gold_spans(made.dataset.eval, made),
+        start_logits,
+        end_logits,
+        max_answer_length=MAX_ANSWER,
+        allow_null=made.dataset.has_impossible,
+    )
     seen = np.array([number % 3 != 2 for number in range(len(made.dataset.eval))])
     impossible = np.array([example.is_impossible for example in made.dataset.eval])
     info = SnapshotInfo(

@@ -1,11 +1,34 @@
-"""What is learned and forgotten between two snapshots."""
+"""Training dynamics: what the snapshots of a run say of each example. NumPy only.
+
+The snapshots that count are those after whole epochs. The untrained one says nothing of the labels, and the early ones
+of the first epoch lie so close together that they would outweigh the rest.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Bools = NDArray[np.bool_]
+Floats = NDArray[np.floating[Any]]
+FloatArray = NDArray[np.float32]
+IntArray = NDArray[np.int32]
+
+NEEDED = (
+    "gold_log_prob",
+    "far_margin",
+    "near_margin",
+    "null_margin",
+    "exact_match",
+    "iou",
+    "pred_char_start",
+    "pred_char_end",
+)
+"""Columns of `engine.rundir.snapshot.COLUMNS` that dynamics are made of."""
 
 
 def learned(before: Bools, after: Bools) -> Bools:
@@ -16,3 +39,71 @@ def learned(before: Bools, after: Bools) -> Bools:
 def forgotten(before: Bools, after: Bools) -> Bools:
     """bool[N]: right before and not after, a forgetting event of Toneva et al. 2019."""
     return before & ~after
+
+
+def counts(epoch: float) -> bool:
+    """Whether a snapshot taken at `epoch` is part of the dynamics: after the first whole epoch, or a later one."""
+    return epoch >= 1 and epoch == int(epoch)
+
+
+@dataclass(frozen=True)
+class Dynamics:
+    """Statistics `[N]` of N examples over the S snapshots that count.
+
+    `snapshots` are the numbers of these snapshots in the run and `labels` their names; `columns` holds the columns
+    NEEDED, `[S, N]` each. NaN: no window holds the gold answer whole, or there is no rival of the kind.
+
+    `log_prob` float32: mean of `gold_log_prob`, the log of the gold spans' probability P among all spans.
+    `confidence` float32: mean of P. `variability` float32: its population standard deviation. `correctness` float32:
+    share of snapshots with an exact match, 0 to 1 (all three: Swayamdipta et al. 2020, arXiv 2009.10795).
+    `forgetting` int32: how often an exact match was lost at the next snapshot. `first_learned` int32: the number of
+    the first snapshot with an exact match, -1 for never (both: Toneva et al. 2019, arXiv 1812.05159).
+    `far`, `near`, `null` float32: areas under the margin, the means of `far_margin`, `near_margin` and `null_margin`
+    (Pleiss et al. 2020, arXiv 2001.10528).
+    """
+
+    snapshots: tuple[int, ...]
+    labels: tuple[str, ...]
+    columns: Mapping[str, NDArray[Any]]
+    log_prob: FloatArray
+    confidence: FloatArray
+    variability: FloatArray
+    correctness: FloatArray
+    forgetting: IntArray
+    first_learned: IntArray
+    far: FloatArray
+    near: FloatArray
+    null: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.log_prob)
+
+
+def dynamics(columns: Mapping[str, NDArray[Any]], snapshots: Sequence[int], labels: Sequence[str]) -> Dynamics:
+    """`columns` holds the columns NEEDED of the S snapshots that count, stacked `[S, N]`, S >= 1."""
+    probability = np.exp(columns["gold_log_prob"].astype(np.float64))
+    confidence = mean_over_snapshots(probability)
+    right = columns["exact_match"] >= 1
+    first = np.where(right.any(axis=0), np.asarray(snapshots)[right.argmax(axis=0)], -1)
+    return Dynamics(
+        snapshots=tuple(snapshots),
+        labels=tuple(labels),
+        columns={name: columns[name] for name in NEEDED},
+        log_prob=mean_over_snapshots(columns["gold_log_prob"]),
+        confidence=confidence,
+        variability=np.sqrt(mean_over_snapshots((probability - confidence) ** 2)),
+        correctness=right.mean(axis=0).astype(np.float32),
+        forgetting=forgotten(right[:-1], right[1:]).sum(axis=0).astype(np.int32),
+        first_learned=first.astype(np.int32),
+        far=mean_over_snapshots(columns["far_margin"]),
+        near=mean_over_snapshots(columns["near_margin"]),
+        null=mean_over_snapshots(columns["null_margin"]),
+    )
+
+
+def mean_over_snapshots(values: Floats) -> FloatArray:
+    """float32[N]: the mean of each column of [S, N], snapshots with NaN left out; NaN where all are."""
+    known = ~np.isnan(values)
+    with np.errstate(invalid="ignore"):
+        means: FloatArray = np.where(known, values, 0).sum(axis=0, dtype=np.float64) / known.sum(axis=0)
+    return means.astype(np.float32)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from engine.errors import DataError
 from engine.events import Metrics, Phase, Warned
+from engine.insight.margins import gold_spans, margin_columns
 from engine.insight.metrics import Golds
 from engine.insight.scoring import prepared, score_snapshot
 from engine.learning.control import Control
@@ -72,6 +73,7 @@ class Snapshots:
 
     def __post_init__(self) -> None:
         self._golds: Golds = prepared(self.task.examples, allow_null=self.task.allow_null, f1=self.run.config.f1)
+        self._gold_spans = gold_spans(self.task.examples, self.task.eval)
 
     def take(self, learner: Learner) -> bool:
         """Take the snapshot planned for this step, if there is one; one that is whole on disk and announced is kept.
@@ -105,6 +107,14 @@ class Snapshots:
                 allow_null=self.task.allow_null,
                 seen=self.task.seen,
                 golds=self._golds,
+            )
+            columns |= margin_columns(
+                self.task.eval,
+                self._gold_spans,
+                start,
+                end,
+                max_answer_length=self.task.max_answer_length,
+                allow_null=self.task.allow_null,
             )
             info = SnapshotInfo(
                 index=index, label=label, step=learner.step, epoch=epoch, time=time.time(),

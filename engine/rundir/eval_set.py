@@ -74,6 +74,18 @@ class Tokens:
 
 
 @dataclass(frozen=True)
+class AllWindows:
+    """The windows of all examples, flat: what `engine.insight.margins` needs of `engine.data.features.Features`."""
+
+    feature_example: NDArray[np.int32]
+    token_offset: NDArray[np.int64]
+    char_start: NDArray[np.int32]
+    char_end: NDArray[np.int32]
+    segment: NDArray[np.int8]
+    null_token: NDArray[np.int32]
+
+
+@dataclass(frozen=True)
 class Scores:
     """Scores of one window at one moment. `gold` and `predicted` are (start, end) tokens, None for no answer here."""
 
@@ -116,6 +128,18 @@ class EvalSet:
         """Numbers of the windows of an example."""
         lo, hi = np.searchsorted(self.feature_example, [example, example + 1])
         return range(int(lo), int(hi))
+
+    def windows(self) -> AllWindows:
+        """All windows at once, read from the file."""
+        read = self._features.read
+        return AllWindows(
+            feature_example=self.feature_example,
+            token_offset=self.token_offset,
+            char_start=read("char_start"),
+            char_end=read("char_end"),
+            segment=read("segment"),
+            null_token=self._small["null_token"],
+        )
 
     def tokens(self, feature: int) -> Tokens:
         """Where the tokens of window `feature` stand."""

@@ -32,10 +32,15 @@ COLUMNS: Mapping[str, str] = {
     "iou": "<f4",
     "exact_match": "<f4",
     "f1": "<f4",
+    "gold_log_prob": "<f4",
+    "far_margin": "<f4",
+    "near_margin": "<f4",
+    "null_margin": "<f4",
 }
 """Per-example arrays `[N]` of a snapshot and their dtypes. Predicted tokens count from the window's first
 token, characters are code points of the passage; -1 is the null answer. `iou` is the overlap of predicted and
 first gold answer over their union, in characters (0 to 1); `exact_match` and `f1` are 0 to 1, best of all golds.
+`gold_log_prob` and the margins are those of `engine.insight.margins.margin_columns`.
 
 A new column takes an entry here, its computation in `engine.insight.scoring` and its display. Snapshots written
 before it stay readable: there it holds MISSING."""
@@ -126,6 +131,10 @@ class Snapshot:
         except (KeyError, ValueError, msgspec.MsgspecError) as error:
             self._tensors.close()
             raise DataError(f"{path}: not a snapshot ({error}).") from None
+
+    def has(self, name: str) -> bool:
+        """Whether the file itself holds the column; one that another version wrote may not."""
+        return name in self._tensors.names
 
     @property
     def n_examples(self) -> int:

@@ -124,16 +124,21 @@ def ours(options: argparse.Namespace, out: Path) -> dict[str, Any]:
     devices.finish(options.device)
     marks[-1] = time.perf_counter()
     result: dict[str, Any] = {"first_step": first, "steps": _differences(marks), "windows": len(task.train)}
+    from engine.insight.margins import gold_spans, margin_columns
     from engine.insight.scoring import score_snapshot
     from engine.rundir.layout import RunDir
     from engine.rundir.snapshot import SnapshotInfo, write_snapshot
 
     run = RunDir.create(out / "run", config)
+    gold = gold_spans(task.examples, task.eval)
     began = time.perf_counter()
     start, end = score_windows(model, task.eval)
     scored = time.perf_counter()
     columns, metrics, seen, unseen = score_snapshot(
         task.examples, task.eval, start, end, max_answer_length=MAX_ANSWER_LENGTH, allow_null=task.allow_null
+    )
+    columns |= margin_columns(
+        task.eval, gold, start, end, max_answer_length=MAX_ANSWER_LENGTH, allow_null=task.allow_null
     )
     decoded = time.perf_counter()
     info = SnapshotInfo(

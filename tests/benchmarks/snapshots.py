@@ -70,6 +70,7 @@ def write_files(options: argparse.Namespace, folder: Path, train: int, evaluatio
 
 def storing(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Seconds of an epoch's training, of its evaluation with metrics, and of storing the snapshot."""
+    from engine.insight.margins import gold_spans, margin_columns
     from engine.insight.scoring import score_snapshot
     from engine.learning.batches import epoch_batches
     from engine.learning.encoder.load import choose_device, choose_precision, load_model
@@ -96,6 +97,7 @@ def storing(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     model = load_model(task.files, seed=config.seed, device=device, dtype=choose_precision(config, device)[0])
     learner = Learner(model, make_plan(config, task.train, model.parameters), task.train)
     rounds = []
+    gold = gold_spans(task.examples, task.eval)
     with EventLog(run.events_file) as log:
         for epoch in range(1, options.rounds + 1):
             began = time.perf_counter()
@@ -107,6 +109,14 @@ def storing(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
             columns, metrics, seen, unseen = score_snapshot(
                 task.examples,
                 task.eval,
+                start_logits,
+                end_logits,
+                max_answer_length=task.max_answer_length,
+                allow_null=task.allow_null,
+            )
+            columns |= margin_columns(
+                task.eval,
+                gold,
                 start_logits,
                 end_logits,
                 max_answer_length=task.max_answer_length,

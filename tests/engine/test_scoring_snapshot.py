@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from engine.data.examples import Answer, Example
 from engine.data.features import Features
 from engine.data.segments import CONTEXT, QUESTION, SPECIAL
+from engine.insight.margins import MARGINS
 from engine.insight.metrics import evaluate_v2
 from engine.insight.scoring import prepared, score_snapshot
 from engine.insight.spans import decode
@@ -77,7 +78,7 @@ def test_by_hand() -> None:
     columns, metrics, seen, unseen = score_snapshot(
         examples, features, start, end, max_answer_length=3, allow_null=False
     )
-    assert set(columns) == set(COLUMNS)
+    assert set(columns) | set(MARGINS) == set(COLUMNS)
     assert all(len(column) == 3 for column in columns.values())
     assert columns["pred_feature"].tolist() == [0, 1, 3]
     assert columns["pred_start"].tolist() == [7, 9, 6]
@@ -215,7 +216,7 @@ def test_scores_of_a_diverged_model_have_columns_too(strange: float) -> None:
     features = features_of(examples, [(0, 0, 8), (1, 0, 8)])
     scores = np.full(int(features.token_offset[-1]), strange, np.float32)
     columns, metrics, _, _ = score_snapshot(examples, features, scores, scores, max_answer_length=3, allow_null=True)
-    assert set(columns) == set(COLUMNS)
+    assert set(columns) | set(MARGINS) == set(COLUMNS)
     assert 0 <= metrics.f1 <= 100
 
 

@@ -1,0 +1,77 @@
+"""Training dynamics of a run, from its snapshots."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.errors import DataError
+from engine.insight.dynamics import NEEDED, Dynamics, counts, dynamics
+from engine.insight.margins import MARGINS, GoldSpans, gold_spans, margin_columns
+from engine.insight.spans import WindowTable
+from engine.rundir.eval_set import EvalSet
+from engine.rundir.layout import RunDir
+from engine.rundir.snapshot import Snapshot
+
+
+def read_dynamics(run: RunDir) -> Dynamics | None:
+    """Dynamics of the run's eval examples; None as long as no epoch is done.
+
+    Snapshots of older versions hold no margins: they are computed from the scores of all tokens, which takes about
+    0.1 s for 10,000 examples and snapshot. A snapshot that is damaged is left out.
+    """
+    rows: dict[str, list[NDArray[Any]]] = {name: [] for name in NEEDED}
+    numbers, labels = [], []
+    margins: _Margins | None = None
+    try:
+        for path in snapshot_files(run.snapshots):
+            try:
+                snapshot = Snapshot(path)
+            except (OSError, DataError):
+                continue
+            with snapshot:
+                if not counts(snapshot.info.epoch):
+                    continue
+                columns = {name: snapshot.column(name) for name in NEEDED}
+                if not all(snapshot.has(name) for name in MARGINS):
+                    margins = margins or _Margins(run)
+                    columns |= margins.columns(snapshot)
+                numbers.append(snapshot.info.index)
+                labels.append(snapshot.info.label)
+                for name, values in columns.items():
+                    rows[name].append(values)
+    finally:
+        if margins is not None:
+            margins.close()
+    if not numbers:
+        return None
+    return dynamics({name: np.stack(values) for name, values in rows.items()}, numbers, labels)
+
+
+def snapshot_files(folder: Path) -> list[Path]:
+    """The snapshot files of a folder, in their order."""
+    return sorted(folder.glob("[0-9]*.safetensors"), key=lambda path: (len(path.name), path.name))
+
+
+class _Margins:
+    """Computes the margins of snapshots that lack them."""
+
+    def __init__(self, run: RunDir) -> None:
+        self._set = EvalSet(run)
+        self._windows: WindowTable = self._set.windows()
+        self._gold: GoldSpans = gold_spans(self._set.examples, self._windows)
+
+    def columns(self, snapshot: Snapshot) -> dict[str, NDArray[np.float32]]:
+        return margin_columns(
+            self._windows,
+            self._gold,
+            *snapshot.logits(),
+            max_answer_length=self._set.max_answer_length,
+            allow_null=self._set.allow_null,
+        )
+
+    def close(self) -> None:
+        self._set.close()

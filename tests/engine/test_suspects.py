@@ -1,0 +1,136 @@
+"""The two lists of suspects: their order, their reasons, and what verdicts change."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from engine.insight.dynamics import NEEDED, Dynamics, dynamics
+from engine.insight.suspects import reason, reranked, robust_z, wrong_boundary, wrong_place
+from engine.rundir.snapshot import COLUMNS
+
+CONTEXT = "keep your feet dry and your head warm"
+LABELS = ["epoch 1", "epoch 2", "epoch 3"]
+NAN = math.nan
+
+
+def journey(**columns: list[list[float]]) -> Dynamics:
+    shape = np.shape(next(iter(columns.values())))
+    stacked = {
+        name: np.asarray(columns.get(name, np.full(shape, NAN if "margin" in name else 0)), np.dtype(COLUMNS[name]))
+        for name in NEEDED
+    }
+    return dynamics(stacked, [1, 2, 3], LABELS)
+
+
+def ten(**first: list[list[float]]) -> Dynamics:
+    """The examples given, and others, up to ten, that are learned at once: their margins differ a little."""
+    given = len(next(iter(first.values()))[0])
+    usual = {
+        "gold_log_prob": -0.2, "far_margin": 5.0, "near_margin": 3.0, "null_margin": NAN, "exact_match": 1.0,
+        "iou": 1.0, "pred_char_start": 0, "pred_char_end": 4,
+    }  # fmt: skip
+    columns = {}
+    for name, value in usual.items():
+        rest = [value + (0.1 * number if "margin" in name else 0.0) for number in range(10 - given)]
+        columns[name] = [[*first.get(name, [[value] * given] * 3)[row], *rest] for row in range(3)]
+    return journey(**columns)
+
+
+def test_the_two_lists_find_different_errors() -> None:
+    # 0 is labelled elsewhere, 1 has a wrong boundary.
+    of = ten(
+        gold_log_prob=[[-4, -2], [-4, -2], [-3, -2]],
+        far_margin=[[-3, 4], [-3, 4], [-2, 4]],
+        near_margin=[[3, -1], [3, -1], [3, -1]],
+        iou=[[0, 0.5]] * 3,
+        exact_match=[[0, 0]] * 3,
+        pred_char_start=[[5, 5], [10, 5], [10, 5]],
+        pred_char_end=[[9, 14], [18, 14], [18, 14]],
+    )
+    place, boundary = wrong_place(of), wrong_boundary(of)
+    assert len(place) == len(boundary) == 10
+    assert place[0].example == 0
+    assert place[0].kind == "place"
+    assert boundary[0].example == 1
+    assert boundary[0].kind == "boundary"
+    assert [entry.score for entry in place] == sorted((entry.score for entry in place), reverse=True)
+    first = place[0]
+    assert first.answer == (10, 18)
+    assert (first.since, first.until) == (2, 3)
+    assert first.probability == pytest.approx(math.exp(-3 + 2))
+    assert first.confidence == pytest.approx((2 * math.exp(-4) + math.exp(-3)) / 3)
+    assert boundary[0].answer == (5, 14)
+    assert boundary[0].since == 1
+    assert reason(first, of, CONTEXT, "head") == "answers “feet dry” with 0.37 since epoch 2; the label says “head”"
+
+
+def test_an_answer_given_up_for_the_label() -> None:
+    of = ten(
+        gold_log_prob=[[-4], [-4], [-0.1]],
+        far_margin=[[-3], [-3.5], [2]],
+        pred_char_start=[[5], [5], [0]],
+        pred_char_end=[[9], [9], [4]],
+    )
+    entry = wrong_place(of)[0]
+    assert entry.answer == (5, 9)
+    assert (entry.since, entry.until) == (1, 2)
+    assert reason(entry, of, CONTEXT, "keep") == (
+        "answered “your” with 0.61 from epoch 1 to epoch 2; the label says “keep”"
+    )
+
+
+def test_no_answer_and_no_other_answer() -> None:
+    of = ten(
+        gold_log_prob=[[-4, -3]] * 3,
+        far_margin=[[3, 1]] * 3,
+        null_margin=[[-2, 1]] * 3,
+        pred_char_start=[[-1, 0]] * 3,
+        pred_char_end=[[-1, 4]] * 3,
+    )
+    no_answer, low = wrong_place(of)[:2]
+    assert no_answer.answer == (-1, -1)
+    assert reason(no_answer, of, CONTEXT, "keep").startswith("answers “no answer” with 0.14 since epoch 1;")
+    assert low.answer is None
+    assert math.isnan(low.probability)
+    assert (
+        reason(low, of, CONTEXT, None) == "gives the label a probability of 0.05 on average; the label says no answer"
+    )
+
+
+def test_what_has_no_score_is_in_no_list() -> None:
+    of = ten(gold_log_prob=[[NAN]] * 3, far_margin=[[NAN]] * 3, near_margin=[[NAN]] * 3)
+    assert 0 not in [entry.example for entry in wrong_place(of) + wrong_boundary(of)]
+
+
+def test_reviewed_examples_leave_the_list() -> None:
+    of = ten(far_margin=[[-3, -2]] * 3)
+    assert [entry.example for entry in wrong_place(of)][:2] == [0, 1]
+    assert 0 not in [entry.example for entry in wrong_place(of, {0: True})]
+
+
+def test_robust_scores_by_hand() -> None:
+    # Median 3, absolute deviations 2, 1, 0, 1, 97: their median is 1.
+    assert robust_z(np.array([1.0, 2, 3, 4, 100, NAN])).tolist() == pytest.approx(
+        [-2 / 1.4826, -1 / 1.4826, 0, 1 / 1.4826, 97 / 1.4826, NAN], nan_ok=True
+    )
+    assert robust_z(np.array([3.0, 3, 3])).tolist() == [0, 0, 0]
+
+
+def test_verdicts_move_weight_to_the_feature_that_tells_errors_apart() -> None:
+    random = np.random.default_rng(0)
+    inputs = random.standard_normal((400, 2))
+    weights = np.array([1.0, 1.0])
+    wrong = inputs[:, 0] > 0.8  # only the first feature tells
+    before = inputs @ weights
+    reviewed = np.argsort(-before)[:50].tolist()
+    after = reranked(inputs, weights, {number: bool(wrong[number]) for number in reviewed})
+    rest = np.setdiff1d(np.arange(400), reviewed)
+
+    def precision(scores: np.ndarray[tuple[int], np.dtype[np.float64]]) -> float:
+        return float(wrong[rest][np.argsort(-scores[rest])[:30]].mean())
+
+    assert precision(after) > precision(before) + 0.1
+    np.testing.assert_array_equal(reranked(inputs, weights, {}), before)
