@@ -81,9 +81,7 @@ def gold_spans(examples: Sequence[Example], windows: WindowTable) -> GoldSpans:
     whole = (low_char == lowest[answer]) & (high_char == highest[answer])
     spans = np.unique(np.stack([first[whole], last[whole]], axis=1), axis=0)
     owner = example_of[np.searchsorted(offset, spans[:, 0], side="right") - 1]
-    stretches = np.stack(
-        [owner, windows.char_start[tokens[spans[:, 0]]], windows.char_end[tokens[spans[:, 1]]]], axis=1
-    )
+    from_char, to_char = windows.char_start[tokens[spans[:, 0]]], windows.char_end[tokens[spans[:, 1]]]
     same = np.unique(np.stack([owner, from_char, to_char], axis=1), axis=0, return_inverse=True)[1].reshape(-1)
     impossible = np.fromiter((example.is_impossible for example in examples), np.bool_, len(examples))
     return GoldSpans(owner, spans[:, 0], spans[:, 1], same, np.cumsum(edges)[:-1] > 0, impossible)
