@@ -6,12 +6,14 @@ from tui.cli.attach import attach
 from tui.cli.check import check
 from tui.cli.command_line import GroupedCommand
 from tui.cli.control import pause, resume, stop
+from tui.cli.export import export
 from tui.cli.runs import runs
 from tui.cli.train import train
 
 COMMANDS: tuple[GroupedCommand, ...] = (
     attach,
     check,
+    export,
     pause,
     resume,
     runs,

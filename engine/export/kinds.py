@@ -1,0 +1,88 @@
+"""What can be written of a run: one table of kinds, chosen by the ending of the target's name."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, fields
+from importlib import import_module
+from pathlib import Path
+
+from engine.errors import UsageError, WriteError
+from engine.rundir.layout import RunDir
+
+Tell = Callable[[str], None]
+"""Takes a line about long work, for the user."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be written where. Every field with a default is an option; `Kind.options` says who takes it."""
+
+    run: RunDir
+    path: Path
+    snapshot: str | None = None
+    """A snapshot's number, `best` or `last`; None for the kind's own default."""
+    tell: Tell = print
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of export: `engine.export.<module>.write(request)` makes `request.path`, whole or not at all, and returns
+    lines to show. `ending` is "" for a folder; `options` are the fields of Request that it takes."""
+
+    ending: str
+    module: str
+    about: str
+    options: Collection[str] = ()
+
+
+KINDS = (Kind("", "folder", "the weights as a folder that transformers loads", options={"snapshot"}),)
+"""A kind of export is a module here and one line."""
+
+ALWAYS = frozenset({"run", "path", "tell"})
+
+
+@dataclass(frozen=True)
+class Exported:
+    """The files that were written with their sizes in bytes, and what is to be said of them."""
+
+    files: tuple[tuple[Path, int], ...]
+    notes: tuple[str, ...]
+
+
+def write_export(request: Request) -> Exported:
+    """Write what the ending of `request.path` asks for. Never overwrites.
+
+    Raises UsageError, DataError, WriteError.
+    """
+    kind = kind_of(request.path)
+    for field in fields(Request):
+        given = getattr(request, field.name) != field.default
+        if field.name not in ALWAYS and given and field.name not in kind.options:
+            what = f"a {kind.ending} file" if kind.ending else "a folder"
+            raise UsageError(f"--{field.name.replace('_', '-')} has no meaning for {what}.", hint="Leave it out.")
+    if os.path.lexists(request.path):
+        raise WriteError(f"{request.path}: exists already.", hint="Choose another name; nothing is overwritten.")
+    notes = import_module(f"engine.export.{kind.module}").write(request)
+    return Exported(tuple(_written(request.path)), tuple(notes))
+
+
+def kind_of(path: Path) -> Kind:
+    """The kind that a target's ending asks for. Raises UsageError for an ending that is not known.
+
+    A version's number, as in `qa-1.2`, is no ending.
+    """
+    ending = path.suffix.lower()
+    if ending[1:].isdigit():
+        ending = ""
+    for kind in KINDS:
+        if kind.ending == ending:
+            return kind
+    known = "; ".join(f"{kind.ending or 'no ending'}: {kind.about}" for kind in KINDS)
+    raise UsageError(f"{path}: there is no export that ends with {ending}.", hint=f"Known are {known}.")
+
+
+def _written(path: Path) -> list[tuple[Path, int]]:
+    files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+    return [(file, file.stat().st_size) for file in files]
