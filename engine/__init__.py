@@ -15,12 +15,17 @@ from engine.config import RunConfig
 
 if TYPE_CHECKING:
     from engine.launch import Run, attach, resume, start
+    from engine.reader import Reader
 
-__all__ = ["Run", "RunConfig", "attach", "resume", "start"]
+__all__ = ["Reader", "Run", "RunConfig", "attach", "resume", "start"]
 
 
 def __getattr__(name: str) -> object:
     # Loaded on demand: `bertqa-tui --help` imports this package and needs no processes and no numpy.
+    if name == "Reader":
+        from engine.reader import Reader
+
+        return Reader
     if name in __all__:
         from engine import launch
 

@@ -28,7 +28,7 @@ from engine.rundir.eval_set import EvalSet, Scores
 from engine.rundir.layout import RunDir, StartInfo, data_identity, is_run_dir, next_run_path, versions
 from engine.rundir.liveness import State, ending_of, is_live
 from engine.rundir.log import read_events
-from engine.rundir.process import Owner, is_alive_here, is_this_host, read_owner
+from engine.rundir.process import Owner, child_environment, is_alive_here, is_this_host, read_owner
 from engine.rundir.snapshot import Snapshot, snapshot_name
 from engine.rundir.status import POLL_SECONDS, RunFollower, current_state
 from engine.storage.atomic_io import check_own_folder, operations, raises_write_error, replace_file
@@ -208,7 +208,7 @@ def _launch(run: RunDir) -> Run:
             stdout=log,
             stderr=log,
             cwd=run.path,  # a folder named datasets/ in the user's folder must not be importable
-            env=_environment(),
+            env=child_environment(),
             start_new_session=True,
         )
     finally:
@@ -219,11 +219,3 @@ def _launch(run: RunDir) -> Run:
     # Reaped when it ends, so that it is not left as a zombie for as long as this process lives.
     threading.Thread(target=process.wait, name="engine-reaper", daemon=True).start()
     return Run(run.path)
-
-
-def _environment() -> dict[str, str]:
-    """This process's environment for an engine, which runs in another folder."""
-    changes = {"TOKENIZERS_PARALLELISM": "true", "PYTHONUNBUFFERED": "1"}
-    if paths := os.environ.get("PYTHONPATH"):
-        changes["PYTHONPATH"] = os.pathsep.join(os.path.abspath(path) for path in paths.split(os.pathsep) if path)
-    return os.environ | changes

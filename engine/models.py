@@ -144,6 +144,14 @@ def model_in_folder(folder: Path, *, name: str, revision: str | None) -> ModelFi
     return ModelFiles(name, folder, revision, tuple(weights), tokenizer if tokenizer.is_file() else None)
 
 
+def no_head(files: ModelFiles) -> ModelError:
+    """The error for a model that can't answer questions yet."""
+    return ModelError(
+        f"{files.name}: has no question-answering head; it has not learned to answer.",
+        hint=f"Fine-tune it first: bertqa-tui DATASET --model {files.name}.",
+    )
+
+
 def _hub_model(config: RunConfig) -> ModelFiles:
     from huggingface_hub import errors, snapshot_download
 

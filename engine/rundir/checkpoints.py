@@ -14,7 +14,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from engine.errors import DataError, UsageError, UserError
-from engine.rundir.layout import RunDir, read_json
+from engine.rundir.layout import RunDir, is_run_dir, read_json
 from engine.rundir.snapshot import Snapshot, SnapshotInfo
 
 MANIFEST, STATE, STATE_TENSORS = "MANIFEST.json", "state.json", "state.safetensors"
@@ -108,6 +108,35 @@ def find_weights(run: RunDir, wanted: str = "best") -> KeptWeights:
         if weights.manifest.step == chosen.step:
             return weights
     raise _not_kept(run, what, kept)
+
+
+def best_kept(run: RunDir) -> KeptWeights:
+    """The kept epoch with the highest F1, the latest of equals; the newest checkpoint where none was scored.
+
+    Raises as `find_weights`, where no weights are kept.
+    """
+    scored = [
+        (weights.snapshot.metrics.f1, weights.manifest.step, weights)
+        for weights in kept_weights(run)
+        if weights.snapshot is not None and weights.folder.name.startswith("epoch-")
+    ]
+    return max(scored, key=lambda item: item[:2])[2] if scored else find_weights(run, "last")
+
+
+def run_of_checkpoint(folder: Path) -> RunDir | None:
+    """The run that a checkpoint's folder belongs to; None for any other folder.
+
+    Raises DataError for a checkpoint that is half written.
+    """
+    path = folder.parent.parent
+    if folder.parent.name != "checkpoints" or not NAME.fullmatch(folder.name) or not is_run_dir(path):
+        return None
+    if folder.is_dir() and _manifest(folder) is None:
+        raise DataError(
+            f"{folder}: the checkpoint is half written or damaged.",
+            hint="Name the run instead: its whole checkpoints are found by themselves.",
+        )
+    return RunDir(path)
 
 
 def snapshot_infos(run: RunDir) -> list[SnapshotInfo]:

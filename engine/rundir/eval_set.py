@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.data.examples import Example, read_examples
-from engine.data.segments import CONTEXT, QUESTION, SPECIAL
+from engine.data.segments import CONTEXT, token_texts
 from engine.rundir.layout import RunDir
 from engine.rundir.snapshot import Snapshot
 from engine.storage.tensors import Tensors, write_tensors
@@ -168,16 +168,9 @@ class EvalSet:
     def token_texts(self, tokens: Tokens) -> list[str]:
         """What each token of a window covers; specials by their names. Text from outside: show() it."""
         example = self.examples[int(self.feature_example[tokens.feature])]
-        texts, first = [], self._specials[0]
-        for start, end, segment in zip(
-            tokens.char_start.tolist(), tokens.char_end.tolist(), tokens.segment.tolist(), strict=True
-        ):
-            if segment == SPECIAL:
-                texts.append(first)
-                first = self._specials[1]
-            else:
-                texts.append((example.question if segment == QUESTION else example.context)[start:end])
-        return texts
+        return token_texts(
+            example.question, example.context, self._specials, tokens.segment, tokens.char_start, tokens.char_end
+        )
 
     def window(self, tokens: Tokens, snapshot: Snapshot) -> Window:
         """The scores of a window with what n-best decoding needs."""

@@ -91,3 +91,11 @@ def read_owner(run: RunDir) -> Owner | None:
         return read_json(run.owner_file, Owner)
     except UsageError:
         return None
+
+
+def child_environment() -> dict[str, str]:
+    """This process's environment for a process of the engine, which runs in another folder."""
+    changes = {"TOKENIZERS_PARALLELISM": "true", "PYTHONUNBUFFERED": "1"}
+    if paths := os.environ.get("PYTHONPATH"):
+        changes["PYTHONPATH"] = os.pathsep.join(os.path.abspath(path) for path in paths.split(os.pathsep) if path)
+    return os.environ | changes

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from engine.errors import DataError, UsageError
-from engine.rundir.checkpoints import MANIFEST, find_weights
+from engine.rundir.checkpoints import MANIFEST, best_kept, find_weights, run_of_checkpoint
 from engine.rundir.layout import RunDir
 from tests.fake_run import make_run
 from tests.kept_weights import keep_weights
@@ -66,3 +66,14 @@ def test_a_half_written_checkpoint_is_named(run: RunDir) -> None:
         file.write(b"more")
     with pytest.raises(DataError, match="epoch-0002, epoch-0003"):
         find_weights(run, "last")
+
+
+def test_what_answers_is_the_best_of_the_kept_ones(run: RunDir) -> None:
+    keep_weights(run, 1)
+    second = keep_weights(run, 2)
+    assert best_kept(run).folder == second  # the third was better, and is not kept
+    assert run_of_checkpoint(second) is not None
+    assert run_of_checkpoint(run.path) is None
+    (second / MANIFEST).unlink()
+    with pytest.raises(DataError, match="epoch-0002: the checkpoint is half written"):
+        run_of_checkpoint(second)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from engine.errors import ModelError
 from engine.learning.encoder.batch import Batch
 from engine.learning.encoder.dropout import DropoutMasks
-from engine.models import ModelFiles
+from engine.models import ModelFiles, no_head
 
 GROUP_TOKENS = {"cpu": 1024, "cuda": 8192}
 """A batch is cut into groups of windows of similar length, of at least so many tokens: less padding, the same batch."""
@@ -64,14 +64,18 @@ def _groups(lengths: list[int], tokens: int) -> list[list[int]]:
     return groups
 
 
-def load_hugging_face(files: ModelFiles, *, seed: int, trust_remote_code: bool) -> HuggingFaceEncoder:
-    """The model in float32, a missing head drawn from `seed`. Raises ModelError."""
+def load_hugging_face(files: ModelFiles, *, seed: int | None, trust_remote_code: bool) -> HuggingFaceEncoder:
+    """The model in float32, a missing head drawn from `seed`; refused where that is None. Raises ModelError."""
     from transformers import AutoModelForQuestionAnswering
 
-    torch.manual_seed(seed)
+    torch.manual_seed(seed or 0)
     try:
-        model = AutoModelForQuestionAnswering.from_pretrained(
-            files.path, dtype=torch.float32, use_safetensors=True, trust_remote_code=trust_remote_code
+        model, loading = AutoModelForQuestionAnswering.from_pretrained(
+            files.path,
+            dtype=torch.float32,
+            use_safetensors=True,
+            trust_remote_code=trust_remote_code,
+            output_loading_info=True,
         )
     except (OSError, ValueError, ImportError, RuntimeError, KeyError) as error:
         line = (str(error).strip().splitlines() or [type(error).__name__])[0]
@@ -79,5 +83,7 @@ def load_hugging_face(files: ModelFiles, *, seed: int, trust_remote_code: bool) 
             f"{files.name}: can't be loaded for question answering: {line[:300]}",
             hint="Choose an encoder such as BERT, RoBERTa, DeBERTa or ModernBERT.",
         ) from None
+    if seed is None and loading["missing_keys"]:
+        raise no_head(files)
     pad = getattr(model.config, "pad_token_id", None)
     return HuggingFaceEncoder(model, pad if isinstance(pad, int) else 0)

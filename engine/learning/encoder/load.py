@@ -19,7 +19,7 @@ from engine.learning.encoder.batch import Batch
 from engine.learning.encoder.dropout import DropoutMasks
 from engine.learning.encoder.names import CLASSES, HEAD, PREFIXES, EncoderConfig, hub_names
 from engine.learning.encoder.packed import PackedEncoder
-from engine.models import ModelFiles
+from engine.models import ModelFiles, no_head
 from engine.storage.atomic_io import raises_write_error, replace_file, sync_file
 from engine.storage.tensors import write_tensors
 
@@ -130,27 +130,29 @@ def load_model(
     dtype: torch.dtype = torch.float32,
     trust_remote_code: bool = False,
     packed: bool = True,
+    draw_head: bool = True,
 ) -> Model:
     """The model's weights in float32 on `device`; `dtype` is that of matrix products.
 
     The family that engine.learning.encoder.packed builds is computed without padding, unless `unpadded` is False. A
-    question-answering head that the files lack is drawn from `seed`. Raises ModelError.
+    question-answering head that the files lack is drawn from `seed`, or refused without `draw_head`. Raises
+    ModelError.
     """
     device = device or torch.device("cpu")
     described = files.config()
     shape = EncoderConfig.of(described) if packed and not trust_remote_code else None
     if shape is not None:
-        network: nn.Module = _load_packed(shape, files, seed)
+        network: nn.Module = _load_packed(shape, files, seed if draw_head else None)
     else:
         from engine.learning.encoder.hugging_face import load_hugging_face
 
-        network = load_hugging_face(files, seed=seed, trust_remote_code=trust_remote_code)
+        network = load_hugging_face(files, seed=seed if draw_head else None, trust_remote_code=trust_remote_code)
     network.to(device)
     network.train()
     return Model(network, files, device, dtype, shape is not None)
 
 
-def _load_packed(shape: EncoderConfig, files: ModelFiles, seed: int) -> PackedEncoder:
+def _load_packed(shape: EncoderConfig, files: ModelFiles, seed: int | None) -> PackedEncoder:
     network = PackedEncoder(shape)
     ours = dict(network.named_parameters())
     wanted = {
@@ -186,6 +188,8 @@ def _load_packed(shape: EncoderConfig, files: ModelFiles, seed: int) -> PackedEn
     if missing := sorted(set(wanted) - found):
         raise ModelError(f"{files.name}: its weights lack {missing[0]} ({len(missing)} are missing).")
     if f"{HEAD}.weight" not in found or f"{HEAD}.bias" not in found:
+        if seed is None:
+            raise no_head(files)
         generator = torch.Generator().manual_seed(seed)
         nn.init.normal_(network.head.weight, std=shape.initializer_range, generator=generator)
         nn.init.zeros_(network.head.bias)

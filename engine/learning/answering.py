@@ -1,0 +1,241 @@
+"""Questions in, answers out, by the same windows, scores and decoding as evaluation."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from engine.config import RunConfig
+from engine.data.examples import Example
+from engine.data.features import Features, build_features
+from engine.data.segments import token_texts
+from engine.data.tokenizer import PairTokenizer
+from engine.errors import UsageError
+from engine.insight.probability import log_total, probability
+from engine.insight.spans import FloatArray, Predictions, Window, decode, n_best
+from engine.learning.describe import device_name, precision_name
+from engine.learning.encoder.load import Model, choose_device, choose_precision, load_model
+from engine.learning.evaluation import score_windows
+from engine.learning.prepare import load_tokenizer, window_length
+from engine.messages import Answer, AnswerRequest, Candidate, Ready, Source, WindowScores
+from engine.models import locate_model
+
+WARM_UP_STEP = 64
+Report = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model that answers, as `source` says; `max_length` is what it takes."""
+
+    source: Source
+    model: Model
+    tokenizer: PairTokenizer
+    max_length: int
+
+    def features(self, examples: list[Example]) -> Features:
+        """The windows of the examples, as evaluation cuts them."""
+        stride = min(self.source.doc_stride, self.max_length - 1)
+        return build_features(examples, self.tokenizer, max_length=self.max_length, doc_stride=stride)
+
+
+def load(source: Source) -> LoadedModel:
+    """Load the model and its tokenizer. Raises UserError."""
+    config = RunConfig(
+        dataset="-",
+        model=source.model,
+        revision=source.revision,
+        trust_remote_code=source.trust_remote_code,
+        max_length=source.max_length,
+        doc_stride=0,  # where the model's windows are short, the overlap gives way
+        device=source.device,
+        precision=source.precision,
+    )
+    files = locate_model(config)
+    device = choose_device(config)
+    dtype, _ = choose_precision(config, device)
+    tokenizer = load_tokenizer(files, trust_remote_code=source.trust_remote_code)
+    model = load_model(
+        files,
+        seed=config.seed,
+        device=device,
+        dtype=dtype,
+        trust_remote_code=source.trust_remote_code,
+        draw_head=False,
+    )
+    return LoadedModel(source, model, tokenizer, window_length(config, files))
+
+
+def describe(loaded: LoadedModel, number: int, seconds: float) -> Ready:
+    """What is loaded, as the reply to request `number`."""
+    model = loaded.model
+    return Ready(
+        id=number,
+        source=loaded.source,
+        device=device_name(model),
+        precision=precision_name(model),
+        parameters=model.parameters,
+        packed=model.packed,
+        max_length=loaded.max_length,
+        seconds=seconds,
+    )
+
+
+def warm_up(loaded: LoadedModel, tokens: int) -> None:
+    """Score a window of about `tokens` tokens: the first one of a size takes longer than those after it."""
+    example = Example("", "", "a", "a " * max(1, tokens - 4), ())
+    score_windows(loaded.model, loaded.features([example]))
+
+
+def answers(loaded: LoadedModel, request: AnswerRequest, report: Report | None = None) -> tuple[Answer, ...]:
+    """The answer to each question; `report(done, total)` counts windows. Raises UsageError."""
+    examples = _examples(request)
+    if not examples:
+        return ()
+    source, decision = loaded.source, request.decision
+    features = loaded.features(examples)
+    start, end = score_windows(loaded.model, features, progress=_sparing(report) if report else None)
+    spans = decode(features, start, end, len(examples), max_answer_length=source.max_answer_length, allow_null=False)
+    totals = log_total(
+        features,
+        start,
+        end,
+        len(examples),
+        max_answer_length=source.max_answer_length,
+        allow_null=source.allow_null,
+        temperature=decision.temperature,
+    )
+    found = spans.with_null(decision.threshold) if source.allow_null else spans
+    first = np.searchsorted(features.feature_example, np.arange(len(examples) + 1)).tolist()
+    decoded = _Decoded(loaded, request, features, start, end, spans, found)
+    return tuple(
+        decoded.answer(number, example, range(first[number], first[number + 1]), float(totals[number]))
+        for number, example in enumerate(examples)
+    )
+
+
+@dataclass(frozen=True)
+class _Decoded:
+    """The scores of a request's windows; `spans` are the best spans, `found` the answers with "no answer"."""
+
+    loaded: LoadedModel
+    request: AnswerRequest
+    features: Features
+    start: FloatArray
+    end: FloatArray
+    spans: Predictions
+    found: Predictions
+
+    def answer(self, number: int, example: Example, windows: range, total: float) -> Answer:
+        source, request = self.loaded.source, self.request
+        temperature = request.decision.temperature
+        null = int(self.found.char_start[number]) < 0
+        score, null_score = float(self.spans.score[number]), float(self.spans.null_score[number])
+        chance = float(probability(null_score if null and source.allow_null else score, total, temperature=temperature))
+        withheld = not null and chance < request.decision.min_probability
+        low, high = int(self.found.char_start[number]), int(self.found.char_end[number])
+        if null or withheld:
+            low = high = -1
+        best = int(self.spans.feature[number])
+        wanted = {"none": [], "all": list(windows), "best": [best if best in windows else windows[0]]}[request.scores]
+        return Answer(
+            text=example.context[low:high] if low >= 0 else "",
+            char_start=low,
+            char_end=high,
+            probability=chance,
+            score=score,
+            null_odds=float(self.spans.null_odds[number]) if source.allow_null else None,
+            withheld=withheld,
+            windows=len(windows),
+            n_best=self._candidates(example, windows, total) if request.n_best else (),
+            scores=tuple(self._scores(number, example, window, windows) for window in wanted),
+        )
+
+    def _candidates(self, example: Example, windows: range, total: float) -> tuple[Candidate, ...]:
+        source = self.loaded.source
+        found = n_best(
+            [self._window(window) for window in windows],
+            k=self.request.n_best,
+            max_answer_length=source.max_answer_length,
+            allow_null=source.allow_null,
+        )
+        chances = probability(
+            np.array([one.score for one in found]), total, temperature=self.request.decision.temperature
+        ).tolist()
+        return tuple(
+            Candidate(
+                text=example.context[one.char_start : one.char_end] if one.start >= 0 else "",
+                char_start=one.char_start,
+                char_end=one.char_end,
+                start_logit=one.start_logit,
+                end_logit=one.end_logit,
+                score=one.score,
+                probability=chance,
+            )
+            for one, chance in zip(found, chances, strict=True)
+        )
+
+    def _window(self, number: int) -> Window:
+        features = self.features
+        part = slice(int(features.token_offset[number]), int(features.token_offset[number + 1]))
+        return Window(
+            feature=number,
+            start_logits=self.start[part],
+            end_logits=self.end[part],
+            segment=features.segment[part],
+            char_start=features.char_start[part].astype(np.int32),
+            char_end=features.char_end[part].astype(np.int32),
+            null_token=int(features.null_token[number]),
+        )
+
+    def _scores(self, number: int, example: Example, window: int, windows: range) -> WindowScores:
+        part = self._window(window)
+        tokenizer = self.loaded.tokenizer
+        here = window == int(self.spans.feature[number])
+        return WindowScores(
+            number=window - windows[0],
+            tokens=token_texts(
+                example.question,
+                example.context,
+                (tokenizer.cls_token, tokenizer.sep_token),
+                part.segment,
+                part.char_start,
+                part.char_end,
+            ),
+            segment=part.segment.tolist(),
+            char_start=part.char_start.tolist(),
+            char_end=part.char_end.tolist(),
+            start_logits=part.start_logits.tolist(),
+            end_logits=part.end_logits.tolist(),
+            null_token=part.null_token,
+            start=int(self.spans.start[number]) if here else -1,
+            end=int(self.spans.end[number]) if here else -1,
+        )
+
+
+def _examples(request: AnswerRequest) -> list[Example]:
+    for text in request.contexts:
+        if not text.strip():
+            raise UsageError("the passage is empty.", hint="An answer is a stretch of the passage.")
+    if any(not 0 <= number < len(request.contexts) for number, _ in request.questions):
+        raise UsageError("a question names a passage that the request lacks.")
+    return [
+        Example(str(place), "", question, request.contexts[number], ())
+        for place, (number, question) in enumerate(request.questions)
+    ]
+
+
+def _sparing(report: Report) -> Report:
+    """Calls `report` twice a second, and at the end."""
+    last = time.monotonic()
+
+    def spared(done: int, total: int) -> None:
+        nonlocal last
+        if done == total or time.monotonic() - last > 0.5:
+            last = time.monotonic()
+            report(done, total)
+
+    return spared

@@ -1,0 +1,211 @@
+"""The records between a Reader and its answering process, and how they travel through pipes.
+
+A record is MessagePack after its length (four bytes, big-endian). Requests carry an `id` that their replies repeat. A
+new kind of request takes a Struct in `Request`, one for its reply in `Reply`, and a line in the table of
+engine.learning.answer.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import BinaryIO, Literal
+
+import msgspec
+from msgspec import Struct
+
+from engine.errors import DataError, ExitCode, ModelError, UsageError, UserError, WriteError
+
+MAX_RECORD = 1 << 30
+LENGTH = struct.Struct(">I")
+ScoresWanted = Literal["none", "best", "all"]
+
+
+class Decision(Struct, frozen=True, kw_only=True):
+    """When an answer is given, and how sure it counts.
+
+    `threshold`: "no answer" wins where its score exceeds the best span's by more than this (`null_odds`);
+    `min_probability`: a less probable answer is withheld; `temperature` divides scores before they become
+    probabilities.
+    """
+
+    threshold: float = 0.0
+    min_probability: float = 0.0
+    temperature: float = 1.0
+
+
+class Source(Struct, frozen=True, kw_only=True):
+    """Which model answers, and how: as a run's evaluation does. `max_answer_length` counts tokens; `allow_null`: "no
+    answer" may be predicted."""
+
+    model: str
+    label: str = ""
+    revision: str | None = None
+    trust_remote_code: bool = False
+    max_length: int = 384
+    doc_stride: int = 128
+    max_answer_length: int = 30
+    allow_null: bool = False
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+
+
+class Load(Struct, frozen=True, kw_only=True, tag="load"):
+    """Load a model, in place of the one before; answered by Ready."""
+
+    id: int
+    source: Source
+
+
+class AnswerRequest(Struct, frozen=True, kw_only=True, tag="answer"):
+    """Answer questions; answered by Answers. `questions` are (number of its context, question).
+
+    `n_best` candidates come with each answer; `scores` of no window, of the answer's, or of all windows. With
+    `progress` Progress records come first.
+    """
+
+    id: int
+    contexts: tuple[str, ...]
+    questions: tuple[tuple[int, str], ...]
+    n_best: int = 5
+    scores: ScoresWanted = "none"
+    decision: Decision = Decision()
+    progress: bool = False
+
+
+class Ready(Struct, frozen=True, kw_only=True, tag="ready"):
+    """A model is loaded. `max_length` is what it takes; `packed`: windows are computed without padding."""
+
+    id: int
+    source: Source
+    device: str
+    precision: str
+    parameters: int
+    packed: bool
+    max_length: int
+    seconds: float
+
+
+class Progress(Struct, frozen=True, kw_only=True, tag="progress"):
+    """Windows scored so far."""
+
+    id: int
+    done: int
+    total: int
+
+
+class Candidate(Struct, frozen=True):
+    """A possible answer; `text` is "" and the places are -1 for "no answer". `probability` is its share of all spans of
+    all windows, "no answer" included where the model may predict it."""
+
+    text: str
+    char_start: int
+    char_end: int
+    start_logit: float
+    end_logit: float
+    score: float
+    probability: float
+
+
+class WindowScores(Struct, frozen=True, kw_only=True):
+    """Scores of one window, lists of n tokens. `segment`: 0 special, 1 question, 2 passage; `char_start`, `char_end`
+    are code points of the question or the passage. `start`, `end`: the best span's tokens, -1 where it is in another
+    window; `null_token` stands for "no answer"."""
+
+    number: int
+    tokens: list[str]
+    segment: list[int]
+    char_start: list[int]
+    char_end: list[int]
+    start_logits: list[float]
+    end_logits: list[float]
+    null_token: int
+    start: int
+    end: int
+
+
+class Answer(Struct, frozen=True, kw_only=True):
+    """The answer to one question.
+
+    `text` is "" and `char_start`, `char_end` (code points of the passage) are -1 for "no answer"; `withheld`: there was
+    an answer, below `Decision.min_probability`. `probability` is that of what is answered, of the span where it was
+    withheld. `score` is the best span's; `null_odds` how far the null answer's exceeds it, None where the model has no
+    null answer. `n_best` holds the candidates, best first; `windows` counts the passage's windows.
+    """
+
+    text: str
+    char_start: int
+    char_end: int
+    probability: float
+    score: float
+    null_odds: float | None
+    withheld: bool = False
+    windows: int = 1
+    n_best: tuple[Candidate, ...] = ()
+    scores: tuple[WindowScores, ...] = ()
+
+
+class Answers(Struct, frozen=True, kw_only=True, tag="answers"):
+    """One answer for each question, in their order."""
+
+    id: int
+    answers: tuple[Answer, ...]
+    seconds: float
+
+
+class Failure(Struct, frozen=True, kw_only=True, tag="failure"):
+    """A request that can't be met; `id` is -1 where the record could not be read."""
+
+    id: int
+    message: str
+    hint: str = ""
+    exit_code: int = int(ExitCode.RUN_FAILED)
+
+    @classmethod
+    def of(cls, number: int, error: UserError) -> Failure:
+        return cls(id=number, message=error.message, hint=error.hint, exit_code=int(error.exit_code))
+
+    def error(self) -> UserError:
+        """The error to raise, of the kind that ends with `exit_code`."""
+        kinds = (UsageError, DataError, ModelError, WriteError)
+        kind = next((kind for kind in kinds if kind.exit_code == self.exit_code), UserError)
+        return kind(self.message, hint=self.hint)
+
+
+Request = Load | AnswerRequest
+Reply = Ready | Progress | Answers | Failure
+
+
+def write_record(stream: BinaryIO, record: Struct) -> None:
+    """Write one record. Raises OSError, and ValueError for one that is too large."""
+    data = msgspec.msgpack.encode(record)
+    if len(data) > MAX_RECORD:
+        raise ValueError(f"a record of {len(data):,} bytes is too large")
+    stream.write(LENGTH.pack(len(data)) + data)
+    stream.flush()
+
+
+def read_bytes(stream: BinaryIO) -> bytes | None:
+    """The next record, encoded; None at the end of the stream. Raises ValueError where the stream is no stream of
+    records."""
+    head = stream.read(LENGTH.size)
+    if len(head) < LENGTH.size:
+        return None
+    (size,) = LENGTH.unpack(head)
+    if size > MAX_RECORD:
+        raise ValueError(f"a record of {size:,} bytes is too large")
+    data = stream.read(size)
+    return data if len(data) == size else None
+
+
+def decode_request(data: bytes) -> Request:
+    """Raises ValueError for what is no request."""
+    return _REQUESTS.decode(data)
+
+
+def decode_reply(data: bytes) -> Reply:
+    """Raises ValueError for what is no reply."""
+    return _REPLIES.decode(data)
+
+
+_REQUESTS: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Request)
+_REPLIES: msgspec.msgpack.Decoder[Reply] = msgspec.msgpack.Decoder(Reply)
