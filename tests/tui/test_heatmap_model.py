@@ -8,15 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.insight.spans import softmax
-from tui.screens.heatmap.model import (
+from tui.drawing.heat_map import (
     HeatMap,
     rows_around,
     shade,
     share_columns,
     spread,
-    story,
 )
-from tui.screens.heatmap.strips import HEAT_GLYPHS
+from tui.drawing.heat_strips import HEAT_GLYPHS
+from tui.screens.heatmap.model import story
 
 
 @settings(deadline=None)

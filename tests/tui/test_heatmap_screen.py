@@ -16,7 +16,7 @@ from engine.rundir.snapshot import snapshot_name
 from tests.common_keys import check_common_keys, check_pause
 from tests.fake_app import make_app, opened, press, screen_lines, screen_text, settle, until
 from tests.fake_run import append_snapshot, fake_set, make_run, seem_alive
-from tui.screens.heatmap.strips import LABEL
+from tui.drawing.heat_strips import LABEL
 from tui.widgets.picture import Picture
 
 LAST = 4

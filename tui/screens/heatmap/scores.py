@@ -13,7 +13,7 @@ from engine.errors import UserError
 from engine.insight.spans import softmax
 from engine.rundir.eval_set import EvalSet, Tokens
 from engine.rundir.snapshot import Snapshot
-from tui.screens.heatmap.model import UNREADABLE, Floats, HeatMap
+from tui.drawing.heat_map import UNREADABLE, Floats, HeatMap
 
 Ints = NDArray[np.int32]
 

@@ -13,13 +13,13 @@ from engine.errors import UserError
 from engine.rundir.eval_set import EvalSet, Tokens
 from tui.drawing.columns import fit_text
 from tui.drawing.frame import glyphs_of
+from tui.drawing.heat_map import Columns, share_columns
+from tui.drawing.heat_strips import LABEL, PARTS, VERDICT, legend_strip, map_strips, share_rows
 from tui.drawing.text import plain
 from tui.model.predictions import NO_ANSWER
 from tui.screens.base import ScreenView
-from tui.screens.heatmap import strips as heat_strips
-from tui.screens.heatmap.model import Columns, share_columns, story
+from tui.screens.heatmap.model import story
 from tui.screens.heatmap.scores import ExampleJourney, HeatData
-from tui.screens.heatmap.strips import LABEL, VERDICT, legend_strip, map_strips, share_rows
 from tui.widgets.picture import Picture
 
 WIDE = 120
@@ -126,7 +126,7 @@ class HeatmapScreen(ScreenView):
         verdict = self._verdict(journey)
         lines = [Strip([Segment(head, self.style_of("heading"))]), self._token_line(width, verdict)]
         columns = self._columns()
-        for number, part in enumerate(heat_strips.PARTS):
+        for number, part in enumerate(PARTS):
             lines += map_strips(
                 part,
                 journey.start if part == "start" else journey.end,

@@ -1,4 +1,4 @@
-"""The heat map of one example as lines of text. Pure."""
+"""A heat map as lines of text. Pure."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from textual.strip import Strip
 
 from tui.drawing.columns import fit_text
 from tui.drawing.frame import ASCII, UNICODE, ChartCell, Glyphs, runs
-from tui.drawing.theme import StyleOf
-from tui.screens.heatmap.model import (
+from tui.drawing.heat_map import (
     LEVELS,
     UNREADABLE,
     Columns,
@@ -22,12 +21,13 @@ from tui.screens.heatmap.model import (
     shade,
     spread,
 )
+from tui.drawing.theme import StyleOf
 
 Part = Literal["start", "end"]
 PARTS: tuple[Part, ...] = ("start", "end")
 
 LABEL = 13
-"""Cells left of the map: the cursor's mark, a snapshot's label, the axis."""
+"""Cells left of the map: the cursor's mark, a row's label, the axis."""
 TALLEST = 3
 VERDICT = 2
 """Cells right of the map: whether the predicted token is the expected one."""
@@ -62,10 +62,10 @@ def map_strips(
     glyphs: Glyphs = UNICODE,
     notes: Sequence[str] = (),
 ) -> list[Strip]:
-    """`height` lines: a title, rows for the snapshots (a page around `current` where there are more than lines, as
-    many lines each where there are fewer), and a floor that marks the expected token. A row's mark at its end
-    says whether the predicted token is the expected one, its note what else there is to say; the column of
-    `token` (-1: none) is the reader's own."""
+    """`height` lines: a title, rows for snapshots or layers (a page around `current` where there are more than lines,
+    as many lines each where there are fewer), and a floor that marks the expected token. A row's mark at its end says
+    whether the predicted token is the expected one, its note what else there is to say; the column of `token` (-1:
+    none) is the reader's own."""
     rows, tall = share_rows(current, len(labels), height)
     strips = [_title(part, width, style)]
     shades = shade(spread(heat.probability[rows.start : rows.stop], columns))
@@ -96,10 +96,10 @@ def map_strips(
     return strips[:height] + [Strip.blank(width)] * (height - len(strips))
 
 
-def share_rows(current: int, snapshots: int, height: int) -> tuple[range, int]:
-    """The snapshots that a map of `height` lines shows, and the lines that each of them gets."""
+def share_rows(current: int, total: int, height: int) -> tuple[range, int]:
+    """The rows that a map of `height` lines shows, and the lines that each of them gets."""
     room = max(0, height - 2)
-    rows = rows_around(current, snapshots, room)
+    rows = rows_around(current, total, room)
     return rows, max(1, min(TALLEST, room // max(1, len(rows))))
 
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from rich.style import Style
 
 from tui.drawing.frame import ASCII, UNICODE
-from tui.screens.heatmap.model import HeatMap, share_columns
-from tui.screens.heatmap.strips import HEAT_GLYPHS, LABEL, VERDICT, legend_strip, map_strips, share_rows
+from tui.drawing.heat_map import HeatMap, share_columns
+from tui.drawing.heat_strips import HEAT_GLYPHS, LABEL, VERDICT, legend_strip, map_strips, share_rows
 
 
 def plain(role: str) -> Style:
