@@ -73,6 +73,9 @@ class RunConfig(Struct, frozen=True, kw_only=True):
 
     probe: Annotated[str | None, option("data", "id or question of the eval example to show first")] = None
     early_snapshots: Annotated[bool, option("keeping", "snapshots at steps 1, 2, 4, 8 … of the first epoch")] = True
+    track_train: Annotated[
+        bool, option("keeping", "score the training examples too after each epoch, for the lists of suspects")
+    ] = False
     snapshot_limit: Annotated[
         Annotated[int, Meta(ge=1)] | None,
         option("keeping", "score at most this many eval examples, evenly sampled"),

@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
+from engine.config import F1Units
+from engine.data.examples import Example
+from engine.data.features import Features
 from engine.errors import DataError
 from engine.events import Metrics, Phase, Warned
+from engine.insight.dynamics import counts
 from engine.insight.margins import gold_spans, margin_columns
-from engine.insight.metrics import Golds
 from engine.insight.scoring import prepared, score_snapshot
 from engine.learning.control import Control
-from engine.learning.evaluation import score_windows
+from engine.learning.evaluation import FloatArray, score_windows
 from engine.learning.prepare import Emit, Task
 from engine.learning.steps import Learner, Plan
 from engine.rundir.layout import RunDir
-from engine.rundir.snapshot import Snapshot, SnapshotInfo, snapshot_event, snapshot_name, write_snapshot
+from engine.rundir.snapshot import (
+    Snapshot,
+    SnapshotInfo,
+    snapshot_event,
+    snapshot_name,
+    write_snapshot,
+    write_train_snapshot,
+)
 
 EARLY_SHARE = 0.2
 TRAINING_COST = 3.0
@@ -72,60 +84,70 @@ class Snapshots:
     """Indices that the log has already."""
 
     def __post_init__(self) -> None:
-        self._golds: Golds = prepared(self.task.examples, allow_null=self.task.allow_null, f1=self.run.config.f1)
-        self._gold_spans = gold_spans(self.task.examples, self.task.eval)
+        config, dataset = self.run.config, self.task.dataset
+        self._eval = _Half(dataset.eval, self.task.eval, self.task, config.f1)
+        self._train = _Half(dataset.train, self.task.train, self.task, config.f1) if config.track_train else None
+        # Known before anything is scored, so that all processes of a group know the same.
+        self._train_taken = {
+            index for step, (index, _) in self.planned.items() if self._train and self._whole(index, step, train=True)
+        }
 
     def take(self, learner: Learner) -> bool:
         """Take the snapshot planned for this step, if there is one; one that is whole on disk and announced is kept.
 
-        Returns whether any work was done. Raises WriteError.
+        With the option `track_train` the training examples are scored too after each epoch. Returns whether any work
+        was done. Raises WriteError.
         """
         if learner.step not in self.planned:
             return False
         index, label = self.planned[learner.step]
-        if index in self.announced and self._whole(index, learner.step):
-            return False
-        epoch = learner.plan.epoch_at(learner.step)
-        started = time.monotonic()
+        worked = False
+        if index not in self.announced or not self._whole(index, learner.step):
+            self._take(learner, index, label)
+            worked = True
+        if self._train and counts(learner.plan.epoch_at(learner.step)) and index not in self._train_taken:
+            self._take_train(learner, self._train, index, label)
+            worked = True
+        return worked
 
-        def progress(done: int, total: int) -> None:
-            nonlocal started
-            if done == total or time.monotonic() - started > 0.5:
-                started = time.monotonic()
-                self.emit(Phase(name="evaluating", detail=label, done=done, total=total))
-            self.control.between_phases()
-
-        self.emit(Phase(name="evaluating", detail=label))
-        start, end = score_windows(learner.model, self.task.eval, group=learner.group, progress=progress)
+    def _take(self, learner: Learner, index: int, label: str) -> None:
+        start, end = self._score(learner, self.task.eval, label)
         if learner.group.rank == 0:
-            columns, metrics, seen, unseen = score_snapshot(
-                self.task.examples,
-                self.task.eval,
-                start,
-                end,
-                max_answer_length=self.task.max_answer_length,
-                allow_null=self.task.allow_null,
-                seen=self.task.seen,
-                golds=self._golds,
-            )
-            columns |= margin_columns(
-                self.task.eval,
-                self._gold_spans,
-                start,
-                end,
-                max_answer_length=self.task.max_answer_length,
-                allow_null=self.task.allow_null,
-            )
+            columns, metrics, seen, unseen = self._eval.columns(start, end, seen=self.task.seen)
             info = SnapshotInfo(
-                index=index, label=label, step=learner.step, epoch=epoch, time=time.time(),
-                metrics=metrics, seen=seen, unseen=unseen,
+                index=index, label=label, step=learner.step, epoch=learner.plan.epoch_at(learner.step),
+                time=time.time(), metrics=metrics, seen=seen, unseen=unseen,
             )  # fmt: skip
             write_snapshot(self.run.path, info, start, end, columns)
             self.emit(snapshot_event(info))
             if (warning := no_answer_warning(label, metrics, columns["pred_char_start"])) and learner.step > 0:
                 self.emit(warning)
         self.announced.add(index)
-        return True
+
+    def _take_train(self, learner: Learner, train: _Half, index: int, label: str) -> None:
+        start, end = self._score(learner, self.task.train, f"{label}, training examples")
+        if learner.group.rank == 0:
+            columns, metrics, _, _ = train.columns(start, end)
+            info = SnapshotInfo(
+                index=index, label=label, step=learner.step, epoch=learner.plan.epoch_at(learner.step),
+                time=time.time(), metrics=metrics,
+            )  # fmt: skip
+            write_train_snapshot(self.run.path, info, columns)
+        self._train_taken.add(index)
+
+    def _score(self, learner: Learner, features: Features, what: str) -> tuple[FloatArray, FloatArray]:
+        """Scores of all tokens, with progress."""
+        started = time.monotonic()
+
+        def progress(done: int, total: int) -> None:
+            nonlocal started
+            if done == total or time.monotonic() - started > 0.5:
+                started = time.monotonic()
+                self.emit(Phase(name="evaluating", detail=what, done=done, total=total))
+            self.control.between_phases()
+
+        self.emit(Phase(name="evaluating", detail=what))
+        return score_windows(learner.model, features, group=learner.group, progress=progress)
 
     def metrics_at(self, step: int) -> Metrics | None:
         """Metrics of the snapshot of `step`, from its file; None where there is none."""
@@ -146,9 +168,30 @@ class Snapshots:
         ]
         return max(scored)[1] if scored else None
 
-    def _whole(self, index: int, step: int) -> bool:
+    def _whole(self, index: int, step: int, *, train: bool = False) -> bool:
         try:
-            with Snapshot(self.run.path / snapshot_name(index)) as snapshot:
+            with Snapshot(self.run.path / snapshot_name(index, train=train), train=train) as snapshot:
                 return snapshot.info.step == step
         except (OSError, DataError):
             return False
+
+
+class _Half:
+    """The examples of a half of the data, with what their columns need that is the same at every snapshot."""
+
+    def __init__(self, examples: Sequence[Example], features: Features, task: Task, f1: F1Units) -> None:
+        self._examples, self._features = examples, features
+        self._longest, self._allow_null = task.max_answer_length, task.allow_null
+        self._golds = prepared(examples, allow_null=task.allow_null, f1=f1)
+        self._spans = gold_spans(examples, features)
+
+    def columns(
+        self, start: FloatArray, end: FloatArray, *, seen: NDArray[np.bool_] | None = None
+    ) -> tuple[dict[str, NDArray[Any]], Metrics, Metrics | None, Metrics | None]:
+        """All columns of a snapshot, and the metrics of `score_snapshot`."""
+        options: Any = {"max_answer_length": self._longest, "allow_null": self._allow_null}
+        columns, metrics, seen_metrics, unseen_metrics = score_snapshot(
+            self._examples, self._features, start, end, seen=seen, golds=self._golds, **options
+        )
+        columns |= margin_columns(self._features, self._spans, start, end, **options)
+        return columns, metrics, seen_metrics, unseen_metrics

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,27 +16,31 @@ from engine.rundir.eval_set import EvalSet
 from engine.rundir.layout import RunDir
 from engine.rundir.snapshot import Snapshot
 
+Half = Literal["eval", "train"]
 
-def read_dynamics(run: RunDir) -> Dynamics | None:
-    """Dynamics of the run's eval examples; None as long as no epoch is done.
 
-    Snapshots of older versions hold no margins: they are computed from the scores of all tokens, which takes about
-    0.1 s for 10,000 examples and snapshot. A snapshot that is damaged is left out.
+def read_dynamics(run: RunDir, half: Half = "eval") -> Dynamics | None:
+    """Dynamics of the run's eval examples, or of its training examples; None where no epoch was scored.
+
+    Training examples are scored with the option `track_train`; they are in the order of the training half of
+    examples.json. Snapshots of older versions hold no margins: they are computed from the scores of all tokens, which
+    takes up to half a second for 10,000 examples and snapshot. A snapshot that is damaged is left out.
     """
+    folder = run.snapshots if half == "eval" else run.train_snapshots
     rows: dict[str, list[NDArray[Any]]] = {name: [] for name in NEEDED}
     numbers, labels = [], []
     margins: _Margins | None = None
     try:
-        for path in snapshot_files(run.snapshots):
+        for path in snapshot_files(folder):
             try:
-                snapshot = Snapshot(path)
+                snapshot = Snapshot(path, train=half == "train")
             except (OSError, DataError):
                 continue
             with snapshot:
                 if not counts(snapshot.info.epoch):
                     continue
                 columns = {name: snapshot.column(name) for name in NEEDED}
-                if not all(snapshot.has(name) for name in MARGINS):
+                if half == "eval" and not all(snapshot.has(name) for name in MARGINS):
                     margins = margins or _Margins(run)
                     columns |= margins.columns(snapshot)
                 numbers.append(snapshot.info.index)

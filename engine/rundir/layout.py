@@ -93,6 +93,7 @@ class RunDir:
         self.features_file = self.path / "features.safetensors"
         self.events_file = self.path / "events.jsonl"
         self.snapshots = self.path / "snapshots"
+        self.train_snapshots = self.path / "train_snapshots"
         self.checkpoints = self.path / "checkpoints"
         self.commands = self.path / "commands"
         self.verdicts = self.path / "verdicts"

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from engine.errors import DataError
 from engine.events import Metrics, SnapshotTaken
+from engine.storage.atomic_io import make_folder
 from engine.storage.tensors import Tensors, write_tensors
 
 FloatArray = NDArray[np.float32]
@@ -63,6 +64,8 @@ class Prediction(NamedTuple):
 
 REQUIRED = ("start_logits", "end_logits", "score")
 """What every snapshot holds; the length of `score` is the number of examples."""
+REQUIRED_TRAIN = ("score",)
+"""What every snapshot of the training examples holds."""
 
 
 class SnapshotInfo(Struct, frozen=True, kw_only=True):
@@ -78,9 +81,9 @@ class SnapshotInfo(Struct, frozen=True, kw_only=True):
     unseen: Metrics | None = None
 
 
-def snapshot_name(index: int) -> str:
-    """File name of snapshot `index`, relative to the run."""
-    return f"snapshots/{index:04}.safetensors"
+def snapshot_name(index: int, *, train: bool = False) -> str:
+    """File name of snapshot `index`, relative to the run; with `train` that of the training examples."""
+    return f"{'train_' if train else ''}snapshots/{index:04}.safetensors"
 
 
 def write_snapshot(
@@ -95,12 +98,25 @@ def write_snapshot(
     `start_logits` and `end_logits` are float32[T], flat over all eval windows; `columns` has every name of
     COLUMNS. Raises WriteError.
     """
-    arrays = {name: np.asarray(columns[name], dtype=dtype) for name, dtype in COLUMNS.items()}
+    arrays = _columns(columns)
     arrays["start_logits"] = np.asarray(start_logits, dtype="<f4")
     arrays["end_logits"] = np.asarray(end_logits, dtype="<f4")
     name = snapshot_name(info.index)
     write_tensors(run / name, arrays, {"snapshot": msgspec.json.encode(info).decode()})
     return name
+
+
+def write_train_snapshot(run: Path, info: SnapshotInfo, columns: Mapping[str, NDArray[Any]]) -> None:
+    """Write what the model answers to the training examples: the columns alone, not the scores of tokens, into the run
+    folder `run`. Raises WriteError."""
+    path = run / snapshot_name(info.index, train=True)
+    if not path.parent.exists():
+        make_folder(path.parent)
+    write_tensors(path, _columns(columns), {"snapshot": msgspec.json.encode(info).decode()})
+
+
+def _columns(columns: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    return {name: np.asarray(columns[name], dtype=dtype) for name, dtype in COLUMNS.items()}
 
 
 def snapshot_event(info: SnapshotInfo) -> SnapshotTaken:
@@ -119,14 +135,14 @@ def snapshot_event(info: SnapshotInfo) -> SnapshotTaken:
 
 
 class Snapshot:
-    """An open snapshot file."""
+    """An open snapshot file; one of the training examples has no scores of tokens."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, train: bool = False) -> None:
         """Open the file; raises FileNotFoundError, and DataError where it is damaged."""
         self._tensors = Tensors(path)
         try:
             self.info = msgspec.json.decode(self._tensors.metadata["snapshot"], type=SnapshotInfo)
-            if missing := set(REQUIRED) - set(self._tensors.names):
+            if missing := set(REQUIRED_TRAIN if train else REQUIRED) - set(self._tensors.names):
                 raise ValueError(f"no {', '.join(sorted(missing))}")
         except (KeyError, ValueError, msgspec.MsgspecError) as error:
             self._tensors.close()

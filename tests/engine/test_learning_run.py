@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,7 +20,8 @@ from safetensors.numpy import load_file, save_file
 from engine.config import RunConfig
 from engine.data.examples import read_examples
 from engine.data.run_data import load_run_data
-from engine.events import AnyEvent, CheckpointSaved, Finished, RunStarted, SnapshotTaken, Step
+from engine.errors import WriteError
+from engine.events import AnyEvent, CheckpointSaved, Finished, Phase, RunStarted, SnapshotTaken, Step
 from engine.insight import scoring
 from engine.learning import checkpoint, loop, snapshots
 from engine.learning.control import Control, Signals, StopAsked
@@ -29,9 +31,10 @@ from engine.learning.prepare import prepare
 from engine.learning.snapshots import EARLY_SHARE, FREE_TOKENS, TRAINING_COST, plan_snapshots
 from engine.learning.steps import Plan
 from engine.rundir.checkpoints import MANIFEST, STATE_TENSORS
+from engine.rundir.dynamics import read_dynamics, snapshot_files
 from engine.rundir.layout import RunDir
 from engine.rundir.log import EventLog, read_events
-from engine.rundir.snapshot import Snapshot
+from engine.rundir.snapshot import COLUMNS, Snapshot
 from tests.tiny_run import tiny_config
 
 PER_EPOCH = 6
@@ -282,3 +285,68 @@ def test_a_checkpoint_with_former_names_is_gone_on_from(
     assert results[True] == (learned(expected), weights(whole))
     # It would be seen if the moments were not found: what follows is not the same.
     assert results[False][1] != weights(whole)
+
+
+# -- training examples --------------------------------------------------------------------------------------------
+
+
+def test_training_examples_are_scored_after_each_epoch(tmp_path: Path, config: RunConfig) -> None:
+    plain, tracked = new_run(config, tmp_path / "plain"), new_run(config, tmp_path / "tracked", track_train=True)
+    without, events = work(plain), work(tracked)
+    assert read_dynamics(plain, "train") is None
+    assert not plain.train_snapshots.exists()
+    assert [path.name for path in snapshot_files(tracked.train_snapshots)] == ["0001.safetensors", "0002.safetensors"]
+    trained = read_dynamics(tracked, "train")
+    assert trained is not None
+    assert (trained.snapshots, trained.labels, len(trained)) == ((1, 2), ("epoch 1", "epoch 2"), 24)
+    assert np.isfinite(trained.confidence).all()
+    told = [e for e in events if isinstance(e, Phase) and e.detail == "epoch 2, training examples"]
+    assert (told[-1].done, told[-1].total) == (24, 24)
+    # Looking changes nothing.
+    assert learned(without) == learned(events)
+    assert weights(plain) == weights(tracked)
+
+
+def test_the_scores_of_training_examples_are_those_of_an_eval_set_of_the_same(
+    tmp_path: Path, config: RunConfig
+) -> None:
+    same = tmp_path / "same.json"
+    halves = json.loads(Path(config.dataset).read_text())
+    same.write_text(json.dumps({"train": halves["train"], "validation": halves["train"]}))
+    run = new_run(config, tmp_path / "run", dataset=str(same), track_train=True)
+    work(run)
+    for name in ("0001", "0002"):
+        with (
+            Snapshot(run.train_snapshots / f"{name}.safetensors", train=True) as train,
+            Snapshot(run.snapshots / f"{name}.safetensors") as evaluated,
+        ):
+            assert train.info.metrics == evaluated.info.metrics
+            for column in COLUMNS:
+                np.testing.assert_array_equal(train.column(column), evaluated.column(column), err_msg=column)
+
+
+def test_training_examples_that_were_not_scored_before_the_end_are_scored_on_resume(
+    tmp_path: Path, config: RunConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, stopped = (new_run(config, tmp_path / name, track_train=True) for name in ("whole", "stopped"))
+    expected = work(whole)
+
+    def full(*_: Any) -> None:
+        raise WriteError("no room")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(snapshots, "write_train_snapshot", full)
+        with pytest.raises(WriteError):
+            work(stopped)
+    assert [path.name for path in snapshot_files(stopped.snapshots)] == ["0000.safetensors", "0001.safetensors"]
+    assert not snapshot_files(stopped.train_snapshots)
+    events = work(stopped)
+    assert learned(events) == learned(expected)
+    assert weights(stopped) == weights(whole)
+    for of_whole, of_stopped in zip(
+        snapshot_files(whole.train_snapshots), snapshot_files(stopped.train_snapshots), strict=True
+    ):
+        with Snapshot(of_whole, train=True) as one, Snapshot(of_stopped, train=True) as other:
+            assert one.info.step == other.info.step
+            for column in COLUMNS:
+                np.testing.assert_array_equal(one.column(column), other.column(column), err_msg=column)
