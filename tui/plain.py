@@ -336,9 +336,10 @@ def print_runs(runs_dir: Path, *, as_json: bool = False) -> None:
 
 def print_check(config: RunConfig, *, repair: Path | None, as_json: bool = False) -> int:
     """Print the findings about a data set, `as_json` a record for each issue; BAD_DATA where errors are left."""
-    from engine.data.check import check_dataset, issue_records, repair_dataset, report_lines
+    from engine.data.check import check_dataset, issue_records, refusal_record, repair_dataset
+    from engine.data.check_text import report_lines
     from engine.data.samples import find_dataset
-    from engine.errors import ModelError
+    from engine.errors import DataError, ModelError
     from engine.models import locate_model
 
     path = find_dataset(config.dataset)
@@ -347,7 +348,12 @@ def print_check(config: RunConfig, *, repair: Path | None, as_json: bool = False
     except ModelError as error:
         print(f"windows are not counted: {plain(str(error))}", file=sys.stderr)
         tokenizer = None
-    report = check_dataset(path, config, tokenizer)
+    try:
+        report = check_dataset(path, config, tokenizer)
+    except DataError as error:
+        if as_json:
+            print(json.dumps(refusal_record(path, error)))
+        raise
     if as_json:
         for record in issue_records(report, config.eval):
             print(json.dumps(record))  # ASCII alone: no control character of a data set reaches the terminal

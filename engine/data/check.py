@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -13,6 +13,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from engine.config import RunConfig
+from engine.data.characters import is_unspaced
 from engine.data.examples import (
     DataIssue,
     Dataset,
@@ -34,13 +35,6 @@ from engine.storage.atomic_io import create_file
 
 LENGTH_EDGES = (0, 64, 128, 192, 256, 384, 512, 768, 1024, 2048, 4096)
 """Lower edges of the length histogram's bins; the last bin is open."""
-
-
-LEVELS: tuple[tuple[Literal["error", "repaired", "warning"], str], ...] = (
-    ("error", "error"),
-    ("repaired", "repair"),
-    ("warning", "warning"),
-)
 
 
 class Spread(Struct, frozen=True):
@@ -77,8 +71,7 @@ class HalfReport(Struct, frozen=True):
 class WindowReport(Struct, frozen=True):
     """Windows of one half, in the tokens of the model's tokenizer.
 
-    `with_answer`: windows that hold the first gold answer whole; `lost`: answers whole in no window;
-    `histogram`: passages by length, in bins that begin at LENGTH_EDGES.
+    `with_answer`: windows that hold the first gold answer whole; `lost`: answers whole in no window.
     """
 
     name: str
@@ -90,19 +83,21 @@ class WindowReport(Struct, frozen=True):
     lost: int
     passage_tokens: Spread
     answer_tokens: Spread
-    histogram: tuple[int, ...]
 
 
 class CheckReport(Struct, frozen=True):
-    """All findings. `errors` counts what keeps the set from being used; the `shared_` figures count
-    passages on both sides of the split, exact or nearly the same (`near`)."""
+    """All findings. `errors` counts what keeps the set from being used; `passages` those of both halves, each once, and
+    `histogram` the same by tokens, in bins that begin at LENGTH_EDGES; the `shared_` figures count passages on both
+    sides of the split, exact or nearly the same (`near`)."""
 
     path: str
     halves: tuple[HalfReport, ...]
     windows: tuple[WindowReport, ...]
+    histogram: tuple[int, ...]
     max_length: int
     doc_stride: int
     max_answer_length: int
+    passages: int
     shared_passages: int
     shared_near: int
     seen_questions: int
@@ -123,6 +118,7 @@ def check_dataset(path: str | Path, config: RunConfig, tokenizer: Path | None = 
         issues.append(DataIssue("error", "the file", lack[0]))
     notes: list[str] = []
     windows: list[WindowReport] = []
+    passages: dict[str, int] = {}
     longest = 30
     halves = (("train", dataset.train), ("validation", dataset.eval))
     if tokenizer is not None:
@@ -137,16 +133,22 @@ def check_dataset(path: str | Path, config: RunConfig, tokenizer: Path | None = 
                 warn=said.append,
             )
             notes += [f"{name}: {text}" for text in said]
-            windows.append(_windows(name, examples, features, config.doc_stride))
+            tokens = _passage_tokens(examples, features, config.doc_stride)
+            passages |= tokens
+            windows.append(_windows(name, examples, features, list(tokens.values())))
             longest = max(longest, default_max_answer_length(features))
     refused = ("error", "repaired") if config.strict else ("error",)
     return CheckReport(
         path=path.name,
         halves=tuple(_half(name, examples) for name, examples in halves),
         windows=tuple(windows),
+        histogram=tuple(
+            np.histogram(list(passages.values()), bins=[*LENGTH_EDGES, np.iinfo(np.int64).max])[0].tolist()
+        ),
         max_length=config.max_length,
         doc_stride=config.doc_stride,
         max_answer_length=config.max_answer_length or longest,
+        passages=len({example.context for _, examples in halves for example in examples}),
         **_shared(dataset),
         issues=tuple(issues),
         errors=sum(issue.level in refused for issue in issues),
@@ -158,12 +160,20 @@ def issue_records(report: CheckReport, eval_path: str | None = None) -> list[dic
     """Every issue as a record for scripts: path, level, kind, id, place, message, before, after."""
     second = Path(eval_path).name if eval_path else None
     return [
-        {
-            "path": str(eval_path) if second and issue.place.startswith(f"{second}: ") else report.path,
-            **msgspec.structs.asdict(issue),
-        }
+        _record(str(eval_path) if second and issue.place.startswith(f"{second}: ") else report.path, issue)
         for issue in report.issues
     ]
+
+
+def refusal_record(path: Path, error: DataError) -> dict[str, Any]:
+    """As `issue_records`, of a file that can't be read as data at all."""
+    return _record(path.name, DataIssue("error", "the file", error.message))
+
+
+def _record(path: str, issue: DataIssue) -> dict[str, Any]:
+    fields = msgspec.structs.asdict(issue)
+    del fields["cause"]  # it is for the summed-up lines of the text
+    return {"path": path, **fields}
 
 
 def repair_dataset(path: str | Path, out: str | Path) -> tuple[int, int]:
@@ -184,60 +194,6 @@ def repair_dataset(path: str | Path, out: str | Path) -> tuple[int, int]:
         content = squad_bytes(examples)
     create_file(out, content)
     return sum(map(len, halves.values())), issues.errors
-
-
-MANY_ALIKE = 20
-"""From so many issues on, those with the same message are one line."""
-
-
-def _issue_lines(issues: Sequence[DataIssue]) -> list[str]:
-    """A line for each issue; those that are many and say the same are summed up."""
-    alike = Counter(issue.message for issue in issues)
-    lines = {}
-    for issue in issues:
-        if alike[issue.message] < MANY_ALIKE:
-            lines[issue.place, issue.message] = f"{issue.level}: {issue.place}: {issue.message}"
-        else:
-            summed = (
-                f"{issue.level}: {alike[issue.message]:,} × {issue.message}; first: {issue.place} (all with --json)"
-            )
-            lines.setdefault(("", issue.message), summed)
-    return list(lines.values())
-
-
-def report_lines(report: CheckReport) -> list[str]:
-    """The report as plain text for a terminal or a file. Holds text from the data: show it with care."""
-    lines = [f"{report.path}: {_count(sum(half.questions for half in report.halves), 'question')}", ""]
-    lines += _table(
-        ["", *(half.name for half in report.halves)],
-        [
-            ("questions", [f"{half.questions:,}" for half in report.halves]),
-            ("without an answer", [f"{half.impossible:,}" for half in report.halves]),
-            ("with several answers", [f"{half.several_answers:,}" for half in report.halves]),
-            ("asked twice on a passage", [f"{half.repeated:,}" for half in report.halves]),
-            ("articles", [f"{half.articles:,}" for half in report.halves]),
-            ("passages", [f"{half.passages:,}" for half in report.halves]),
-            ("passage, characters*", [_spread(half.passage_characters) for half in report.halves]),
-            ("question, characters*", [_spread(half.question_characters) for half in report.halves]),
-            ("answers", [f"{half.answers:,}" for half in report.halves]),
-            ("answer in several places", [f"{half.ambiguous:,}" for half in report.halves]),
-            ("answer inside a word", [f"{half.mid_word:,}" for half in report.halves]),
-        ],
-    )
-    lines += ["* shortest, median, 95 %, 99.5 %, longest", ""]
-    if report.windows:
-        lines += _window_lines(report)
-    lines += _shared_lines(report)
-    lines += [f"note: {note}" for note in report.notes]
-    counts = Counter(issue.level for issue in report.issues)
-    for level, _ in LEVELS:
-        lines += _issue_lines([issue for issue in report.issues if issue.level == level])
-    lines.append(", ".join(_count(counts[level], what) for level, what in LEVELS))
-    return lines
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
 def _half(name: str, examples: Sequence[Example]) -> HalfReport:
@@ -263,18 +219,16 @@ def _half(name: str, examples: Sequence[Example]) -> HalfReport:
 def _inside_word(context: str, start: int, end: int) -> bool:
     """Whether a word of a script with spaces goes on beyond an edge of the answer."""
     return any(
-        0 < edge < len(context) and all(char.isalnum() and ord(char) < 0x2E80 for char in context[edge - 1 : edge + 1])
+        0 < edge < len(context) and all(c.isalnum() and not is_unspaced(c) for c in context[edge - 1 : edge + 1])
         for edge in (start, end)
     )
 
 
-def _windows(name: str, examples: Sequence[Example], features: Features, doc_stride: int) -> WindowReport:
+def _windows(name: str, examples: Sequence[Example], features: Features, tokens: Sequence[int]) -> WindowReport:
     per_example = np.bincount(features.feature_example, minlength=len(examples))
     held = features.gold_start >= 0
     owners, first = np.unique(features.feature_example[held], return_index=True)
     answer_tokens = (features.gold_end[held] - features.gold_start[held] + 1)[first]
-    tokens = _passage_tokens(examples, features, doc_stride)
-    edges = np.append(np.array(LENGTH_EDGES), np.iinfo(np.int64).max)
     return WindowReport(
         name=name,
         windows=len(features),
@@ -285,22 +239,22 @@ def _windows(name: str, examples: Sequence[Example], features: Features, doc_str
         lost=sum(bool(example.answers) for example in examples) - len(owners),
         passage_tokens=_spread_of(tokens),
         answer_tokens=_spread_of(answer_tokens),
-        histogram=tuple(np.histogram(tokens, bins=edges)[0].tolist()),
     )
 
 
-def _passage_tokens(examples: Sequence[Example], features: Features, doc_stride: int) -> NDArray[np.int64]:
+def _passage_tokens(examples: Sequence[Example], features: Features, doc_stride: int) -> dict[str, int]:
     """Tokens of each different passage: what the windows of its first question advance, and the last window."""
     first_of: dict[str, int] = {}
     for number, example in enumerate(examples):
         first_of.setdefault(example.context, number)
     chosen = np.fromiter(first_of.values(), dtype=np.int64, count=len(first_of))
     if not len(chosen):
-        return chosen
+        return {}
     held = np.add.reduceat(features.segment == CONTEXT, features.token_offset[:-1], dtype=np.int64)
     low = np.searchsorted(features.feature_example, chosen, side="left")
     high = np.searchsorted(features.feature_example, chosen, side="right") - 1
-    return np.asarray((high - low) * advance(held[low], doc_stride) + held[high], dtype=np.int64)
+    tokens = (high - low) * advance(held[low], doc_stride) + held[high]
+    return dict(zip(first_of, tokens.tolist(), strict=True))
 
 
 def _spread_of(lengths: Sequence[int] | NDArray[np.integer]) -> Spread:
@@ -308,10 +262,6 @@ def _spread_of(lengths: Sequence[int] | NDArray[np.integer]) -> Spread:
         return Spread()
     low, median, p95, p995, high = np.quantile(np.asarray(lengths), [0, 0.5, 0.95, 0.995, 1]).tolist()
     return Spread(int(low), median, p95, p995, int(high))
-
-
-def _spread(spread: Spread) -> str:
-    return f"{spread.low} {spread.median:.0f} {spread.p95:.0f} {spread.p995:.0f} {spread.high}"
 
 
 def _shared(dataset: Dataset) -> dict[str, int]:
@@ -325,62 +275,3 @@ def _shared(dataset: Dataset) -> dict[str, int]:
         "seen_questions": int(np.count_nonzero(seen_mask(dataset))),
         "shared_answers": sum(any((e.context, a.text, a.start) in spans for a in e.answers) for e in dataset.eval),
     }
-
-
-def _table(head: Sequence[str], rows: Sequence[tuple[str, Sequence[str]]]) -> list[str]:
-    cells = [list(head), *([name, *values] for name, values in rows)]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
-    return [
-        "  ".join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))]).rstrip()
-        for row in cells
-    ]
-
-
-def _window_lines(report: CheckReport) -> list[str]:
-    halves = report.windows
-    rows = [
-        ("windows", [f"{half.windows:,}" for half in halves]),
-        ("with the answer", [f"{half.with_answer:,}" for half in halves]),
-        ("answers whole in none", [f"{half.lost:,}" for half in halves]),
-        ("questions with several", [f"{half.several_windows:,}" for half in halves]),
-        ("most for one question", [f"{half.most_windows:,}" for half in halves]),
-        ("tokens", [f"{half.tokens:,}" for half in halves]),
-        ("passage, tokens*", [_spread(half.passage_tokens) for half in halves]),
-        ("answer, tokens*", [_spread(half.answer_tokens) for half in halves]),
-    ]
-    title = f"windows of {report.max_length} tokens, {report.doc_stride} shared"
-    lines = [*_table([title, *(half.name for half in halves)], rows), ""]
-    counts = [sum(half.histogram[k] for half in halves) for k in range(len(LENGTH_EDGES))]
-    top = max(max(counts), 1)
-    filled = [k for k, count in enumerate(counts) if count] or [0]
-    lines.append("passages by tokens")
-    for k in range(filled[0], filled[-1] + 1):
-        upper = f"{LENGTH_EDGES[k + 1] - 1}" if k + 1 < len(LENGTH_EDGES) else "more"
-        bar = "#" * -(-40 * counts[k] // top)
-        lines.append(f"{LENGTH_EDGES[k]:>5} to {upper:>4}  {counts[k]:>7,}  {bar}".rstrip())
-    return [*lines, "", f"longest answer predicted: {report.max_answer_length} tokens", ""]
-
-
-def scored_apart(report: CheckReport) -> str:
-    """A word on seen and unseen passages, where there are both."""
-    questions = report.halves[1].questions
-    return " Seen and unseen passages are scored apart." if 0 < report.seen_questions < questions else ""
-
-
-def _shared_lines(report: CheckReport) -> list[str]:
-    if not report.shared_passages and not report.shared_near:
-        return ["No passage stands on both sides of the split.", ""]
-    lines = []
-    if report.shared_passages:
-        lines.append(
-            f"Passages on both sides of the split: {report.shared_passages:,}. Validation questions on passages "
-            f"seen in training: {report.seen_questions:,}, with the very answer seen there: "
-            f"{report.shared_answers:,}."
-        )
-    if report.shared_near:
-        lines.append(
-            f"Validation passages that differ from a training passage in white space, case, Unicode form or final "
-            f"punctuation only: {report.shared_near:,}. They count as seen."
-        )
-    lines[-1] += scored_apart(report)
-    return [*lines, ""]

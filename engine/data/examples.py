@@ -38,7 +38,8 @@ class DataIssue(Struct, frozen=True, gc=False):
     """Something wrong in a data set: an error (the question can't be used), a repair made, or a warning.
 
     `kind` is what it is about, a short word for scripts; `id` the question's; `before` and `after` what a repair
-    changed: an answer as {"text": …, "start": …}, or an id.
+    changed: an answer as {"text": …, "start": …}, or an id. `cause`: what it shares with many others; "" where its
+    message says that.
     """
 
     level: Literal["error", "repaired", "warning"]
@@ -48,6 +49,7 @@ class DataIssue(Struct, frozen=True, gc=False):
     id: str | None = None
     before: Any = None
     after: Any = None
+    cause: str = ""
 
 
 class Dataset(Struct, frozen=True):

@@ -16,6 +16,11 @@ def excerpt(text: object, limit: int = 60) -> str:
     return f'"{line[: limit - 1]}…"' if len(line) > limit else f'"{line}"'
 
 
+def quoted(text: str) -> str:
+    """Text for a message, in quotes, whole; what shows nothing is escaped."""
+    return '"' + "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text) + '"'
+
+
 def kind_of(value: object) -> str:
     """What a JSON value is, in plain words."""
     match value:
@@ -53,13 +58,14 @@ class DataIssues:
         ident: object = None,
         before: object = None,
         after: object = None,
+        cause: str = "",
     ) -> None:
         """Note an issue; fields as in DataIssue, `ident` as it stands in the file."""
         if level == "error":
             self.errors += 1
         if len(self.found) < MAX_ISSUES:
             self.found.append(
-                DataIssue(level, place, message, kind, None if ident is None else str(ident), before, after)
+                DataIssue(level, place, message, kind, None if ident is None else str(ident), before, after, cause)
             )
         else:
             self.left_out += 1

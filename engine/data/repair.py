@@ -5,21 +5,27 @@ from __future__ import annotations
 import re
 import unicodedata
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import lru_cache
 
 import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
+from engine.data.characters import without_edges
+
 EXACT = ""
 EDGE_SPACE = "white space at the answer's edges"
+EDGE_UNSEEN = "invisible characters at the answer's edges"
 UTF16 = "the offset counts UTF-16 units, not characters"
 UTF8 = "the offset counts UTF-8 bytes, not characters"
 LINE_ENDS = "line ends were changed after labelling"
 UNICODE_FORM = "the answer and the passage are in different Unicode forms (NFC, NFD)"
 MISPLACED = "the offset is wrong"
 NO_OFFSET = "no offset was given"
+UNITS = (UTF16, UTF8)
+MOST_SPACE = 16
+"""So many blank characters at most lie between a label's offset and its answer, where it began in white space."""
 MANY = 100
 """Places of a text in a passage are counted up to here."""
 
@@ -42,38 +48,45 @@ class Alignment(Struct, frozen=True, gc=False):
         return self.cause in (UTF16, UTF8, LINE_ENDS)
 
 
-def align(context: str, text: str, start: int | None) -> Alignment | None:
+def align(context: str, text: str, start: int | None, units: Collection[str] = UNITS) -> Alignment | None:
     """The answer `text`, labelled at `start` (None: nowhere), as it stands in `context`; None if nowhere.
 
-    An exact label stays, but for white space at its edges. Else the offset is tried as UTF-16 units, as
-    UTF-8 bytes and as counted before line ends were changed; else the nearest exact match is taken.
+    An exact label stays, but for white space and invisible characters at its edges. Else the offset is tried as counted
+    in UTF-16 units, before line ends were changed, from the white space before the answer, and in UTF-8 bytes (of these
+    `units` are allowed); else the nearest exact match is taken.
     """
-    bare = text.strip()
+    bare = without_edges(text)
     if not bare:
         return None
+    edges = EDGE_SPACE if bare == text.strip() else EDGE_UNSEEN
     if start is not None and 0 <= start <= len(context) and context.startswith(text, start):
         if len(bare) == len(text):
             return Alignment(text, start)
-        return Alignment(bare, start + len(text) - len(text.lstrip()), EDGE_SPACE)
+        return Alignment(bare, start + text.index(bare), edges)
     if start is not None and start >= 0:
-        for cause, place in _recounted(context, start):
-            for variant in _line_end_variants(text):
+        for cause, place in _recounted(context, start, bare):
+            if cause in UNITS and cause not in units:
+                continue
+            for variant in _line_end_variants(bare if cause == EDGE_SPACE else text):
                 if context.startswith(variant, place):
                     return _moved(context, variant, place, cause)
-    for variant, cause in _variants(text, bare):
+    for variant, cause in _variants(text, bare, edges):
         nearest = _nearest(context, variant, start or 0)
         if nearest is not None:
-            if start is None:
-                cause = NO_OFFSET
-            elif cause == MISPLACED and _only_space_between(context, nearest, start):
-                cause = EDGE_SPACE
-            return _moved(context, variant, nearest, cause)
+            return _moved(context, variant, nearest, NO_OFFSET if start is None else cause)
     return None
 
 
+def exact_in(context: str, start: int) -> list[str]:
+    """The units for which another number than `start` would name the same character."""
+    if context.isascii():
+        return []
+    return [unit for unit, starts in zip(UNITS, _unit_starts(context), strict=True) if starts[start] != start]
+
+
 def _moved(context: str, text: str, start: int, cause: str) -> Alignment:
-    bare = text.strip()
-    start += len(text) - len(text.lstrip())
+    bare = without_edges(text)
+    start += text.index(bare)
     return Alignment(bare, start, cause, _places(context, bare))
 
 
@@ -85,19 +98,30 @@ def _places(context: str, text: str) -> int:
     return count
 
 
-def _recounted(context: str, start: int) -> Iterator[tuple[str, int]]:
-    """The code point that `start` means under each other way of counting, where it differs."""
-    if not context.isascii():
-        for cause, starts in zip((UTF16, UTF8), _unit_starts(context), strict=True):
-            place = int(np.searchsorted(starts, start)) if start <= starts[-1] else start
-            if place != start and starts[place] == start:
-                yield cause, place
+def _recounted(context: str, start: int, bare: str) -> Iterator[tuple[str, int]]:
+    """The code point that `start` means under each other way of counting, where it differs; plain ways first."""
+    utf16, utf8 = (start, start) if context.isascii() else (_place(s, start) for s in _unit_starts(context))
+    if utf16 != start:
+        yield UTF16, utf16
     ends, grown = _line_ends(context)
     if ends:
         passed = bisect_left(ends, start)
         place = start + passed if grown else start - passed
         if place != start:
             yield LINE_ENDS, place
+    place = start
+    while place < min(start + MOST_SPACE, len(context)) and not without_edges(context[place]):
+        place += 1
+    if place != start:
+        yield EDGE_SPACE, place
+    if utf8 != start:
+        yield UTF8, utf8
+
+
+def _place(starts: NDArray[np.int64], start: int) -> int:
+    """The character that begins at `start` units; `start` itself where none does."""
+    place = int(np.searchsorted(starts, start)) if start <= starts[-1] else -1
+    return place if place >= 0 and starts[place] == start else start
 
 
 @lru_cache(maxsize=4)
@@ -128,11 +152,11 @@ def _line_end_variants(text: str) -> Iterator[str]:
         yield text.replace("\n", "\r\n")
 
 
-def _variants(text: str, bare: str) -> Iterator[tuple[str, str]]:
+def _variants(text: str, bare: str, edges: str) -> Iterator[tuple[str, str]]:
     """Forms of the answer to look for, best first, with the cause that each would show."""
     yield text, MISPLACED
     if bare != text:
-        yield bare, EDGE_SPACE
+        yield bare, edges
     for variant in list(_line_end_variants(bare))[1:]:
         yield variant, LINE_ENDS
     for form in ("NFC", "NFD"):
@@ -148,8 +172,3 @@ def _nearest(context: str, text: str, start: int) -> int | None:
     if after < 0 or before < 0:
         return max(after, before) if max(after, before) >= 0 else None
     return after if after - start <= start - before else before
-
-
-def _only_space_between(context: str, place: int, start: int) -> bool:
-    low, high = min(place, start), max(place, start)
-    return high - low <= 16 and low >= 0 and high <= len(context) and context[low:high].isspace()

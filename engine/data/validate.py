@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from msgspec.structs import replace
 
+from engine.data.characters import without_edges
 from engine.data.examples import Answer, Example
 from engine.data.formats.answers import MISSING_WORDS, RawAnswer, is_missing
 from engine.data.formats.raw import RawQuestion
-from engine.data.issues import DataIssues, excerpt, kind_of
-from engine.data.repair import MANY, NO_OFFSET, align
+from engine.data.issues import DataIssues, excerpt, kind_of, quoted
+from engine.data.repair import MANY, NO_OFFSET, UNITS, Alignment, align, exact_in
 
 
 class _Unusable(Exception):
-    """The question can't be used; the message says why, `kind` what is wrong (see DataIssue)."""
+    """The question can't be used; the message says why; `kind`, `before` and `cause` as in DataIssue."""
 
-    def __init__(self, message: str, kind: str = "answer", before: object = None) -> None:
+    def __init__(self, message: str, kind: str = "answer", before: object = None, cause: str = "") -> None:
         super().__init__(message)
-        self.kind, self.before = kind, before
+        self.kind, self.before, self.cause = kind, before, cause
 
 
 def validate(
@@ -37,14 +39,18 @@ def validate(
     texts: dict[str, str] = {}
     by_id: dict[str, int] = {}
     examples: list[Example] = []
+    questions = list(questions)
+    units = _units(questions)
     first, says_so = "", False
     for raw in questions:
         first = first or raw.place
         says_so = says_so or raw.answers.impossible is True
         try:
-            example = _example(raw, texts, len(examples) + 1, issues)
+            example = _example(raw, texts, len(examples) + 1, units, issues)
         except _Unusable as error:
-            issues.add("error", raw.place, str(error), kind=error.kind, ident=raw.id, before=error.before)
+            issues.add(
+                "error", raw.place, str(error), kind=error.kind, ident=raw.id, before=error.before, cause=error.cause
+            )
             continue
         number = by_id.get(example.id)
         if number is not None:
@@ -57,6 +63,7 @@ def validate(
                 "repaired",
                 raw.place,
                 f"the id is taken; it is now {excerpt(example.id)}",
+                cause="ids were taken, and are others now",
                 kind="id",
                 ident=raw.id,
                 before=raw.id,
@@ -76,7 +83,31 @@ def validate(
     return examples
 
 
-def _example(raw: RawQuestion, texts: dict[str, str], number: int, issues: DataIssues) -> Example:
+def _units(questions: Sequence[RawQuestion]) -> frozenset[str]:
+    """Units besides characters that offsets may be counted in: those that exact labels of the file do not refute."""
+    refuted: Counter[str] = Counter()
+    odd = 0
+    for raw in questions:
+        context = raw.context
+        if not isinstance(context, str) or context.isascii():
+            continue
+        for gold in raw.answers.golds:
+            try:
+                start = _offset(gold.start, "")
+            except _Unusable:
+                continue
+            if start is None or not isinstance(gold.text, str) or not gold.text:
+                continue
+            if 0 <= start < len(context) and context.startswith(gold.text, start):
+                refuted.update(exact_in(context, start))
+            else:
+                odd += 1
+    return frozenset(unit for unit in UNITS if not refuted[unit] or refuted[unit] < odd)
+
+
+def _example(
+    raw: RawQuestion, texts: dict[str, str], number: int, units: frozenset[str], issues: DataIssues
+) -> Example:
     context = raw.context
     if not isinstance(context, str):
         raise _Unusable(
@@ -97,7 +128,7 @@ def _example(raw: RawQuestion, texts: dict[str, str], number: int, issues: DataI
     if not question.strip():
         issues.add("warning", raw.place, "the question is empty", kind="question", ident=raw.id)
     identity = _id(raw.id, number)
-    answers = _answers(raw, known, issues)
+    answers = _answers(raw, known, units, issues)
     return Example(identity, _title(raw, texts), question, known, answers, not answers)
 
 
@@ -133,7 +164,7 @@ def _title(raw: RawQuestion, texts: dict[str, str]) -> str:
     return texts.setdefault(title, title)
 
 
-def _answers(raw: RawQuestion, context: str, issues: DataIssues) -> tuple[Answer, ...]:
+def _answers(raw: RawQuestion, context: str, units: frozenset[str], issues: DataIssues) -> tuple[Answer, ...]:
     found = raw.answers
     if found.problem:
         raise _Unusable(found.problem, "label")
@@ -153,7 +184,10 @@ def _answers(raw: RawQuestion, context: str, issues: DataIssues) -> tuple[Answer
         if found.golds and found.impossible is False:
             raise _Unusable("the answer is empty")
         if found.impossible is False:
-            issues.add("repaired", raw.place, "has no answer; it is now marked so", kind="no answer", ident=raw.id)
+            issues.add(
+                "repaired", raw.place, "has no answer; it is now marked so", kind="no answer", ident=raw.id,
+                cause="questions without an answer are now marked so",
+            )  # fmt: skip
         elif not found.column:
             issues.add(
                 "warning",
@@ -161,15 +195,16 @@ def _answers(raw: RawQuestion, context: str, issues: DataIssues) -> tuple[Answer
                 "has no answer; taken as one that the passage can't answer",
                 kind="no answer",
                 ident=raw.id,
+                cause="questions without an answer; taken as ones that their passages can't answer",
             )
         return ()
     answers: list[Answer] = []
     problems: list[_Unusable] = []
     for gold in golds:
         try:
-            answers.append(_answer(gold, raw, context, issues))
+            answers.append(_answer(gold, raw, context, units, issues))
         except _Unusable as error:
-            problems.append(error)
+            problems.append(error.with_traceback(None))  # else it keeps copies of texts alive
     if not answers:
         raise problems[0]
     for problem in problems:
@@ -180,6 +215,7 @@ def _answers(raw: RawQuestion, context: str, issues: DataIssues) -> tuple[Answer
             kind=problem.kind,
             ident=raw.id,
             before=problem.before,
+            cause="bad answers are left out, the others stay",
         )
     return tuple(answers)
 
@@ -197,7 +233,7 @@ def _is_blank(gold: RawAnswer) -> bool:
     return is_missing(gold.text) and (is_missing(gold.start) or is_missing(gold.end))
 
 
-def _answer(gold: RawAnswer, raw: RawQuestion, context: str, issues: DataIssues) -> Answer:
+def _answer(gold: RawAnswer, raw: RawQuestion, context: str, units: frozenset[str], issues: DataIssues) -> Answer:
     start = _offset(gold.start, "answer_start")
     text = gold.text
     if is_missing(text) and not isinstance(text, str):
@@ -205,34 +241,50 @@ def _answer(gold: RawAnswer, raw: RawQuestion, context: str, issues: DataIssues)
         if start is None or end is None or not 0 <= start < end <= len(context):
             raise _Unusable("has an answer without text, and its offsets do not lie in the passage")
         text = context[start:end]
-        if not text.strip():
-            raise _Unusable("has an answer of nothing but white space")
     if not isinstance(text, str):
         raise _Unusable(f"the answer is {kind_of(text)}, not text")
-    if start is not None and context.startswith(text, start) and start >= 0 and text == text.strip():
+    bare = without_edges(text)
+    if not bare:
+        raise _Unusable("has an answer of nothing but white space and invisible characters", before=_written(gold))
+    if start is not None and context.startswith(text, start) and start >= 0 and text == bare:
         return Answer(text, start)  # as nearly all are
     _check_text(text, "the answer")
-    found = align(context, text, start)
+    found = align(context, text, start, units)
     if found is None:
         empty = '; where it stands for "no answer", leave the value empty' if is_missing_word(text) else ""
-        raise _Unusable(f"the answer {excerpt(text)} is not in the passage{empty}", before=_written(gold))
-    beyond = f" (past the passage's end, {len(context):,})" if start is not None and start >= len(context) else ""
+        raise _Unusable(
+            f"the answer {excerpt(text)} is not in the passage{empty}",
+            before=_written(gold),
+            cause="answers are not in their passages",
+        )
+    repaired = Answer(found.text, found.start)
+    issues.add(
+        "repaired", raw.place, _moved(found, text, start, len(context)),
+        kind="answer", ident=raw.id, before=_written(gold), after={"text": repaired.text, "start": repaired.start},
+        cause=f"answers were moved: {found.cause}",
+    )  # fmt: skip
+    return repaired
+
+
+def _moved(found: Alignment, text: str, start: int | None, size: int) -> str:
+    """What became of the answer `text`, labelled at `start` in a passage of `size` characters."""
     message = f"the answer {excerpt(found.text)} stands at {found.start:,}"
+    lead, bare, tail = text.partition(found.text)
+    cut = [f"{quoted(edge)} {where} it" for edge, where in ((lead, "before"), (tail, "after")) if bare and edge]
+    if cut:
+        message += f" to {found.start + len(found.text):,}"
     if start is not None:
-        message += f", not at {start:,}{beyond}" if abs(start) < 10**12 else f"; its offset is absurd{beyond}"
-    if found.start == start:
-        message = f"the answer {excerpt(text)} is cut to {excerpt(found.text)}"
+        to = f" to {start + len(text):,}" if cut else ""
+        beyond = f" (past the passage's end, {size:,})" if start >= size else ""
+        message += f", not at {start:,}{to}{beyond}" if abs(start) < 10**12 else f"; its offset is absurd{beyond}"
+    if cut:
+        message += f"; cut: {' and '.join(cut)}"
     message += f": {found.cause}"
     if found.places > 1:
         many = f"{found.places} or more" if found.places >= MANY else str(found.places)
         which = {NO_OFFSET: "the first"}.get(found.cause, "the one that fits" if found.recounted else "the nearest")
         message += f"; the text stands in {many} places, {which} was taken"
-    repaired = Answer(found.text, found.start)
-    issues.add(
-        "repaired", raw.place, message,
-        kind="answer", ident=raw.id, before=_written(gold), after={"text": repaired.text, "start": repaired.start},
-    )  # fmt: skip
-    return repaired
+    return message
 
 
 def is_missing_word(text: str) -> bool:

@@ -16,8 +16,8 @@ from engine.data.check import (
     check_dataset,
     issue_records,
     repair_dataset,
-    report_lines,
 )
+from engine.data.check_text import report_lines
 from engine.data.examples import Example, make_dataset, seen_mask
 from engine.data.run_data import load_run_data
 from engine.data.squad import load_dataset
@@ -106,8 +106,8 @@ def test_windows(tmp_path: Path) -> None:
     assert (train.passage_tokens.low, train.passage_tokens.high) == (402, 402)
     assert (train.with_answer, train.lost) == (2, 0)
     assert train.tokens == 8 * 105 + 2 * (5 + 402 - 4 * 80)
-    assert train.histogram[LENGTH_EDGES.index(384)] == 1
-    assert sum(train.histogram) == 1
+    assert report.histogram[LENGTH_EDGES.index(384)] == 1
+    assert sum(report.histogram) == report.passages == 2
     assert (evaluation.windows, evaluation.passage_tokens.high) == (1, 2)
     assert report.max_answer_length == 30
 
@@ -145,7 +145,8 @@ def test_a_set_to_learn_nothing_from_is_an_error(tmp_path: Path) -> None:
     assert report.issues[-1].message == "no training question has an answer"
     empty = check(write(tmp_path, {"data": []}))
     assert empty.errors == 1
-    assert report_lines(empty)
+    lines = report_lines(empty)
+    assert [line[:6] for line in lines if line] == ["set.js", "error:", "1 erro"]  # no page of zeros
 
 
 def test_repair_writes_what_loads_strictly(tmp_path: Path) -> None:
@@ -261,7 +262,7 @@ def test_many_equal_issues_are_one_line(tmp_path: Path) -> None:
     qas = [{"id": f"n{n}", "question": f"Why {n}?", "answers": []} for n in range(30)]
     path.write_text(json.dumps([*rows, {"context": OTHER, "qas": qas}]), "utf-8")
     lines = report_lines(check(path))
-    (line,) = [line for line in lines if "has no answer" in line]
-    assert line.startswith("warning: 30 × has no answer; taken as one")
+    (line,) = [line for line in lines if "without an answer;" in line]
+    assert line.startswith("warning: 30 questions without an answer; taken as ones that their passages can't answer")
     assert 'first: question "n0"' in line
     assert len([record for record in issue_records(check(path)) if record["kind"] == "no answer"]) == 30

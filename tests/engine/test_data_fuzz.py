@@ -17,7 +17,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from engine.config import RunConfig
-from engine.data.check import check_dataset, repair_dataset, report_lines
+from engine.data.check import check_dataset, repair_dataset
+from engine.data.check_text import report_lines
 from engine.data.examples import Dataset, dump_examples, read_examples
 from engine.data.repair import align
 from engine.data.squad import load_dataset, read_dataset
