@@ -6,15 +6,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.data.examples import Dataset, Example, read_examples
-from engine.errors import UsageError
+from engine.data.examples import Dataset, Example, read_examples, seen_mask
+from engine.errors import DataError, UsageError
 from engine.events import AnyEvent, RunStarted, Step
+from engine.insight.dynamics import Dynamics
 from engine.insight.scoring import is_by_character
+from engine.rundir.dynamics import read_dynamics, snapshot_files
 from engine.rundir.eval_set import EvalSet
 from engine.rundir.layout import RunDir
 from engine.rundir.log import read_events
@@ -28,6 +29,8 @@ class Contents:
     run: RunDir
     snapshots: tuple[SnapshotInfo, ...]
     eval_set: EvalSet
+    notes: tuple[str, ...] = ()
+    """What could not be read."""
 
     @property
     def count(self) -> int:
@@ -41,6 +44,16 @@ class Contents:
     @cached_property
     def dataset(self) -> Dataset:
         return read_examples(self.run.examples_file)
+
+    @cached_property
+    def dynamics(self) -> Dynamics | None:
+        """What the snapshots say of each example; None as long as no epoch is done."""
+        return read_dynamics(self.run)
+
+    @cached_property
+    def seen(self) -> NDArray[np.bool_]:
+        """bool[N]: the passage is one of training too."""
+        return seen_mask(self.dataset)
 
     @cached_property
     def events(self) -> list[AnyEvent]:
@@ -71,24 +84,22 @@ class Contents:
         with Snapshot(self.run.path / snapshot_name(self.snapshots[position].index)) as snapshot:
             yield snapshot
 
-    @cached_property
-    def feature_count(self) -> NDArray[np.int64]:
-        """Windows of each example, int64[N]."""
-        return np.bincount(self.eval_set.feature_example, minlength=self.count)
-
 
 @contextmanager
-def open_contents(path: Path) -> Iterator[Contents]:
-    """Read what the run at `path` holds. Raises UsageError where it has no snapshot yet."""
-    run = RunDir(path)
-    infos = []
-    for file in sorted(run.snapshots.glob("*.safetensors")):
-        with Snapshot(file) as snapshot:
-            infos.append(snapshot.info)
+def open_contents(run: RunDir) -> Iterator[Contents]:
+    """Read what a run holds; a snapshot that is damaged is left out, with a note. Raises UsageError where there is
+    none yet."""
+    infos, notes = [], []
+    for file in snapshot_files(run.snapshots):
+        try:
+            with Snapshot(file) as snapshot:
+                infos.append(snapshot.info)
+        except (OSError, DataError):
+            notes.append(f"{file.name} can't be read and is left out")
     if not infos or not run.features_file.exists():
-        raise UsageError(f"{path}: the run has no snapshot yet.", hint="Export it once the first one is there.")
+        raise UsageError(f"{run.path}: the run has no snapshot yet.", hint="Export it once the first one is there.")
     eval_set = EvalSet(run)
     try:
-        yield Contents(run, tuple(sorted(infos, key=lambda info: info.index)), eval_set)
+        yield Contents(run, tuple(sorted(infos, key=lambda info: info.index)), eval_set, tuple(notes))
     finally:
         eval_set.close()

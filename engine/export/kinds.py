@@ -11,6 +11,7 @@ from pathlib import Path
 from engine.errors import UsageError, WriteError
 from engine.rundir.layout import RunDir
 
+TABLES = (".parquet", ".csv", ".json")
 Tell = Callable[[str], None]
 """Takes a line about long work, for the user."""
 
@@ -23,6 +24,10 @@ class Request:
     path: Path
     snapshot: str | None = None
     """A snapshot's number, `best` or `last`; None for the kind's own default."""
+    tokens: bool = False
+    """A row for each token too."""
+    passages: bool = False
+    """The text of the passage in every row."""
     tell: Tell = print
 
 
@@ -37,7 +42,11 @@ class Kind:
     options: Collection[str] = ()
 
 
-KINDS = (Kind("", "folder", "the weights as a folder that transformers loads", options={"snapshot"}),)
+KINDS = (
+    Kind("", "folder", "the weights as a folder that transformers loads", options={"snapshot"}),
+    Kind(".html", "report", "a report on one page that any browser opens without network"),
+    *(Kind(ending, "tables", "a row for each example and snapshot", {"tokens", "passages"}) for ending in TABLES),
+)
 """A kind of export is a module here and one line."""
 
 ALWAYS = frozenset({"run", "path", "tell"})

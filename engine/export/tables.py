@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.data.examples import seen_mask
 from engine.data.segments import CONTEXT, QUESTION, SPECIAL
 from engine.errors import UsageError
 from engine.export.contents import Contents, open_contents
+from engine.export.kinds import Request
 from engine.insight.dynamics import forgotten, learned
 from engine.insight.spans import softmax
 from engine.rundir.snapshot import COLUMNS, Snapshot, SnapshotInfo
@@ -29,22 +28,22 @@ FORMULA = r"(^|[;\t\r\n])([ \x{a0}]*[=+\-@\t\r＝＋－＠])"
 """Where a spreadsheet would begin a formula: at a cell's start, and after what some take for the end of a cell."""
 
 
-def write_table(run: Path, path: Path, *, tokens: bool = False, passages: bool = False) -> int:
-    """Write a row for each example and snapshot of the run, or with `tokens` one for each token too, to the new file
-    `path`, as its ending says (.parquet, .csv, .json); returns the number of rows.
+def write(request: Request) -> list[str]:
+    """Write a row for each example and snapshot of the run, or with `tokens` one for each token too.
 
-    `passages` adds the text of the passage to every row. Raises UsageError, DataError for a run that can't be read,
-    WriteError where `path` exists or can't be written.
+    Raises UsageError, DataError for a run that can't be read, WriteError where the file exists or can't be written.
     """
-    kind = WRITERS.get(path.suffix.lower())
-    if kind is None:
-        raise UsageError(f"{path}: tables are written as {', '.join(WRITERS)}.", hint="Choose one of these endings.")
-    rows = 0
-    with open_contents(run) as contents, create_stream(path) as file, kind(file) as write:
-        for table in token_tables(contents) if tokens else span_tables(contents, passages=passages):
-            write(table)
+    if request.tokens and request.passages:
+        raise UsageError("--passages has no meaning with --tokens.", hint="Leave one of them out.")
+    kind, rows = WRITERS[request.path.suffix.lower()], 0
+    with open_contents(request.run) as contents, create_stream(request.path) as file, kind(file) as add:
+        for table in token_tables(contents) if request.tokens else span_tables(contents, passages=request.passages):
+            add(table)
             rows += table.num_rows
-    return rows
+        return [
+            f"{rows:,} rows, one for each {'token, ' if request.tokens else ''}example and snapshot",
+            *contents.notes,
+        ]
 
 
 def span_tables(contents: Contents, *, passages: bool = False) -> Iterator[pa.Table]:
@@ -65,7 +64,8 @@ def span_tables(contents: Contents, *, passages: bool = False) -> Iterator[pa.Ta
     texts["expected_start"] = pa.array([gold.start if gold else None for gold in golds], pa.int32())
     texts["expected_end"] = pa.array([gold.start + len(gold.text) if gold else None for gold in golds], pa.int32())
     texts["answerable"] = pa.array([not example.is_impossible for example in examples])
-    texts["seen"] = pa.array(seen_mask(contents.dataset))
+    texts["seen"] = pa.array(contents.seen)
+    texts |= _dynamics(contents)
     right: NDArray[np.bool_] | None = None
     for position, info in enumerate(contents.snapshots):
         with contents.open(position) as snapshot:
@@ -129,6 +129,36 @@ def _prediction(contents: Contents, snapshot: Snapshot) -> dict[str, Any]:
         if not name.startswith("pred_"):
             values = snapshot.column(name)
             columns[name] = pa.array(values > 0) if np.dtype(dtype).kind == "u" else _numbers(values)
+    return columns
+
+
+DYNAMICS = {
+    "run_log_prob": "log_prob",
+    "run_confidence": "confidence",
+    "run_variability": "variability",
+    "run_correctness": "correctness",
+    "run_forgetting": "forgetting",
+    "run_first_learned": "first_learned",
+    "run_far_margin": "far",
+    "run_near_margin": "near",
+    "run_null_margin": "null",
+}
+"""Columns that are the same at every snapshot, and the fields of Dynamics that they hold."""
+
+
+def _dynamics(contents: Contents) -> dict[str, Any]:
+    """What all snapshots after whole epochs say of each example; null as long as no epoch is done."""
+    import pyarrow as pa
+
+    found = contents.dynamics
+    columns: dict[str, Any] = {}
+    for name, of in DYNAMICS.items():
+        kind = pa.int32() if of in ("forgetting", "first_learned") else pa.float32()
+        if found is None:
+            columns[name] = pa.nulls(contents.count, kind)
+        else:
+            values = getattr(found, of)
+            columns[name] = pa.array(values, kind, mask=(values == -1) if kind == pa.int32() else np.isnan(values))
     return columns
 
 

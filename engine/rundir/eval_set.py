@@ -106,7 +106,8 @@ class EvalSet:
         metadata = self._features.metadata
         self.max_answer_length = int(metadata["max_answer_length"])
         self.allow_null = metadata["allow_null"] == "1"
-        self._specials = (metadata["first_special"], metadata["other_special"])
+        self.special_names = (metadata["first_special"], metadata["other_special"])
+        """How the first special token of a window is shown, and how the others are."""
         self.feature_example: NDArray[np.int32] = self._features.read("feature_example")
         self.token_offset: NDArray[np.int64] = self._features.read("token_offset")
         self._small = {name: self._features.read(name) for name in ("null_token", "gold_start", "gold_end")}
@@ -169,7 +170,7 @@ class EvalSet:
         """What each token of a window covers; specials by their names. Text from outside: show() it."""
         example = self.examples[int(self.feature_example[tokens.feature])]
         return token_texts(
-            example.question, example.context, self._specials, tokens.segment, tokens.char_start, tokens.char_end
+            example.question, example.context, self.special_names, tokens.segment, tokens.char_start, tokens.char_end
         )
 
     def window(self, tokens: Tokens, snapshot: Snapshot) -> Window:

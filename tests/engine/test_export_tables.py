@@ -16,7 +16,7 @@ from engine.data.examples import dump_examples
 from engine.errors import UsageError, WriteError
 from engine.export import tables
 from engine.export.contents import open_contents
-from engine.export.tables import write_table
+from engine.export.kinds import Request, write_export
 from engine.launch import attach
 from engine.rundir.layout import RunDir
 from engine.rundir.snapshot import COLUMNS, Snapshot, snapshot_name
@@ -32,6 +32,10 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
     return make_run(
         tmp_path_factory.mktemp("runs"), examples=EXAMPLES, snapshots=SNAPSHOTS, windows=2, has_impossible=True
     )
+
+
+def write_table(run: RunDir, path: Path, *, tokens: bool = False, passages: bool = False) -> str:
+    return write_export(Request(run, path, tokens=tokens, passages=passages)).notes[0]
 
 
 def _read_pandas(path: Path) -> dict[str, list[Any]]:
@@ -64,7 +68,7 @@ def test_other_tools_open_the_spans(
     run: RunDir, tmp_path: Path, kind: str, read: Callable[[Path], dict[str, list[Any]]]
 ) -> None:
     path = tmp_path / f"spans.{kind}"
-    assert write_table(run.path, path) == EXAMPLES * SNAPSHOTS
+    assert write_table(run, path) == f"{EXAMPLES * SNAPSHOTS} rows, one for each example and snapshot"
     found = read(path)
     assert found["snapshot"] == [s for s in range(SNAPSHOTS) for _ in range(EXAMPLES)]
     assert found["id"] == [f"fake-{n}" for n in range(EXAMPLES)] * SNAPSHOTS
@@ -86,7 +90,7 @@ def test_other_tools_open_the_tokens(
     run: RunDir, tmp_path: Path, kind: str, read: Callable[[Path], dict[str, list[Any]]]
 ) -> None:
     path = tmp_path / f"tokens.{kind}"
-    write_table(run.path, path, tokens=True)
+    write_table(run, path, tokens=True)
     found = read(path)
     scores = attach(run.path).snapshot(2).scores("fake-1", window=1)
     rows = [
@@ -103,14 +107,14 @@ def test_other_tools_open_the_tokens(
 
 
 def test_every_column_of_snapshots_is_in_the_table(run: RunDir, tmp_path: Path) -> None:
-    write_table(run.path, tmp_path / "spans.json")
+    write_table(run, tmp_path / "spans.json")
     row = json.loads((tmp_path / "spans.json").read_text("utf-8"))[-1]
     assert {name for name in COLUMNS if not name.startswith("pred_")} <= set(row)
     assert "passage" not in row
 
 
 def test_learned_and_forgotten_are_changes_since_the_snapshot_before(run: RunDir, tmp_path: Path) -> None:
-    write_table(run.path, tmp_path / "spans.json")
+    write_table(run, tmp_path / "spans.json")
     rows = json.loads((tmp_path / "spans.json").read_text("utf-8"))
     assert not any(row["learned"] or row["forgotten"] for row in rows[:EXAMPLES])
     for row, before in zip(rows[EXAMPLES:], rows, strict=False):
@@ -122,7 +126,7 @@ def test_learned_and_forgotten_are_changes_since_the_snapshot_before(run: RunDir
 
 def test_tokens_come_in_pieces_of_bounded_size(run: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tables, "ROWS", 200)
-    with open_contents(run.path) as contents:
+    with open_contents(run) as contents:
         pieces = list(tables.token_tables(contents))
         assert len(pieces) == 5 * SNAPSHOTS
         assert max(piece.num_rows for piece in pieces) <= 200
@@ -139,15 +143,15 @@ def test_no_text_is_a_formula_for_a_spreadsheet(tmp_path: Path) -> None:
     made = fake_set(len(HOSTILE)).dataset
     renamed = [msgspec.structs.replace(e, question=text) for e, text in zip(made.eval, HOSTILE, strict=True)]
     replace_file(run.examples_file, dump_examples(msgspec.structs.replace(made, eval=tuple(renamed))))
-    write_table(run.path, tmp_path / "spans.csv")
+    write_table(run, tmp_path / "spans.csv")
     with (tmp_path / "spans.csv").open(newline="", encoding="utf-8") as file:
         assert [row["question"] for row in csv.DictReader(file)] == SAFE
-    write_table(run.path, tmp_path / "spans.json")
+    write_table(run, tmp_path / "spans.json")
     assert [row["question"] for row in json.loads((tmp_path / "spans.json").read_text("utf-8"))] == HOSTILE
 
 
 def test_passages_are_added_on_request(run: RunDir, tmp_path: Path) -> None:
-    write_table(run.path, tmp_path / "spans.json", passages=True)
+    write_table(run, tmp_path / "spans.json", passages=True)
     row = json.loads((tmp_path / "spans.json").read_text("utf-8"))[0]
     assert row["passage"][row["predicted_start"] : row["predicted_end"]] == row["predicted"]
 
@@ -156,7 +160,7 @@ def test_nothing_is_overwritten(run: RunDir, tmp_path: Path) -> None:
     path = tmp_path / "spans.csv"
     path.write_text("mine")
     with pytest.raises(WriteError, match="exists already"):
-        write_table(run.path, path)
+        write_table(run, path)
     assert path.read_text() == "mine"
 
 
@@ -165,22 +169,22 @@ def test_a_table_that_can_not_be_finished_is_not_there(
     run: RunDir, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def torn(*_: object, **__: object) -> Any:
-        with open_contents(run.path) as contents:
+        with open_contents(run) as contents:
             yield from list(tables.span_tables(contents))[:1]
         raise KeyboardInterrupt
 
     monkeypatch.setattr(tables, "token_tables", torn)
     with pytest.raises(KeyboardInterrupt):
-        write_table(run.path, tmp_path / f"spans.{kind}", tokens=True)
+        write_table(run, tmp_path / f"spans.{kind}", tokens=True)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_an_unknown_ending_is_refused(run: RunDir, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"\.parquet, \.csv, \.json"):
-        write_table(run.path, tmp_path / "spans.xlsx")
+    with pytest.raises(UsageError, match=r"no export that ends with \.xlsx"):
+        write_table(run, tmp_path / "spans.xlsx")
 
 
 def test_a_run_without_snapshots_says_so(tmp_path: Path) -> None:
     run = make_run(tmp_path, examples=3, snapshots=0, live=True)
     with pytest.raises(UsageError, match="no snapshot yet"):
-        write_table(run.path, tmp_path / "spans.csv")
+        write_table(run, tmp_path / "spans.csv")

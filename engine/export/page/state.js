@@ -1,0 +1,90 @@
+// What is looked at, and who draws it. Every change goes through `change`, and then everything is drawn once.
+const SCALES = [
+  ["shifted", "logit − minimum"],
+  ["logit", "logits"],
+  ["probability", "probabilities"],
+];
+const state = {
+  example: 0, position: 0, window: null, token: -1, scale: "shifted", fixed: true,
+  query: "", filter: "all", sort: "data", shown: [],
+};
+const painters = [];
+let asked = false;
+
+function change(values) {
+  const before = state.example;
+  Object.assign(state, values);
+  if (state.example !== before) Object.assign(state, { window: null, token: -1 }, values);
+  if (asked) return;
+  asked = true;
+  requestAnimationFrame(() => {
+    asked = false;
+    draw();
+  });
+}
+
+function draw() {
+  for (const paint of painters) paint();
+}
+
+// The window looked at: the chosen one, else that of the expected answer, else of the predicted one, else the first.
+function windowShown() {
+  const first = arrays.window_offset[state.example], count = windowCount(state.example);
+  if (state.window !== null) return first + Math.min(state.window, count - 1);
+  for (let window = first; window < first + count; window++) if (arrays.gold_start[window] >= 0) return window;
+  return first + Math.max(0, at("pred_window", state.position, state.example));
+}
+
+// -- which examples are listed, and in which order -----------------------------------------------------------------
+const FILTERS = {
+  all: ["all", () => true],
+  right: ["right", (e, p) => isRight(p, e)],
+  wrong: ["wrong", (e, p) => !isRight(p, e)],
+  learned: ["just learned ↑", (e, p) => learned(p, e)],
+  forgotten: ["just forgotten ↓", (e, p) => forgotten(p, e)],
+  lost: ["ever forgotten", (e) => forgettings(e) > 0],
+  never: ["never right", (e) => firstRight(e) === Infinity],
+  place: ["start or end off", (e, p) => (at("flags", p, e) & (START_RIGHT | END_RIGHT)) !== (START_RIGHT | END_RIGHT)],
+  seen: ["passages seen in training", (e) => report.examples[e].seen],
+  unseen: ["passages never seen", (e) => !report.examples[e].seen],
+  nothing: ["without an answer", (e) => isImpossible(e)],
+};
+const SORTS = {
+  data: ["as in the data", (e) => e],
+  unsure: ["least confident first", (e, p) => confidence(p, e)],
+  sure: ["most confident first", (e, p) => -confidence(p, e)],
+  overlap: ["least overlap first", (e, p) => share("iou", p, e)],
+  late: ["learned last first", (e) => -Math.min(firstRight(e), S)],
+  lost: ["most often forgotten first", (e) => -forgettings(e)],
+};
+
+function firstRight(example) {
+  for (let position = 0; position < S; position++) if (isRight(position, example)) return position;
+  return Infinity;
+}
+
+function forgettings(example) {
+  let count = 0;
+  for (let position = 1; position < S; position++) if (forgotten(position, example)) count++;
+  return count;
+}
+
+let haystacks = null;
+function matches(example, words) {
+  haystacks ||= report.examples.map((e) =>
+    [e.question, e.answers.map((answer) => answer[0]).join(" "), e.id, e.title].join("\n").toLowerCase());
+  return words.every((word) => haystacks[example].includes(word));
+}
+
+// Examples that search and filter leave, in order. They stay as they are while the slider moves, unless they depend on it.
+function choose() {
+  const words = state.query.toLowerCase().split(/\s+/).filter(Boolean);
+  const keep = FILTERS[state.filter][1], key = SORTS[state.sort][1], p = state.position;
+  const shown = [];
+  for (let e = 0; e < N; e++) if (keep(e, p) && (!words.length || matches(e, words))) shown.push(e);
+  if (state.sort !== "data") {
+    const keys = new Map(shown.map((e) => [e, key(e, p)]));
+    shown.sort((a, b) => keys.get(a) - keys.get(b) || a - b);
+  }
+  state.shown = shown;
+}
