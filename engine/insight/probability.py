@@ -48,8 +48,11 @@ class SpanSums:
         *,
         max_answer_length: int,
         allow_null: bool,
+        null_threshold: float = 0.0,
     ) -> SpanSums:
-        """`start_logits`, `end_logits` are float32[T], flat as `features`."""
+        """`start_logits`, `end_logits` are float32[T], flat as `features`. `null_threshold` is taken from the null
+        answer's score, so that the answer predicted at that threshold is the most probable one (a bias beside the
+        temperature, as in Alexandari et al. 2020, arXiv 1901.06852)."""
         table = SpanTable.of(features, start_logits, end_logits, max_answer_length)
         example = np.repeat(features.feature_example, np.diff(table.offset)).astype(np.int64)
         starts, ends = _finite(table.starts), _finite(table.ends)
@@ -59,7 +62,7 @@ class SpanSums:
             highest[~np.isfinite(highest)] = 0.0
             scores[place] -= highest[example]
             top += highest
-        null = null_scores(features, start_logits, end_logits, n_examples).astype(np.float64)
+        null = null_scores(features, start_logits, end_logits, n_examples).astype(np.float64) - null_threshold
         without = ~np.isin(np.arange(n_examples), features.feature_example)
         null[without | (not allow_null)] = -np.inf
         best = _highest(_finite(table.highest()), example, n_examples)
@@ -102,14 +105,21 @@ def log_total(
     *,
     max_answer_length: int,
     allow_null: bool,
+    null_threshold: float = 0.0,
     temperature: float = 1.0,
 ) -> NDArray[np.float64]:
     """float64[N]: log of the sum of exp(score / temperature) over the candidates of each example; -inf without any.
 
-    `start_logits`, `end_logits` are float32[T], flat as `features`.
+    Arguments as those of `SpanSums.of`.
     """
     sums = SpanSums.of(
-        features, start_logits, end_logits, n_examples, max_answer_length=max_answer_length, allow_null=allow_null
+        features,
+        start_logits,
+        end_logits,
+        n_examples,
+        max_answer_length=max_answer_length,
+        allow_null=allow_null,
+        null_threshold=null_threshold,
     )
     return sums.log_total(temperature)
 

@@ -15,13 +15,16 @@ from engine.data.examples import Example
 from engine.data.features import Features
 from engine.errors import DataError
 from engine.events import Metrics, Phase, Warned
+from engine.insight.calibration import Calibration, calibrate
 from engine.insight.dynamics import counts
 from engine.insight.margins import gold_spans, margin_columns
 from engine.insight.scoring import prepared, score_snapshot
+from engine.learning.checkpoint import checkpoint_name
 from engine.learning.control import Control
 from engine.learning.evaluation import FloatArray, score_windows
 from engine.learning.prepare import Emit, Task
 from engine.learning.steps import Learner, Plan
+from engine.rundir.calibration import write_calibration
 from engine.rundir.layout import RunDir
 from engine.rundir.snapshot import (
     Snapshot,
@@ -118,7 +121,10 @@ class Snapshots:
                 index=index, label=label, step=learner.step, epoch=learner.plan.epoch_at(learner.step),
                 time=time.time(), metrics=metrics, seen=seen, unseen=unseen,
             )  # fmt: skip
-            write_snapshot(self.run.path, info, start, end, columns)
+            calibration = self._calibration(learner, start, end)
+            write_snapshot(self.run.path, info, start, end, columns, calibration)
+            if calibration is not None:
+                self._keep_beside_weights(learner, calibration)
             self.emit(snapshot_event(info))
             if (warning := no_answer_warning(label, metrics, columns["pred_char_start"])) and learner.step > 0:
                 self.emit(warning)
@@ -148,6 +154,17 @@ class Snapshots:
 
         self.emit(Phase(name="evaluating", detail=what))
         return score_windows(learner.model, features, group=learner.group, progress=progress)
+
+    def _calibration(self, learner: Learner, start: FloatArray, end: FloatArray) -> Calibration | None:
+        """How far the probabilities of an epoch's model can be trusted; None inside an epoch."""
+        if learner.step == 0 or learner.step % learner.plan.steps_per_epoch:
+            return None
+        return self._eval.calibration(start, end, learner.step)
+
+    def _keep_beside_weights(self, learner: Learner, calibration: Calibration) -> None:
+        folder = self.run.path / checkpoint_name(learner.step, learner.plan.steps_per_epoch)
+        if folder.is_dir():
+            write_calibration(folder, calibration)
 
     def metrics_at(self, step: int) -> Metrics | None:
         """Metrics of the snapshot of `step`, from its file; None where there is none."""
@@ -195,3 +212,16 @@ class _Half:
         )
         columns |= margin_columns(self._features, self._spans, start, end, **options)
         return columns, metrics, seen_metrics, unseen_metrics
+
+    def calibration(self, start: FloatArray, end: FloatArray, step: int) -> Calibration:
+        """How far the probabilities of the model after `step` steps can be trusted."""
+        return calibrate(
+            self._examples,
+            self._features,
+            start,
+            end,
+            self._golds,
+            step=step,
+            max_answer_length=self._longest,
+            allow_null=self._allow_null,
+        )

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from engine.errors import DataError
 from engine.events import Metrics, SnapshotTaken
+from engine.insight.calibration import Calibration, decode_calibration
 from engine.storage.atomic_io import make_folder
 from engine.storage.tensors import Tensors, write_tensors
 
@@ -92,6 +93,7 @@ def write_snapshot(
     start_logits: FloatArray,
     end_logits: FloatArray,
     columns: Mapping[str, NDArray[Any]],
+    calibration: Calibration | None = None,
 ) -> str:
     """Write a snapshot into the run folder `run`; returns its name relative to it.
 
@@ -102,7 +104,10 @@ def write_snapshot(
     arrays["start_logits"] = np.asarray(start_logits, dtype="<f4")
     arrays["end_logits"] = np.asarray(end_logits, dtype="<f4")
     name = snapshot_name(info.index)
-    write_tensors(run / name, arrays, {"snapshot": msgspec.json.encode(info).decode()})
+    metadata = {"snapshot": msgspec.json.encode(info).decode()}
+    if calibration is not None:
+        metadata["calibration"] = msgspec.json.encode(calibration).decode()
+    write_tensors(run / name, arrays, metadata)
     return name
 
 
@@ -155,6 +160,12 @@ class Snapshot:
     @property
     def n_examples(self) -> int:
         return self._tensors.length("score")
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """How far its probabilities can be trusted; None where that was not computed with it (see
+        engine.rundir.calibration)."""
+        return decode_calibration(self._tensors.metadata.get("calibration", "").encode())
 
     def column(self, name: str, lo: int = 0, hi: int | None = None) -> NDArray[Any]:
         """One value for each example, or for examples `lo` to `hi`; names and dtypes in COLUMNS.

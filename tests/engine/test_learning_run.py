@@ -30,6 +30,7 @@ from engine.learning.encoder.optimizer import MOMENTS
 from engine.learning.prepare import prepare
 from engine.learning.snapshots import EARLY_SHARE, FREE_TOKENS, TRAINING_COST, plan_snapshots
 from engine.learning.steps import Plan
+from engine.rundir.calibration import CALIBRATION
 from engine.rundir.checkpoints import MANIFEST, STATE_TENSORS
 from engine.rundir.dynamics import read_dynamics, snapshot_files
 from engine.rundir.layout import RunDir
@@ -199,7 +200,8 @@ def test_whose_weights_stay(
         assert {"model.safetensors", "config.json", "tokenizer.json"} <= files
         # Only the newest is gone on from; what the others would need for it is not kept.
         assert ("state.safetensors" in files) == ("state.json" in files) == (epoch == 4)
-        assert files == {*json.loads((folder / "MANIFEST.json").read_bytes())["files"], "MANIFEST.json"}
+        listed = json.loads((folder / "MANIFEST.json").read_bytes())["files"]
+        assert files == {*listed, "MANIFEST.json", CALIBRATION}
     assert len({(run.checkpoints / f"epoch-{n:04}" / "model.safetensors").read_bytes() for n in kept}) == len(kept)
 
 

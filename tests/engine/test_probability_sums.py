@@ -27,6 +27,8 @@ def test_one_window_by_hand() -> None:
     assert halved == pytest.approx([np.sqrt(6) / np.sqrt([2, 6, 3, 4]).sum()])
     assert np.exp(log_total(features, start, end, 1, max_answer_length=30, allow_null=False)) == pytest.approx([11])
     assert np.exp(log_total(features, start, end, 1, max_answer_length=1, allow_null=False)) == pytest.approx([5])
+    lowered = log_total(features, start, end, 1, max_answer_length=30, allow_null=True, null_threshold=np.log(2))
+    assert np.exp(lowered) == pytest.approx([11 + 4 / 2])
 
 
 def test_a_span_of_two_windows_is_one_candidate_with_its_highest_score() -> None:
