@@ -12,9 +12,9 @@ from rich.style import Style
 from textual.strip import Strip
 
 from tui.drawing.frame import ASCII, UNICODE, Glyphs
-from tui.screens.journey.bars import GUTTER, TokenChart
-from tui.screens.journey.geometry import WIDEST_BAR, Geometry, fit
-from tui.screens.journey.strips import token_strips
+from tui.drawing.token_bars import GUTTER, TokenChart
+from tui.drawing.token_geometry import WIDEST_BAR, Geometry, fit
+from tui.drawing.token_strips import token_strips
 
 STYLES: dict[str, Style] = {}
 

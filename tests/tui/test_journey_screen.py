@@ -18,7 +18,7 @@ from tests.fake_app import make_app, opened, press, screen_lines, screen_text, s
 from tests.fake_run import append_snapshot, fake_set, make_run, seem_alive
 from tests.recorded import recorded_run
 from tui.drawing.frame import UNICODE
-from tui.screens.journey.bars import GUTTER, TOKEN_GLYPHS
+from tui.drawing.token_bars import GUTTER, TOKEN_GLYPHS
 
 SIGNS = TOKEN_GLYPHS[UNICODE]
 LAST = 9

@@ -14,11 +14,11 @@ from engine.rundir.liveness import State
 from tui.drawing.frame import Glyphs, glyphs_of
 from tui.drawing.text import plain
 from tui.drawing.theme import StyleOf
+from tui.drawing.token_bars import GUTTER, TokenChart
+from tui.drawing.token_geometry import Geometry, fit
+from tui.drawing.token_strips import token_strips
 from tui.screens.base import ScreenView
-from tui.screens.journey.bars import GUTTER, TokenChart
-from tui.screens.journey.geometry import Geometry, fit
 from tui.screens.journey.model import Limits, Scene, make_scene
-from tui.screens.journey.strips import token_strips
 from tui.screens.journey.texts import answer_strips, beside, chosen_token_strip, passage_strips, question_strip
 from tui.view_state import SCALE_NAMES, SCALE_WORDS, SCALES
 from tui.widgets.strip_view import StripView

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tui.drawing.canvas import AXIS, TICK, Stroke, draw
 from tui.drawing.frame import ASCII, UNICODE, ChartCell, Glyphs
-from tui.screens.journey.geometry import Geometry, Numbers
+from tui.drawing.token_geometry import Geometry, Numbers
 
 GUTTER = 8
 """Cells left of the canvas: a label of six, a blank, the axis."""

@@ -7,8 +7,8 @@ from textual.strip import Strip
 
 from tui.drawing.frame import UNICODE, Glyphs, runs
 from tui.drawing.theme import StyleOf
-from tui.screens.journey.bars import GUTTER, TOKEN_GLYPHS, TokenChart, bar_cells
-from tui.screens.journey.geometry import Geometry
+from tui.drawing.token_bars import GUTTER, TOKEN_GLYPHS, TokenChart, bar_cells
+from tui.drawing.token_geometry import Geometry
 
 
 def token_strips(
