@@ -18,6 +18,7 @@ from engine.errors import DataError, ExitCode, ModelError, UsageError, UserError
 MAX_RECORD = 1 << 30
 LENGTH = struct.Struct(">I")
 ScoresWanted = Literal["none", "best", "all"]
+Method = Literal["gradient", "integrated"]
 
 
 class Decision(Struct, frozen=True, kw_only=True):
@@ -70,6 +71,33 @@ class AnswerRequest(Struct, frozen=True, kw_only=True, tag="answer"):
     scores: ScoresWanted = "none"
     decision: Decision = Decision()
     progress: bool = False
+
+
+class ExplainRequest(Struct, frozen=True, kw_only=True, tag="explain"):
+    """Tell which tokens made the answer to one question; answered by Explanation. An opinion comes from each of
+    `methods`; integrated gradients take `steps`. The masking test masks `masked` tokens, and as many random ones
+    `draws` times, drawn from `seed`."""
+
+    id: int
+    question: str
+    context: str
+    methods: tuple[Method, ...] = ("gradient",)
+    steps: int = 20
+    masked: int = 5
+    draws: int = 5
+    seed: int = 0
+    decision: Decision = Decision()
+
+
+class LayersRequest(Struct, frozen=True, kw_only=True, tag="layers_of"):
+    """Put the question-answering head on every layer, in window number `window` of the passage (None: that of the
+    answer); answered by Layers."""
+
+    id: int
+    question: str
+    context: str
+    window: int | None = None
+    decision: Decision = Decision()
 
 
 class Ready(Struct, frozen=True, kw_only=True, tag="ready"):
@@ -152,6 +180,59 @@ class Answers(Struct, frozen=True, kw_only=True, tag="answers"):
     seconds: float
 
 
+class MaskingTest(Struct, frozen=True, kw_only=True):
+    """P of the answer as it is, with the tokens `masked` (those that weigh most, outside the answer) masked, and the
+    mean with as many random ones, over `draws` draws."""
+
+    masked: tuple[int, ...]
+    before: float
+    after: float
+    after_random: float
+    draws: int
+
+
+class Opinion(Struct, frozen=True, kw_only=True):
+    """A weight for each token of the window. "gradient": the L2 norm of the gradient of log P of the answer with
+    respect to the token's input embedding; "integrated": integrated gradients from a window of masked words, which sum
+    to log P of the answer minus log P there, but for `gap`."""
+
+    method: Method
+    weights: list[float]
+    gap: float
+    test: MaskingTest
+
+
+class Explanation(Struct, frozen=True, kw_only=True, tag="explanation"):
+    """Why this answer. `answer.scores` holds the one window of the answer, `start` and `end` are the answer's tokens
+    in it, the null token for "no answer"; `probability` is P of that start times P of that end among the window's
+    tokens that may be chosen, which the opinions explain."""
+
+    id: int
+    answer: Answer
+    start: int
+    end: int
+    probability: float
+    opinions: tuple[Opinion, ...]
+    seconds: float
+
+
+class Layers(Struct, frozen=True, kw_only=True, tag="layers"):
+    """The head on the output of the embeddings (first) and of each layer (the last is the model's own): lists of
+    layers + 1 lists of n tokens. Probabilities are among the tokens that may be chosen. `answer.scores` holds the
+    window; `start` and `end` are the answer's tokens in it, -1 where it is elsewhere. A lens, not a proof: only the
+    last layer was trained for the head (VisBERT, arXiv 1909.04925)."""
+
+    id: int
+    answer: Answer
+    start: int
+    end: int
+    start_logits: list[list[float]]
+    end_logits: list[list[float]]
+    start_probability: list[list[float]]
+    end_probability: list[list[float]]
+    seconds: float
+
+
 class Failure(Struct, frozen=True, kw_only=True, tag="failure"):
     """A request that can't be met; `id` is -1 where the record could not be read."""
 
@@ -171,8 +252,8 @@ class Failure(Struct, frozen=True, kw_only=True, tag="failure"):
         return kind(self.message, hint=self.hint)
 
 
-Request = Load | AnswerRequest
-Reply = Ready | Progress | Answers | Failure
+Request = Load | AnswerRequest | ExplainRequest | LayersRequest
+Reply = Ready | Progress | Answers | Explanation | Layers | Failure
 
 
 def write_record(stream: BinaryIO, record: Struct) -> None:

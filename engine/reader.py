@@ -19,8 +19,13 @@ from engine.messages import (
     AnswerRequest,
     Answers,
     Decision,
+    ExplainRequest,
+    Explanation,
     Failure,
+    Layers,
+    LayersRequest,
     Load,
+    Method,
     Progress,
     Ready,
     Reply,
@@ -185,6 +190,47 @@ class Reader:
         reply = self.wait(number, progress)
         assert isinstance(reply, Answers)
         return list(reply.answers)
+
+    def explain(
+        self,
+        question: str,
+        context: str,
+        *,
+        methods: Sequence[Method] = ("gradient",),
+        steps: int = 20,
+        decision: Decision | None = None,
+    ) -> Explanation:
+        """Which tokens of question and passage made the answer, by each of `methods` ("gradient", "integrated"), with
+        the masking test of each; integrated gradients take `steps`. Raises as `answer`."""
+        check_texts(question, context)
+        request = ExplainRequest(
+            id=self.next_id(),
+            question=question,
+            context=context,
+            methods=tuple(methods),
+            steps=steps,
+            decision=decision or decision_for(self.source),
+        )
+        reply = self.wait(self.submit(request))
+        assert isinstance(reply, Explanation)
+        return reply
+
+    def layers(
+        self, question: str, context: str, *, window: int | None = None, decision: Decision | None = None
+    ) -> Layers:
+        """The question-answering head on every layer, in a window of the passage: that of the answer where `window` is
+        None. Raises as `answer`."""
+        check_texts(question, context)
+        request = LayersRequest(
+            id=self.next_id(),
+            question=question,
+            context=context,
+            window=window,
+            decision=decision or decision_for(self.source),
+        )
+        reply = self.wait(self.submit(request))
+        assert isinstance(reply, Layers)
+        return reply
 
     def wait(self, number: int, progress: Callable[[int, int], None] | None = None) -> Reply:
         """The last reply to request `number`; raises what a Failure says. Replies to others are dropped."""

@@ -22,7 +22,9 @@ from engine.learning.warm_up import warm_up as begin_importing
 from engine.messages import (
     AnswerRequest,
     Answers,
+    ExplainRequest,
     Failure,
+    LayersRequest,
     Load,
     Progress,
     Reply,
@@ -78,9 +80,23 @@ def _answer(session: Session, request: AnswerRequest) -> Reply:
     return Answers(id=request.id, answers=found, seconds=time.monotonic() - began)
 
 
+def _explain(session: Session, request: ExplainRequest) -> Reply:
+    from engine.learning import explaining
+
+    return explaining.explanation(session.model, request)
+
+
+def _layers(session: Session, request: LayersRequest) -> Reply:
+    from engine.learning import explaining
+
+    return explaining.layers(session.model, request)
+
+
 HANDLERS: dict[type[Any], Callable[[Session, Any], Reply]] = {
     Load: _load,
     AnswerRequest: _answer,
+    ExplainRequest: _explain,
+    LayersRequest: _layers,
 }
 """What meets each kind of request: raises UserError, or returns the last reply."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -92,9 +93,13 @@ def warm_up(loaded: LoadedModel, tokens: int) -> None:
 
 def answers(loaded: LoadedModel, request: AnswerRequest, report: Report | None = None) -> tuple[Answer, ...]:
     """The answer to each question; `report(done, total)` counts windows. Raises UsageError."""
+    found = decoded(loaded, request, report)
+    return tuple(found.answer(number) for number in range(len(found.examples)))
+
+
+def decoded(loaded: LoadedModel, request: AnswerRequest, report: Report | None = None) -> Decoded:
+    """The request's windows, scored and searched for answers. Raises UsageError."""
     examples = _examples(request)
-    if not examples:
-        return ()
     source, decision = loaded.source, request.decision
     features = loaded.features(examples)
     start, end = score_windows(loaded.model, features, progress=_sparing(report) if report else None)
@@ -110,26 +115,43 @@ def answers(loaded: LoadedModel, request: AnswerRequest, report: Report | None =
     )
     found = spans.with_null(decision.threshold) if source.allow_null else spans
     first = np.searchsorted(features.feature_example, np.arange(len(examples) + 1)).tolist()
-    decoded = _Decoded(loaded, request, features, start, end, spans, found)
-    return tuple(
-        decoded.answer(number, example, range(first[number], first[number + 1]), float(totals[number]))
-        for number, example in enumerate(examples)
-    )
+    windows = [range(low, high) for low, high in pairwise(first)]
+    return Decoded(loaded, request, examples, windows, features, start, end, spans, found, totals.tolist())
 
 
 @dataclass(frozen=True)
-class _Decoded:
-    """The scores of a request's windows; `spans` are the best spans, `found` the answers with "no answer"."""
+class Decoded:
+    """The scores of a request's windows; `windows` are those of each example, `spans` the best spans, `found` the
+    answers with "no answer", `totals` the log of the sum over all answers."""
 
     loaded: LoadedModel
     request: AnswerRequest
+    examples: list[Example]
+    windows: list[range]
     features: Features
     start: FloatArray
     end: FloatArray
     spans: Predictions
     found: Predictions
+    totals: list[float]
 
-    def answer(self, number: int, example: Example, windows: range, total: float) -> Answer:
+    def place(self, number: int) -> tuple[int, int, int]:
+        """The window and the first and last token of an example's answer; of "no answer" the null token, in the window
+        that rates it lowest, whose score counts. Raises UsageError where there is neither."""
+        if int(self.found.char_start[number]) < 0 and self.loaded.source.allow_null:
+            windows = self.windows[number]
+            places = self.features.token_offset[windows] + self.features.null_token[windows]
+            window = windows[int(np.argmin(self.start[places] + self.end[places]))]
+            null = int(self.features.null_token[window])
+            return window, null, null
+        window = int(self.spans.feature[number])
+        if window < 0:
+            raise UsageError("the model finds no answer in this passage.", hint="Has it any words?")
+        return window, int(self.spans.start[number]), int(self.spans.end[number])
+
+    def answer(self, number: int) -> Answer:
+        """What an example's question is answered."""
+        example, windows, total = self.examples[number], self.windows[number], self.totals[number]
         source, request = self.loaded.source, self.request
         temperature = request.decision.temperature
         null = int(self.found.char_start[number]) < 0
@@ -151,7 +173,7 @@ class _Decoded:
             withheld=withheld,
             windows=len(windows),
             n_best=self._candidates(example, windows, total) if request.n_best else (),
-            scores=tuple(self._scores(number, example, window, windows) for window in wanted),
+            scores=tuple(self.window_scores(number, window) for window in wanted),
         )
 
     def _candidates(self, example: Example, windows: range, total: float) -> tuple[Candidate, ...]:
@@ -191,7 +213,9 @@ class _Decoded:
             null_token=int(features.null_token[number]),
         )
 
-    def _scores(self, number: int, example: Example, window: int, windows: range) -> WindowScores:
+    def window_scores(self, number: int, window: int) -> WindowScores:
+        """The scores of one of an example's windows, with the tokens that they belong to."""
+        example, windows = self.examples[number], self.windows[number]
         part = self._window(window)
         tokenizer = self.loaded.tokenizer
         here = window == int(self.spans.feature[number])
