@@ -97,34 +97,47 @@ def robust_z(values: NDArray[np.floating[Any]]) -> Floats:
     return np.asarray((values - middle) / scale, np.float64)
 
 
-PRIOR_VARIANCE = 0.5
+PRIOR_VARIANCE = 1.0
 """How far verdicts may move the weight of a feature, in logits for each robust deviation, squared."""
+UNREVIEWED = 1.0
+"""What all examples without a verdict count together, as labels that are right, for each one with a verdict."""
 
 
 def reranked(features: Floats, weights: Floats, verdicts: Mapping[int, bool]) -> Floats:
     """Scores float64[N] in the light of verdicts: `features` times weights that fit the verdicts better.
 
-    A logistic regression of "the label is wrong" on the features, whose prior is the ranking without verdicts: the
-    weights are normal around `weights`, the intercept is free (MAP estimate by Newton's method). Without verdicts of
-    both kinds there is little to learn and the order hardly changes.
+    A logistic regression of "the label is wrong" on the features, with a prior that is the ranking without verdicts:
+    weights are normal around `weights`, the intercept is nearly free (MAP estimate by Newton's method). Reviewed
+    examples come from the top of the list; among them alone a higher score may mean little. So the examples without a
+    verdict, most of which are right, take part with a small weight as labels that are right (learning from positive
+    and unlabelled examples: Elkan & Noto 2008, https://doi.org/10.1145/1401890.1401920).
     """
-    rows = np.array(sorted(number for number in verdicts if np.isfinite(features[number]).all()), np.int64)
-    if not len(rows):
-        return features @ weights
-    wrong = np.array([verdicts[number] for number in rows.tolist()], np.float64)
-    inputs = np.concatenate([features[rows], np.ones((len(rows), 1))], axis=1)
-    prior = np.append(weights, -np.median(features[rows] @ weights))
+    ranked = np.isfinite(features).all(axis=1)
+    reviewed = np.zeros(len(features), np.bool_)
+    wrong = np.zeros(len(features))
+    for number, is_wrong in verdicts.items():
+        if 0 <= number < len(features):
+            reviewed[number], wrong[number] = True, is_wrong
+    reviewed &= ranked
+    count = int(reviewed.sum())
+    if not count:
+        return np.asarray(features @ weights)
+    inputs = np.concatenate([features[ranked], np.ones((int(ranked.sum()), 1))], axis=1)
+    share = np.where(reviewed, 1.0, UNREVIEWED * count / max(1, len(inputs) - count))[ranked]
+    target = wrong[ranked]
+    prior = np.append(weights, 0.0)
     precision = np.append(np.full(len(weights), 1 / PRIOR_VARIANCE), 1e-2)
     fitted = prior.copy()
-    for _ in range(50):
-        share = 1 / (1 + np.exp(-np.clip(inputs @ fitted, -30, 30)))
-        gradient = inputs.T @ (wrong - share) - precision * (fitted - prior)
-        curvature = (inputs * (share * (1 - share))[:, None]).T @ inputs + np.diag(precision)
-        step = np.linalg.solve(curvature, gradient)
-        fitted += step * min(1.0, 2.0 / max(np.abs(step).max(), 1e-12))
+    for _ in range(100):
+        odds = np.clip(inputs @ fitted, -30, 30)
+        probability = 1 / (1 + np.exp(-odds))
+        gradient = inputs.T @ (share * (target - probability)) - precision * (fitted - prior)
+        spread = share * probability * (1 - probability)
+        step = np.linalg.solve((inputs * spread[:, None]).T @ inputs + np.diag(precision), gradient)
+        fitted += step * min(1.0, 2.0 / max(float(np.abs(step).max()), 1e-12))
         if np.abs(step).max() < 1e-8:
             break
-    return features @ fitted[:-1]
+    return np.asarray(features @ fitted[:-1])
 
 
 def _suspects(kind: Kind, dynamics: Dynamics, verdicts: Mapping[int, bool]) -> list[Suspect]:
