@@ -33,7 +33,7 @@ from engine.rundir.liveness import OVER, State
 from tui.drawing.text import path_from_here, plain
 from tui.drawing.theme import choose_theme, is_light, style_of, theme_names
 from tui.model.viewer import Viewer
-from tui.navigation import Walking
+from tui.review import Reviewing
 from tui.screens.base import ScreenView
 from tui.screens.dialogs import Help, Leave
 from tui.screens.registry import SCREENS, about, all_commands, commands_of, footer_items, make_screen
@@ -46,7 +46,7 @@ POLL_SECONDS = 0.5
 MESSAGE_SECONDS = 6.0
 
 
-class BertQAApp(Walking):
+class BertQAApp(Reviewing):
     """Watches the run at `run_path`; without one, shows the runs in `runs_dir`."""
 
     TITLE = "bertqa-tui"
@@ -149,7 +149,7 @@ class BertQAApp(Walking):
         self._stop_playing()
         if self.viewer is not None:
             self.viewer.close()
-        self.viewer, self.view_state = viewer, ViewState()
+        self.viewer, self.view_state, self._given = viewer, ViewState(), []
         self._come_back()
         self.show_view("journey")
         self.run_worker(self.poll(), exclusive=False)
@@ -180,7 +180,7 @@ class BertQAApp(Walking):
             became_ready = not viewer.ready and await asyncio.to_thread(viewer.prepare)
             if viewer is not self.viewer or not self.is_running:
                 return
-            known, before = len(viewer.snapshots), (viewer.snapshots[-1:], viewer.state)
+            known, before = len(viewer.snapshots), (viewer.snapshots[-1:], viewer.state, viewer.verdicts)
             changed = viewer.apply(news)
             if became_ready:
                 self._find_example()
@@ -190,7 +190,8 @@ class BertQAApp(Walking):
                 self._new_snapshots(first=not known)
             self.view_state.snapshot = min(self.view_state.snapshot, max(0, self.last_snapshot))
             self._tell_news()
-            if became_ready or (viewer.snapshots[-1:], viewer.state) != before or not viewer.snapshots:
+            now = (viewer.snapshots[-1:], viewer.state, viewer.verdicts)
+            if became_ready or now != before or not viewer.snapshots:
                 self.changed()
             elif changed or viewer.state not in OVER:
                 self.progressed()

@@ -63,6 +63,15 @@ FILTER = (
         footer="show",
     ),
 )
+REVIEW = (
+    KeyCommand("keep_label", "K", "the label is right: keep it", footer="keep label"),
+    KeyCommand("take_answer", "M", "the label is wrong: the model's answer is right", footer="take the model's"),
+    KeyCommand("choose_span", "S", "the label is wrong: S at the first token of the right answer, S at its last"),
+    KeyCommand("no_answer", "N", "the label is wrong: the passage has no answer"),
+    KeyCommand("drop_question", "D", "leave the question out of the corrected data"),
+    KeyCommand("undo", "u", "take back the last verdict", footer="undo"),
+)
+"""Verdicts on the label of the example under the cursor."""
 COPY = (KeyCommand("copy", "c", "copy question, expected and predicted answer to the clipboard"),)
 SEARCH = (KeyCommand("search", "slash", "search or filter", footer="search"),)
 PAUSE = (KeyCommand("pause", "p", "pause or resume training"),)

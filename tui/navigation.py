@@ -141,6 +141,7 @@ class Walking(ExactApp):
         number = max(0, min(example, count - 1))
         if number != self.view_state.example:
             self.view_state.example, self.view_state.window, self.view_state.token = number, None, -1
+            self.view_state.span_from = -1
             self.changed()
 
     def do_down(self) -> None:
@@ -156,5 +157,5 @@ class Walking(ExactApp):
         self.go_to_example(self.view_state.example - 10)
 
     def do_no_token(self) -> None:
-        self.view_state.token = -1
+        self.view_state.token = self.view_state.span_from = -1
         self.changed()

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from tui.drawing.frame import ASCII
+from tui.drawing.passage import SIGNS, Line, Mark, passage_lines
 from tui.drawing.text import plain
-from tui.screens.journey.passage import SIGNS, Line, Mark, passage_lines
 
 TEXT = (
     "Chilblains are small, itchy swellings that show up on toes and fingers some hours after they were out in the "

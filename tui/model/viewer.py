@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +30,7 @@ from engine.rundir.layout import RunDir
 from engine.rundir.liveness import State
 from engine.rundir.snapshot import Prediction, Snapshot, snapshot_event
 from engine.rundir.status import Look, RunFollower
+from engine.rundir.verdicts import Verdict, Verdicts, read_verdicts
 
 Scores = NDArray[np.float32]
 OPEN_SNAPSHOTS = 6
@@ -38,10 +39,11 @@ N_BEST = 20
 
 @dataclass(frozen=True)
 class News:
-    """What one look at a run found, and snapshots that stand in its folder without an event."""
+    """What one look at a run found, snapshots that stand in its folder without an event, and the user's verdicts."""
 
     look: Look
     found: tuple[SnapshotTaken, ...] = ()
+    verdicts: Verdicts = field(default_factory=Verdicts)
 
 
 class Viewer:
@@ -57,6 +59,7 @@ class Viewer:
         self.snapshots: list[SnapshotTaken] = []
         self.steps: list[Step] = []
         self.warnings: list[Warned] = []
+        self.verdicts = Verdicts()
         self._notices: list[CommandDone | Warned] = []
         self._fresh = False
         self._searched = False
@@ -76,7 +79,8 @@ class Viewer:
         """What is new on disk. May be called from a thread: it changes nothing that the screens look at."""
         look = self._follower.poll()
         # A run that has ended sends no more events: what its log lacks is looked for in the folder, once.
-        return News(look, tuple(self._missing_snapshots()) if look.at_end and not self._searched else ())
+        found = tuple(self._missing_snapshots()) if look.at_end and not self._searched else ()
+        return News(look, found, read_verdicts(self.run, self.verdicts))
 
     def apply(self, news: News) -> bool:
         """Make what `poll` found visible; returns whether anything changed."""
@@ -85,9 +89,11 @@ class Viewer:
             self._apply_event(event)
         self._insert(news.found)
         self._fresh = True
-        before = (self.state, self.reason)
+        before = (self.state, self.reason, self.verdicts)
         self.state, self.reason = look.state, look.reason
-        return bool(look.events or news.found) or before != (self.state, self.reason)
+        if len(news.verdicts.records) >= len(self.verdicts.records):  # else one was given while this look was taken
+            self.verdicts = news.verdicts
+        return bool(look.events or news.found) or before != (self.state, self.reason, self.verdicts)
 
     def _insert(self, found: Sequence[SnapshotTaken]) -> None:
         if found:
@@ -216,6 +222,12 @@ class Viewer:
     def predicted(self, position: int, example: int) -> Prediction:
         """The answer that the snapshot holds for an example. Raises OSError or DataError."""
         return self.snapshot(position).prediction(example)
+
+    def verdict(self, example: int) -> Verdict | None:
+        """The user's verdict on the label of an example."""
+        if not len(self.verdicts) or not 0 <= example < len(self.examples):
+            return None
+        return self.verdicts.of("validation", self.examples[example].id)
 
     def pop_notices(self) -> list[CommandDone | Warned]:
         """Answers to commands and warnings that came since the last call."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Literal, Protocol, cast
 
 from rich.style import Style
 from textual.widget import Widget
 
+from engine.data.examples import Answer
+from engine.rundir.verdicts import Action
 from tui.drawing.theme import StyleOf
 from tui.model.viewer import Viewer
 from tui.view_state import ViewState
@@ -49,6 +51,9 @@ class Shell(Protocol):
     def open_run(self, path: Path) -> None:
         """Watch another run from now on. Raises UsageError where there is none."""
 
+    def judge(self, action: Action, answer: Answer | None = None, *, by: Literal["model", "hand"] = "hand") -> None:
+        """Write the user's verdict on the label of the example under the cursor."""
+
     def copy(self, text: str) -> None:
         """Put `text`, made harmless, on the clipboard of the terminal."""
 
@@ -82,6 +87,18 @@ class ScreenView(Widget):
 
     def do_search_text(self, text: str) -> None:
         """The user searched for `text` in this screen."""
+
+    def proposed(self) -> tuple[int, int] | None:
+        """The model's answer to the example under the cursor, in code points of its passage; (-1, -1) for no answer,
+        None where there is none yet. Raises OSError, DataError."""
+        viewer, state = self.tui.viewer, self.tui.view_state
+        if viewer is None or not viewer.ready or not viewer.snapshots:
+            return None
+        found = viewer.predicted(min(state.snapshot, len(viewer.snapshots) - 1), state.example)
+        return found.char_start, found.char_end
+
+    def judged(self, example: int) -> None:
+        """A verdict on the label of an example was given or taken back."""
 
     def move_token(self, by: int) -> None:
         """Move the token cursor, in screens that have one."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tui.commands import COPY, EXAMPLES, PAUSE, SEARCH, TOKENS, WALK, WINDOW, KeyCommand
+from tui.commands import COPY, EXAMPLES, PAUSE, REVIEW, SEARCH, TOKENS, WALK, WINDOW, KeyCommand
 from tui.screens.about import About
 
 ABOUT = About(
@@ -26,6 +26,7 @@ ABOUT = About(
         KeyCommand("zoom", "z", "all tokens in an overview, or a stretch at full width", footer="zoom"),
         *WINDOW,
         KeyCommand("change", "d", "show the change since the snapshot before", footer="change"),
+        *REVIEW,
         *COPY,
         *SEARCH,
         *PAUSE,

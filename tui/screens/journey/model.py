@@ -8,9 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.data.examples import Example
+from engine.data.segments import CONTEXT
 from engine.insight.spans import Candidate, softmax
 from engine.rundir.eval_set import Tokens
 from engine.rundir.snapshot import Prediction
+from engine.rundir.verdicts import Verdict
 from tui.model.viewer import Viewer
 from tui.view_state import Scale, ViewState
 
@@ -36,6 +38,7 @@ class Scene:
     choosable: NDArray[np.bool_]
     before: tuple[Numbers, Numbers] | None = None
     by_character: bool = False
+    verdict: Verdict | None = None
 
     @property
     def predicted_tokens(self) -> tuple[int, int]:
@@ -67,6 +70,14 @@ class Scene:
         if self.predicted.start < 0:
             return None
         return self.predicted.char_start, self.predicted.char_end
+
+    def span(self, one: int, other: int) -> tuple[int, int]:
+        """The passage's stretch from one token to another, whichever comes first, in code points; (-1, -1) where one
+        of them is not of the passage."""
+        first, last = min(one, other), max(one, other)
+        if self.tokens.segment[first] != CONTEXT or self.tokens.segment[last] != CONTEXT:
+            return -1, -1
+        return int(self.tokens.char_start[first]), int(self.tokens.char_end[last])
 
     def scaled(self, logits: Numbers, scale: Scale) -> Numbers:
         """`logits` as the charts show them."""
@@ -119,6 +130,7 @@ def make_scene(viewer: Viewer, state: ViewState) -> Scene | None:
         choosable,
         before,
         by_character=viewer.by_character,
+        verdict=viewer.verdict(number),
     )
 
 

@@ -9,6 +9,8 @@ from textual import events
 from textual.app import ComposeResult
 from textual.strip import Strip
 
+from engine.data.examples import Answer
+from engine.data.segments import CONTEXT
 from engine.errors import UserError
 from engine.rundir.liveness import State
 from tui.drawing.frame import Glyphs, glyphs_of
@@ -93,8 +95,27 @@ class JourneyScreen(ScreenView):
         if scene is None or scene.windows < 2:
             self.tui.say("this passage fits one window")
             return
-        self.tui.view_state.window, self.tui.view_state.token = (scene.window + 1) % scene.windows, -1
+        state = self.tui.view_state
+        state.window, state.token, state.span_from = (scene.window + 1) % scene.windows, -1, -1
         self.tui.changed()
+
+    def do_choose_span(self) -> None:
+        """The token under the cursor is the first of the right answer, or its last."""
+        scene, state = self.scene_at_place(), self.tui.view_state
+        if scene is None:
+            return
+        if not 0 <= state.token < len(scene.tokens):
+            self.move_token(0)
+            self.tui.say("[ and ] walk the tokens; S at the first token of the right answer, S again at its last")
+        elif scene.tokens.segment[state.token] != CONTEXT:
+            self.tui.say("this token is not of the passage")
+        elif state.span_from < 0:
+            state.span_from = state.token
+            self.tui.say("S again at the last token of the right answer; escape gives up")
+            self.tui.changed()
+        else:
+            start, end = scene.span(state.span_from, state.token)
+            self.tui.judge("replace", Answer(scene.example.context[start:end], start))
 
     def do_copy(self) -> None:
         scene = self.scene_at_place()
@@ -161,7 +182,7 @@ class JourneyPicture(StripView):
         return [
             question_strip(self.scene, state.example, count, self._style),
             *self._charts(self.scene, width, rows),
-            chosen_token_strip(self.scene, state.token, self._style),
+            chosen_token_strip(self.scene, state.token, self._style, state.span_from),
             *self._texts(self.scene, width, text_rows),
         ]
 
@@ -242,7 +263,9 @@ class JourneyPicture(StripView):
             return []
         state = self.view.tui.view_state
         first = self._read[1] if self._read is not None and self._read[0] == state.example else None
-        strips, begins = passage_strips(scene, width, rows, state.token, self._style, self._glyphs, first=first)
+        strips, begins = passage_strips(
+            scene, width, rows, state.token, self._style, self._glyphs, first=first, span_from=state.span_from
+        )
         self._read = (state.example, begins)
         return strips
 

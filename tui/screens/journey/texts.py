@@ -9,10 +9,11 @@ from engine.data.segments import CONTEXT
 from engine.insight.metrics import prepare_golds
 from engine.insight.spans import Candidate, null_odds, softmax
 from tui.drawing.frame import Glyphs
+from tui.drawing.passage import Mark, passage_lines
 from tui.drawing.text import plain
 from tui.drawing.theme import StyleOf, combined
+from tui.model.verdict_words import verdict_words
 from tui.screens.journey.model import Scene
-from tui.screens.journey.passage import Mark, passage_lines
 
 
 def question_strip(scene: Scene, number: int, count: int, style: StyleOf) -> Strip:
@@ -20,13 +21,26 @@ def question_strip(scene: Scene, number: int, count: int, style: StyleOf) -> Str
     segments = [Segment(f" {number + 1}/{count} ", style("dim"))]
     if scene.windows > 1:
         segments.append(Segment(f"window {scene.window + 1}/{scene.windows} ", style("warn")))
+    if scene.verdict is not None:
+        segments.append(Segment(f"label {plain(verdict_words(scene.verdict, 20))} ", style("warn")))
     segments.append(Segment(plain(scene.example.question, 500), style("heading")))
     segments.append(Segment(f"  {plain(scene.example.id, 60)}", style("dim")))
     return Strip(segments)
 
 
-def chosen_token_strip(scene: Scene, token: int, style: StyleOf) -> Strip:
-    """Scores, probabilities and ranks of the chosen token; which keys choose one, where none is."""
+def chosen_token_strip(scene: Scene, token: int, style: StyleOf, span_from: int = -1) -> Strip:
+    """Scores, probabilities and ranks of the chosen token; which keys choose one, where none is. While an answer is
+    chosen, from token `span_from` on, the answer."""
+    if 0 <= span_from < len(scene.tokens) and 0 <= token < len(scene.tokens):
+        start, end = scene.span(span_from, token)
+        words = f'"{plain(scene.example.context[start:end], 200)}"' if start >= 0 else "not in the passage"
+        return Strip(
+            [
+                Segment(" the right answer: ", style("warn")),
+                Segment(words, style("cursor")),
+                Segment("  S takes it, escape does not", style("dim")),
+            ]
+        )
     if not 0 <= token < len(scene.tokens):
         return Strip([Segment(" [ and ] choose a token, m jumps to the expected one", style("dim"))])
     segments = [
@@ -46,6 +60,8 @@ def answer_strips(scene: Scene, width: int, rows: int, style: StyleOf, glyphs: G
     golds = [answer.text for answer in scene.example.answers]
     words = " | ".join(dict.fromkeys(plain(gold, 200) for gold in golds)) or "no answer in the passage"
     lines = [Strip([Segment(f" {glyphs.expected} expected  ", style("expected")), Segment(words, style("text"))])]
+    if scene.verdict is not None:
+        lines[0] = Strip([*lines[0], Segment(f"  {plain(verdict_words(scene.verdict, 200))}", style("warn"))])
     if (odds := null_odds(scene.candidates)) is not None:
         lines[0] = Strip([*lines[0], Segment(f"   null odds {odds:+.2f}", style("dim"))])
     prepared = prepare_golds([golds], v2=scene.example.is_impossible, by_character=scene.by_character)
@@ -69,12 +85,23 @@ def _answer_text(scene: Scene, candidate: Candidate) -> str:
 
 
 def passage_strips(
-    scene: Scene, width: int, rows: int, token: int, style: StyleOf, glyphs: Glyphs, *, first: int | None
+    scene: Scene,
+    width: int,
+    rows: int,
+    token: int,
+    style: StyleOf,
+    glyphs: Glyphs,
+    *,
+    first: int | None,
+    span_from: int = -1,
 ) -> tuple[list[Strip], int]:
-    """The passage with its answers marked and the chosen token, and the code point at which it begins; at `first`
-    where that shows what must be seen."""
+    """The passage with its answers marked and the chosen token, or the tokens chosen from `span_from` on; and the code
+    point at which it begins, at `first` where that shows what must be seen."""
     cursor = None
-    if 0 <= token < len(scene.tokens) and scene.tokens.segment[token] == CONTEXT:
+    if 0 <= span_from < len(scene.tokens) and 0 <= token < len(scene.tokens):
+        start, end = scene.span(span_from, token)
+        cursor = (start, end) if start >= 0 else None
+    elif 0 <= token < len(scene.tokens) and scene.tokens.segment[token] == CONTEXT:
         cursor = (int(scene.tokens.char_start[token]), int(scene.tokens.char_end[token]))
     lines, begins = passage_lines(
         scene.example.context, width - 2, rows, _marks(scene), cursor=cursor, first=first, glyphs=glyphs

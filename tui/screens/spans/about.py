@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tui.commands import COPY, FILTER, PAUSE, ROWS, SEARCH, WALK, KeyCommand
+from tui.commands import COPY, FILTER, PAUSE, REVIEW, ROWS, SEARCH, WALK, KeyCommand
 from tui.screens.about import About
 
 ABOUT = About(
@@ -30,6 +30,8 @@ ABOUT = About(
         KeyCommand("charts", "v", "overlaid chart, all three, predicted or expected alone", footer="charts"),
         KeyCommand("width", "z", "columns for an example: as fits, four, one", footer="width"),
         KeyCommand("max_span", "n", "leave out spans of 100 tokens and more, as the notebook does"),
+        KeyCommand("all_examples", "escape", "show all examples again, after a group was chosen in Where it fails"),
+        *REVIEW,
         *COPY,
         *SEARCH,
         *PAUSE,

@@ -22,7 +22,8 @@ FILTERS: tuple[Filter, ...] = get_args(Filter)
 
 @dataclass
 class SpanOrder:
-    """Rows of a list: `rows` int32[M] holds example numbers in display order, `example` the one under the cursor.
+    """Rows of a list: `rows` int32[M] holds example numbers in display order, `example` the one under the cursor;
+    `group` names the examples that are listed where they are not all.
 
     Order and filter are worked out by `apply` from one snapshot and then stay while the reader flips through
     others, so that a row (and a chart's column) goes on being the same example.
@@ -32,6 +33,7 @@ class SpanOrder:
     sort: Sort = "data order"
     show: Filter = "all"
     text: str = ""
+    group: str = ""
     example: int = 0
     taken_at: str = ""
     rows: Ints = field(init=False)
@@ -101,6 +103,8 @@ class SpanOrder:
         parts = [f"{len(self.rows)} of {self.total}" if len(self.rows) != self.total else f"{self.total} examples"]
         if self.show != "all":
             parts.append(self.show)
+        if self.group:
+            parts.append(self.group)
         if self.text:
             parts.append(f"with “{self.text}”")
         parts.append("in data order" if self.sort == "data order" else f"by {self.sort}")

@@ -5,11 +5,13 @@ from __future__ import annotations
 from rich.segment import Segment
 from textual.strip import Strip
 
+from engine.rundir.verdicts import Verdict
 from tui.drawing.columns import Column, fit_text
 from tui.drawing.frame import Glyphs
 from tui.drawing.text import plain
 from tui.drawing.theme import StyleOf
 from tui.model.predictions import SpanColumns, SpanData, span_text
+from tui.model.verdict_words import verdict_words
 from tui.screens.spans.grid import Page
 from tui.screens.spans.model import Bools, SpanOrder
 from tui.widgets.row_list import CellText, Row
@@ -34,11 +36,14 @@ Changes = tuple[Bools, Bools]
 """Which examples were learned and which forgotten since the snapshot before."""
 
 
-def example_row(data: SpanData, now: SpanColumns, changes: Changes, example: int, glyphs: Glyphs) -> Row:
-    """The cells of an example at the snapshot in view."""
+def example_row(
+    data: SpanData, now: SpanColumns, changes: Changes, example: int, glyphs: Glyphs, verdict: Verdict | None = None
+) -> Row:
+    """The cells of an example at the snapshot in view, with the user's verdict on its label."""
     start, end = bool(now.start_correct[example]), bool(now.end_correct[example])
     right = bool(now.right[example])
-    verdict = {True: glyphs.right, False: glyphs.wrong}
+    sign = {True: glyphs.right, False: glyphs.wrong}
+    judged = verdict_words(verdict, CELL_LIMIT)
     learned, forgotten = changes
     change = CellText("")
     if learned[example]:
@@ -50,16 +55,16 @@ def example_row(data: SpanData, now: SpanColumns, changes: Changes, example: int
         "number": CellText(str(example + 1), "dim"),
         "ident": CellText(plain(data.ident(example), CELL_LIMIT), "dim"),
         "correct": CellText(
-            f"{verdict[start]} {verdict[end]}",
+            f"{sign[start]} {sign[end]}",
             "good" if start and end else "text" if start or end else "bad",
         ),
         "iou": CellText(f"{now.iou[example]:.2f}"),
-        "em": CellText(verdict[right], "good" if right else "bad"),
+        "em": CellText(sign[right], "good" if right else "bad"),
         "f1": CellText(f"{now.f1[example]:.2f}"),
         "confidence": CellText(f"{now.confidence[example]:.2f}"),
         "question": CellText(plain(data.question(example), CELL_LIMIT)),
         "expected_span": CellText(span_text(data.truth, example), "dim"),
-        "expected": CellText(plain(data.expected(example), CELL_LIMIT), "true"),
+        "expected": CellText(plain(judged or data.expected(example), CELL_LIMIT), "warn" if judged else "true"),
         "predicted_span": CellText(span_text(now.predicted, example), "dim"),
         "predicted": CellText(plain(data.answered(example, now), CELL_LIMIT), "both" if right else "predicted"),
     }
@@ -90,11 +95,21 @@ def words_strip(
 
 
 def detail_strips(
-    data: SpanData, now: SpanColumns, example: int, width: int, style: StyleOf, *, allow_null: bool
+    data: SpanData,
+    now: SpanColumns,
+    example: int,
+    width: int,
+    style: StyleOf,
+    *,
+    allow_null: bool,
+    verdict: Verdict | None = None,
 ) -> list[Strip]:
-    """An example in full: its question, and both answers with their tokens; with `allow_null` the odds of none."""
+    """An example in full: its question, and both answers with their tokens; with `allow_null` the odds of none; with
+    the user's verdict on its label."""
     half = max(0, (width - 4) // 2)
     expected = f"expected {span_text(data.truth, example)}: {plain(data.expected(example), CELL_LIMIT)}"
+    if verdict is not None:
+        expected = f"label {plain(verdict_words(verdict, 40))}; {expected}"
     answered = f"predicted {span_text(now.predicted, example)}: {plain(data.answered(example, now), CELL_LIMIT)}"
     if allow_null:
         answered = f"null odds {now.null_odds[example]:+.2f}  {answered}"

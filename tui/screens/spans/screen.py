@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from rich.segment import Segment
 from textual import events
 from textual.app import ComposeResult
@@ -39,6 +41,8 @@ VIEWS: dict[Charts, list[span_strips.View]] = {
     "predicted": ["predicted"],
     "expected": ["true"],
 }
+Group = tuple[str, NDArray[np.int32]]
+"""Some of the examples by their numbers, with a name for them."""
 SORT_COLUMN = {"number": "data order", "expected_span": "true start", "iou": "IoU", "confidence": "confidence"}
 
 
@@ -63,6 +67,7 @@ class SpansScreen(ScreenView):
         self._now: SpanColumns | None = None
         self._changes: Changes | None = None
         self._trouble = ""
+        self._group: Group | None = None
 
     def compose(self) -> ComposeResult:
         yield Picture(self._draw_chart, id="span-chart")
@@ -118,6 +123,9 @@ class SpansScreen(ScreenView):
             return
         if self._order.place_of(state.example) >= 0:
             self._order.example = state.example
+        if state.group is not self._group:
+            self._group = state.group
+            self._apply()
 
     def _apply(self) -> None:
         """Work order and filter out at the snapshot in view."""
@@ -126,6 +134,10 @@ class SpansScreen(ScreenView):
             return
         position = self.tui.view_state.snapshot
         matches = self._data.find(self._order.text)
+        self._order.group = self._group[0] if self._group else ""
+        if self._group is not None:
+            chosen = np.isin(np.arange(self._order.total), self._group[1])
+            matches = chosen if matches is None else matches & chosen
         if self._max_span is not None:
             short = (self._data.truth.size < self._max_span) & (self._now.predicted.size < self._max_span)
             matches = short if matches is None else matches & short
@@ -186,13 +198,17 @@ class SpansScreen(ScreenView):
             return []
         allow_null = self._source is not None and self._source.allow_null
         example = self._order.example
-        return detail_strips(self._data, self._now, example, width, self.style_of, allow_null=allow_null)
+        verdict = self.tui.viewer.verdict(example) if self.tui.viewer else None
+        return detail_strips(
+            self._data, self._now, example, width, self.style_of, allow_null=allow_null, verdict=verdict
+        )
 
     def _row(self, place: int) -> Row:
         if self._data is None or self._now is None or self._changes is None or place >= len(self._order.rows):
             return {}
         example = int(self._order.rows[place])
-        return example_row(self._data, self._now, self._changes, example, glyphs_of(self.tui.ascii_only))
+        verdict = self.tui.viewer.verdict(example) if self.tui.viewer else None
+        return example_row(self._data, self._now, self._changes, example, glyphs_of(self.tui.ascii_only), verdict)
 
     # ------------------------------------------------------------------ layout
 
@@ -245,6 +261,12 @@ class SpansScreen(ScreenView):
     def do_refilter(self) -> None:
         """Take order and filter at the snapshot in view."""
         self._apply()
+
+    def do_all_examples(self) -> None:
+        """Show all examples again after a group of them."""
+        if self._group is not None:
+            self.tui.view_state.group = None
+            self.tui.changed()
 
     def do_charts(self) -> None:
         self._charts = CHARTS[(CHARTS.index(self._shown_charts) + 1) % len(CHARTS)]
