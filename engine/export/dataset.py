@@ -93,7 +93,8 @@ def change_lines(done: Exported) -> list[str]:
     counts = Counter(change.action for change in done.changes)
     words = {"replace": "replaced", "unanswerable": "without an answer", "drop": "dropped"}
     parts = [f"{counts[action]:,} {word}" for action, word in words.items() if counts[action]]
-    lines = [f"{done.path}: {done.layout}, {len(done.changes):,} labels changed: {', '.join(parts)}"]
+    what = "label" if len(done.changes) == 1 else "labels"
+    lines = [f"{done.path}: {done.layout}, {len(done.changes):,} {what} changed: {', '.join(parts)}"]
     if done.kept:
         lines.append(f"{done.kept:,} labels judged right, and kept")
     lines += [f"note: {note}" for note in done.notes]

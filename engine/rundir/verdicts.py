@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal, get_args
@@ -165,6 +165,19 @@ def correction_of(verdict: Verdict) -> Correction | None:
             return Correction(label, verdict.answer)
         case _:
             return None
+
+
+def judged_wrong(verdicts: Verdicts, half: Half, examples: Sequence[Example]) -> dict[int, bool]:
+    """Whether the label was judged wrong (changed, or its question dropped), by number of the example; for those of
+    `examples` that have a verdict."""
+    if not len(verdicts):
+        return {}
+    numbers = {example.id: number for number, example in enumerate(examples)}
+    return {
+        numbers[verdict.example]: verdict.action != "keep"
+        for verdict in verdicts.current.values()
+        if verdict.half == half and verdict.example in numbers
+    }
 
 
 def _write(run: RunDir, record: Verdict) -> Verdict:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, Literal
 
 import click
 
@@ -26,19 +27,61 @@ from tui.options import GroupedOption
     ),
     GroupedOption(["--tokens"], "output", is_flag=True, help="tables: a row for each token with its scores"),
     GroupedOption(["--passages"], "output", is_flag=True, help="tables: the text of the passage in every row"),
+    GroupedOption(
+        ["--dataset"],
+        "corrected data",
+        metavar="FILE",
+        type=click.Path(),
+        help="write the data set with your verdicts on its labels, in its own layout (never overwrites)",
+    ),
+    GroupedOption(
+        ["--half"],
+        "corrected data",
+        type=click.Choice(["train", "validation"]),
+        help="of a run with a second file (--eval), which file (default: the one with verdicts)",
+    ),
+    GroupedOption(
+        ["--from-run"], "corrected data", is_flag=True, help="from the run's own copy, as SQuAD JSON, not your file"
+    ),
     RUNS_DIR,
 )
 def export(
-    run: str, output: str | None, snapshot: str | None, tokens: bool, passages: bool, runs_dir: str | None
+    run: str,
+    output: str | None,
+    dataset: str | None,
+    half: Literal["train", "validation"] | None,
+    from_run: bool,
+    runs_dir: str | None,
+    **options: Any,
 ) -> int:
-    """Write what a run learned: a report for any browser, a table of all answers, the model for transformers."""
+    """Write a report for any browser, a table of all answers, the model for transformers, or the corrected data."""
+    if dataset is not None:
+        if output is not None or any(options.values()):
+            raise UsageError("--dataset writes the data alone.", hint="Leave the other options out.")
+        return _export_dataset(find_run(run, runs_dir), dataset, half, from_run=from_run)
+    if half is not None or from_run:
+        raise UsageError("--half and --from-run belong to --dataset FILE.")
+    return _export(find_run(run, runs_dir), output, **options)
+
+
+def _export_dataset(run: Path, out: str, half: Literal["train", "validation"] | None, *, from_run: bool) -> int:
+    from engine.export.dataset import change_lines, export_dataset
+    from engine.rundir.layout import RunDir
+    from tui.drawing.text import plain
+
+    for line in change_lines(export_dataset(RunDir(run), Path(out), half, from_run=from_run)):
+        click.echo(plain(line))
+    return int(ExitCode.OK)
+
+
+def _export(run: Path, output: str | None, *, snapshot: str | None, tokens: bool, passages: bool) -> int:
     from engine.export.kinds import Request, write_export
     from engine.rundir.layout import RunDir
     from tui.drawing.text import plain
 
-    directory = RunDir(find_run(run, runs_dir))
+    directory = RunDir(run)
     if output is None:
-        raise UsageError("nothing to export.", hint="Say where to write it: -o PATH.")
+        raise UsageError("nothing to export.", hint="Say where to write it: -o PATH, or --dataset FILE.")
     request = Request(
         directory,
         Path(output),

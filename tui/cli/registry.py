@@ -8,6 +8,7 @@ from tui.cli.command_line import GroupedCommand
 from tui.cli.control import pause, resume, stop
 from tui.cli.export import export
 from tui.cli.runs import runs
+from tui.cli.suspects import suspects
 from tui.cli.train import train
 
 COMMANDS: tuple[GroupedCommand, ...] = (
@@ -18,5 +19,6 @@ COMMANDS: tuple[GroupedCommand, ...] = (
     resume,
     runs,
     stop,
+    suspects,
     train,
 )
