@@ -12,7 +12,7 @@ from tests.fake_app import press, screen_lines, screen_text, until
 from tui.drawing.theme import theme_names
 from tui.screens.registry import about, commands_of
 
-VIEW_KEYS = {"1": "journey", "2": "spans", "3": "curves", "5": "compare", "6": "runs", "x": "heatmap"}
+VIEW_KEYS = {"1": "journey", "2": "spans", "3": "curves", "5": "compare", "6": "runs", "x": "heatmap", "7": "trust"}
 
 
 async def check_common_keys(pilot: Pilot[Any], view: str) -> None:

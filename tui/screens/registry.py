@@ -20,6 +20,7 @@ SCREENS = (
     "compare",
     "runs",
     "heatmap",
+    "trust",
 )
 
 
