@@ -36,11 +36,11 @@ from tui.model.viewer import Viewer
 from tui.review import Reviewing
 from tui.screens.base import ScreenView
 from tui.screens.dialogs import Help, Leave
-from tui.screens.registry import SCREENS, about, all_commands, commands_of, footer_items, make_screen
+from tui.screens.registry import SCREENS, about, all_commands, commands_of, footer_items, make_screen, views
 from tui.settings import SavedView, Settings, load_view, read_settings, save_view
 from tui.terminal.ascii_filter import ASCII_FILTER
 from tui.view_state import ViewState
-from tui.widgets.bars import KeyBar, StatusBar, Timeline
+from tui.widgets.bars import KeyBar, StatusBar, Timeline, ViewBar
 
 POLL_SECONDS = 0.5
 MESSAGE_SECONDS = 6.0
@@ -51,8 +51,10 @@ class BertQAApp(Reviewing):
 
     TITLE = "bertqa-tui"
     AUTO_FOCUS = None
+    VERTICAL_BREAKPOINTS: ClassVar[list[tuple[int, str]]] = [(0, "-low"), (16, "-high")]
     CSS = """
     Screen { layout: vertical; overflow: hidden; }
+    Screen.-low ViewBar { display: none; }
     ContentSwitcher { height: 1fr; }
     #search { dock: bottom; height: 1; border: none; padding: 0 1; display: none; background: ansi_default; }
     """
@@ -112,6 +114,7 @@ class BertQAApp(Reviewing):
         return [*filters, ASCII_FILTER] if self.ascii_only else filters
 
     def compose(self) -> ComposeResult:
+        yield ViewBar()
         yield StatusBar()
         yield Timeline()
         with ContentSwitcher(initial=self.view_name):
@@ -225,10 +228,9 @@ class BertQAApp(Reviewing):
 
     # -- what the frame shows ------------------------------------------------------------------------------
 
-    @property
-    def title_of_view(self) -> str:
-        """The title of the screen in front."""
-        return about(self.view_name).title
+    def views(self) -> list[tuple[str, str, str]]:
+        """Name, key and title of every view, in the order of their keys."""
+        return views(self.settings.keys)
 
     def footer_of_view(self) -> list[tuple[str, str]]:
         """Keys and words for the bottom of the screen in front, most important first."""
@@ -245,7 +247,7 @@ class BertQAApp(Reviewing):
         """Draw what changed, in the frame and in the view in front."""
         self._drawn_at = time.monotonic()
         frame = self.screen_stack[0]
-        for bar in (StatusBar, Timeline, KeyBar):
+        for bar in (ViewBar, StatusBar, Timeline, KeyBar):
             frame.query_one(bar).redraw()
         try:
             self.view.renew()
@@ -286,6 +288,9 @@ class BertQAApp(Reviewing):
         self.call_after_refresh(self._entered)
 
     def _entered(self) -> None:
+        if not self.view.is_mounted:  # a click comes while its widgets are still being made
+            self.call_after_refresh(self._entered)
+            return
         self.focus_view()
         self.view.enter()
         self.draw()

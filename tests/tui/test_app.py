@@ -110,7 +110,7 @@ async def test_a_new_screen_is_a_folder_and_a_line(run: RunDir, monkeypatch: pyt
         await opened(pilot)
         await press(pilot, "9")
         assert app.view_name == "toy"
-        assert screen_lines(app)[0].startswith(" Toy ")
+        assert "[9 Toy]" in screen_lines(app)[0]
         assert "W wind" in screen_lines(app)[-1]
         await press(pilot, "W")
         assert "it runs" in screen_text(app)
@@ -255,14 +255,25 @@ async def test_trouble_is_seen_from_every_screen(live: RunDir) -> None:
         await until(pilot, lambda: "the data has 3 duplicates" in screen_text(app))
         append_events(live, Failed(message="Out of memory on the device.", hint="Lower --batch-size."))
         live.owner_file.unlink()  # as an engine that ends does
-        await until(pilot, lambda: "FAILED" in screen_lines(app)[0])
+        await until(pilot, lambda: "FAILED" in screen_lines(app)[1])
         for key in VIEW_KEYS:
             await press(pilot, key)
-            assert "FAILED Out of memory on the device." in screen_lines(app)[0]
+            assert "FAILED Out of memory on the device." in screen_lines(app)[1]
         await press(pilot, "1", "question_mark")
         text = re.sub(r"\s+", " ", " ".join(str(part.render()) for part in app.screen.query("Static")))
         assert "Lower --batch-size." in text
         assert "the data has 3 duplicates" in text
+
+
+async def test_a_click_on_the_line_of_views_shows_a_view(run: RunDir) -> None:
+    app = make_app(run)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await opened(pilot)
+        for name, key, title in app.views():
+            await pilot.click("#views", offset=(screen_lines(app)[0].index(f"{key} {title}") + 1, 0))
+            marked = f"[{key} {title}]"
+            await until(pilot, lambda marked=marked: marked in screen_lines(app)[0])  # type: ignore[misc]
+            assert app.view_name == name
 
 
 async def test_what_is_copied_goes_to_the_terminals_clipboard(run: RunDir) -> None:

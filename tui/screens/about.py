@@ -11,8 +11,8 @@ from tui.commands import KeyCommand
 class About:
     """A screen: the folder `tui/screens/<name>` with the class `screen` in its `screen.py`.
 
-    `key` brings it to the front; `summary` names it in help and palette, `help` explains it; `footer` is its word at
-    the bottom of the screen where its key stands there alone. `commands` are those that work in it, in the order of
+    `key` brings it to the front; `title` names it in the line of views, `summary` in help and palette, `help` explains
+    it. `commands` are those that work in it, in the order of
     footer and help.
     """
 
@@ -23,4 +23,3 @@ class About:
     summary: str
     help: str
     commands: tuple[KeyCommand, ...]
-    footer: str = ""

@@ -36,20 +36,18 @@ def make_screen(name: str) -> ScreenView:
     return view
 
 
+def views(bound: Mapping[str, str]) -> list[tuple[str, str, str]]:
+    """Name, key and title of every screen, in order; `bound` holds keys that the user chose."""
+    return [
+        (name, key_names(bound.get(f"view_{name}", about(name).key).split(",")[0]), about(name).title)
+        for name in SCREENS
+    ]
+
+
 def show_commands() -> tuple[KeyCommand, ...]:
-    """The commands that bring the screens to the front; the footer names those with digits together."""
+    """The commands that bring the screens to the front; the line of views names them, so the footer does not."""
     screens = [about(name) for name in SCREENS]
-    digits = [screen for screen in screens if screen.key.isdigit()]
-    return tuple(
-        KeyCommand(
-            f"view_{screen.name}",
-            screen.key,
-            screen.summary,
-            footer="views" if screen is digits[0] else screen.footer,
-            pair=f"view_{digits[-1].name}" if screen is digits[0] else "",
-        )
-        for screen in screens
-    )
+    return tuple(KeyCommand(f"view_{screen.name}", screen.key, screen.summary) for screen in screens)
 
 
 def commands_of(name: str) -> list[KeyCommand]:
@@ -74,6 +72,6 @@ def footer_items(name: str, bound: Mapping[str, str], *, ascii_only: bool = Fals
         if command.footer:
             keys = key(command)
             if command.pair:
-                keys += ("-" if command.footer == "views" else " " if ascii_only else "") + key(commands[command.pair])
+                keys += (" " if ascii_only else "") + key(commands[command.pair])
             items.append((keys, command.footer))
     return items

@@ -1,4 +1,4 @@
-"""The lines around every screen: state above, timeline below it, keys at the bottom."""
+"""The lines around every screen: views and state above, timeline below them, keys at the bottom."""
 
 from __future__ import annotations
 
@@ -69,9 +69,13 @@ class FrameHost(Protocol):
     style_of: StyleOf
     message: str
 
-    @property
-    def title_of_view(self) -> str:
-        """The title of the screen in front."""
+    view_name: str
+
+    def views(self) -> list[tuple[str, str, str]]:
+        """Name, key and title of every view, in their order."""
+
+    def show_view(self, name: str) -> None:
+        """Bring a view to the front."""
 
     @property
     def playing(self) -> bool:
@@ -92,6 +96,43 @@ class Bar(StripView):
         return cast("FrameHost", self.app)
 
 
+class ViewBar(Bar):
+    """All views with their keys, the one in front in brackets. A click brings a view to the front."""
+
+    DEFAULT_CSS = "ViewBar { height: 1; }"
+
+    def __init__(self) -> None:
+        super().__init__(id="views")
+        self._places: list[tuple[int, int, str]] = []
+
+    def build(self, width: int, height: int) -> Sequence[Strip]:
+        style, glyphs = self.tui.style_of, glyphs_of(self.tui.ascii_only)
+        views = self.tui.views()
+        names = [name for name, _, _ in views]
+        chosen = names.index(self.tui.view_name)
+        lo, hi = stretch([len(key) + len(title) + 2 for _, key, title in views], chosen, width - 2)
+        self._places, x = [], 1
+        segments = [Segment(glyphs.before if lo else " ", style("dim"))]
+        for name, key, title in views[lo:hi]:
+            here = name == self.tui.view_name
+            segments += [
+                Segment("[" if here else " ", style("heading" if here else "text")),
+                Segment(key, style("key")),
+                Segment(f" {title}", style("heading" if here else "dim")),
+                Segment("]" if here else " ", style("heading" if here else "text")),
+            ]
+            end = x + len(key) + len(title) + 3
+            self._places.append((x, end, name))
+            x = end
+        segments.append(Segment(glyphs.after if hi < len(views) else " ", style("dim")))
+        return [Strip(segments)]
+
+    def on_click(self, event: events.Click) -> None:
+        for lo, hi, name in self._places:
+            if lo <= event.x < hi:
+                self.tui.show_view(name)
+
+
 class StatusBar(Bar):
     """Data, model, state in words, and how far training is."""
 
@@ -103,12 +144,10 @@ class StatusBar(Bar):
 
     def build(self, width: int, height: int) -> Sequence[Strip]:
         viewer = self.tui.viewer
-        title = f" {self.tui.title_of_view} "
         if viewer is None:
-            return [self._line([(title, "title"), ("  bertqa-tui", "text")], width)]
+            return [self._line([(" bertqa-tui", "text")], width)]
         role = "bad" if viewer.state in TROUBLE else "good" if viewer.state is State.LIVE else "text"
         runs = [
-            (title, "title"),
             (" ", "text"),
             (viewer.state.upper(), role),
             (" ", "text"),

@@ -11,7 +11,6 @@ ABOUT = About(
     key="x",
     title="Heat map",
     summary="Heat map: the journey of one example in one picture",
-    footer="heat map",
     help=(
         "One example's whole journey in one picture: snapshots downwards, tokens to the right, dark is "
         "likely. The marks at the rows' ends show whether the predicted token is the expected one."
