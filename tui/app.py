@@ -51,7 +51,6 @@ class BertQAApp(Reviewing):
 
     TITLE = "bertqa-tui"
     AUTO_FOCUS = None
-    VERTICAL_BREAKPOINTS: ClassVar[list[tuple[int, str]]] = [(0, "-low"), (16, "-high")]
     CSS = """
     Screen { layout: vertical; overflow: hidden; }
     Screen.-low ViewBar { display: none; }
@@ -86,6 +85,7 @@ class BertQAApp(Reviewing):
         """
         # The terminal's own background shows through: no cell is painted that says nothing.
         super().__init__(ansi_color=True)
+        self.VERTICAL_BREAKPOINTS = [(0, "-low"), (16, "-high")]
         self.settings = settings if settings is not None else read_settings(config_file)
         self._few_colours = self.console.color_system == "standard" if few_colours is None else few_colours
         self._set_theme(choose_theme(theme_name or self.settings.theme, light_background=light_background))
