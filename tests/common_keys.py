@@ -12,11 +12,7 @@ from tests.fake_app import press, screen_lines, screen_text, until
 from tui.drawing.theme import theme_names
 from tui.screens.registry import SCREENS, about, commands_of
 
-<<<<<<< HEAD
-VIEW_KEYS = {"1": "journey", "2": "spans", "3": "curves", "5": "compare", "6": "runs", "x": "heatmap", "7": "trust"}
-=======
 VIEW_KEYS = {about(name).key: name for name in SCREENS}
->>>>>>> 14bb2aa (Name every view on a line of its own, marked and clickable: a newcomer finds them at 80×24)
 
 
 async def check_common_keys(pilot: Pilot[Any], view: str) -> None:
