@@ -15,11 +15,13 @@ from engine.errors import DataError, UsageError
 from engine.events import AnyEvent, RunStarted, Step
 from engine.insight.dynamics import Dynamics
 from engine.insight.scoring import is_by_character
+from engine.insight.suspects import Suspect, wrong_boundary, wrong_place
 from engine.rundir.dynamics import read_dynamics, snapshot_files
 from engine.rundir.eval_set import EvalSet
 from engine.rundir.layout import RunDir
 from engine.rundir.log import read_events
 from engine.rundir.snapshot import Snapshot, SnapshotInfo, snapshot_name
+from engine.rundir.verdicts import read_verdicts
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,21 @@ class Contents:
     def dynamics(self) -> Dynamics | None:
         """What the snapshots say of each example; None as long as no epoch is done."""
         return read_dynamics(self.run)
+
+    @cached_property
+    def suspects(self) -> tuple[list[Suspect], list[Suspect]]:
+        """Examples whose label may stand in the wrong place, and those whose label may have the wrong boundary, most
+        suspicious first; only those for which the model preferred another answer of the kind."""
+        if self.dynamics is None:
+            return [], []
+        numbers = {example.id: number for number, example in enumerate(self.examples)}
+        judged = {
+            numbers[ident]: verdict.action != "keep"
+            for (half, ident), verdict in read_verdicts(self.run).current.items()
+            if half == "validation" and ident in numbers
+        }
+        place, boundary = (rank(self.dynamics, judged) for rank in (wrong_place, wrong_boundary))
+        return [one for one in place if one.answer is not None], [one for one in boundary if one.answer is not None]
 
     @cached_property
     def seen(self) -> NDArray[np.bool_]:

@@ -1,4 +1,4 @@
-"""A run as one page that any browser opens, without network: journey, spans, curves, configuration."""
+"""A run as one page that any browser opens, without network: journey, spans, curves, map, suspects, configuration."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ from engine.export.report_payload import (
 from engine.rundir.privacy import scrub
 from engine.storage.atomic_io import create_stream
 
-SCRIPTS = ("data", "elements", "state", "bars", "passage", "journey", "examples", "spans", "curves", "main")
+SCRIPTS = ("data", "elements", "state", "bars", "passage", "journey", "examples", "spans", "curves", "map", "main")
 """The page's scripts, in the order in which they are joined."""
-USUAL_RATIO = 0.8
-"""To how much a payload is usually compressed."""
+BEST_RATIO = 0.6
+"""To how much a payload is compressed at best: as much is tried first, and then less."""
 PATHS = frozenset({"dataset", "eval", "model", "run_dir", "runs_dir"})
 """Options that hold paths of the machine: a report names the last part alone."""
 
@@ -51,7 +51,7 @@ def write(request: Request) -> list[str]:
         moments = spread(len(contents.snapshots), MOST_SNAPSHOTS)
         order = order_of_choice(contents)
         room = LARGEST - len(page("", "").encode("utf-8"))
-        budget = int(room / ENCODED / USUAL_RATIO)
+        budget = int(room / ENCODED / BEST_RATIO)
         while True:
             chosen = fitting(contents, order, len(moments), budget)
             notes = _notes(contents, chosen, moments)
@@ -107,6 +107,7 @@ def _header(contents: Contents, moments: Sequence[int], notes: Sequence[Note]) -
             for info in shown
         ],
         "metrics": {name: [metric.label, metric.scale] for name, metric in metric_table().items()},
+        "counted": list(contents.dynamics.labels) if contents.dynamics is not None else [],
         "curves": panels(contents.steps, contents.snapshots),
         "facts": _facts(contents),
         "options": _options(contents.run.config),

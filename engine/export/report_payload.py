@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import Any
 
 import msgspec
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.export.contents import Contents
+from engine.insight.suspects import reason
 
 FORMAT = 1
 LARGEST = 5_000_000
@@ -24,6 +26,8 @@ LEVELS = 254
 """Steps of a quantised score from the lowest to the highest of its window; one more level stands for no number."""
 NO_NUMBER = 255
 SHARE = 65_535
+MOST_SUSPECTS = 50
+"""Entries of each list of suspects at most."""
 
 
 @dataclass
@@ -36,7 +40,8 @@ class Payload:
     def packed(self) -> bytes:
         """4 bytes length of the JSON, the JSON, the arrays, each from a multiple of 8 on; compressed by zlib."""
         place, sections, pieces = 0, {}, []
-        for name, array in self.arrays.items():
+        for name, given in self.arrays.items():
+            array = _smallest(given)
             data = np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes()
             sections[name] = [place, array.size, array.dtype.str[1:]]
             data += bytes(-len(data) % 8)
@@ -47,6 +52,18 @@ class Payload:
         return zlib.compress(b"".join([len(text).to_bytes(4, "little"), text, *pieces]), 9)
 
 
+def _smallest(array: NDArray[Any]) -> NDArray[Any]:
+    """Whole numbers in as few bytes as hold them all."""
+    if array.dtype.kind not in "iu" or not array.size:
+        return array
+    lowest, highest = int(array.min()), int(array.max())
+    for kind in (np.uint8, np.int8, np.uint16, np.int16):
+        limits = np.iinfo(kind)
+        if limits.min <= lowest and highest <= limits.max:
+            return array.astype(kind)
+    return array.astype(np.int32)
+
+
 def spread(count: int, most: int) -> list[int]:
     """At most `most` of the numbers below `count`, evenly spread, the first and the last among them."""
     if count <= most:
@@ -54,7 +71,7 @@ def spread(count: int, most: int) -> list[int]:
     return sorted({round(number * (count - 1) / (most - 1)) for number in range(most)})
 
 
-def order_of_choice(contents: Contents, suspects: Sequence[int] = ()) -> list[int]:
+def order_of_choice(contents: Contents) -> list[int]:
     """All examples, those a sampled report needs most first: suspects, then failures, then the others, evenly spread.
 
     A failure is an example whose answer is wrong at the last snapshot, or was right at one before and then wrong.
@@ -72,6 +89,8 @@ def order_of_choice(contents: Contents, suspects: Sequence[int] = ()) -> list[in
     bits = max(1, (len(rest) - 1).bit_length())
     # Counted in reversed bits, any first part of the rest is spread evenly over it.
     spread_out = sorted(range(len(rest)), key=lambda number: int(f"{number:0{bits}b}"[::-1], 2))
+    lists = [[one.example for one in entries[:MOST_SUSPECTS]] for entries in contents.suspects]
+    suspects = [number for pair in zip_longest(*lists) for number in pair if number is not None]
     order = [*suspects, *wrong.tolist(), *forgotten.tolist(), *rest[spread_out].tolist()]
     return list(dict.fromkeys(order))
 
@@ -108,15 +127,26 @@ def quantised(logits: NDArray[np.float32], offset: NDArray[np.int64]) -> Quantis
     """`logits` float32[T] of windows cut by `offset` int64[W + 1], in LEVELS equal steps for each window."""
     finite = np.isfinite(logits)
     starts, sizes = offset[:-1], np.diff(offset)
-    low = np.minimum.reduceat(np.where(finite, logits, np.inf), starts)
-    high = np.maximum.reduceat(np.where(finite, logits, -np.inf), starts)
-    none = ~np.isfinite(low)
-    low, high = np.where(none, 0, low), np.where(none, 0, high)
+    lowest = np.minimum.reduceat(np.where(finite, logits, np.inf), starts)
+    highest = np.maximum.reduceat(np.where(finite, logits, -np.inf), starts)
+    none = ~np.isfinite(lowest)
+    low = _coarse(np.where(none, 0, lowest), -np.inf)
+    high = _coarse(np.where(none, 0, highest), np.inf)
     reach = np.repeat(np.maximum(high - low, 1e-12), sizes)
     with np.errstate(invalid="ignore"):
         steps = np.rint((logits - np.repeat(low, sizes)) / reach * LEVELS)
-    levels = np.where(finite, steps, NO_NUMBER).astype(np.uint8)
-    return Quantised(levels, low.astype(np.float32), high.astype(np.float32))
+    return Quantised(np.where(finite, np.clip(steps, 0, LEVELS), NO_NUMBER).astype(np.uint8), low, high)
+
+
+def _coarse(values: NDArray[Any], towards: float) -> NDArray[np.float32]:
+    """float32 next to `values` in the direction of -inf or inf whose lower 16 bits are 0: they compress to half."""
+    exact = values.astype(np.float32)
+    cut = (exact.view(np.uint32) & np.uint32(0xFFFF0000)).view(np.float32)
+    step = (cut.view(np.uint32) + np.uint32(0x10000)).view(np.float32)
+    # Cutting bits moves towards zero: away from it, where that is the direction asked for, it is one step more.
+    outward = (exact != cut) & ((exact > 0) == (towards > 0))
+    coarse: NDArray[np.float32] = np.where(outward & np.isfinite(step), step, cut)
+    return coarse
 
 
 def build(contents: Contents, chosen: Sequence[int], moments: Sequence[int], header: dict[str, Any]) -> Payload:
@@ -128,14 +158,15 @@ def build(contents: Contents, chosen: Sequence[int], moments: Sequence[int], hea
     place = _joined(np.arange(window.lo, window.hi) for window in windows)
     first = np.concatenate([[0], np.cumsum([len(data.features_of(number)) for number in chosen])])
     char_start = _joined(window.char_start for window in windows)
-    payload = Payload(header | _texts(contents, chosen) | {"format": FORMAT})
+    payload = Payload(header | _texts(contents, chosen) | {"suspects": _suspects(contents, chosen), "format": FORMAT})
     arrays = payload.arrays
     arrays["window_offset"] = first.astype(np.int32)
     arrays["token_offset"] = offset.astype(np.int32)
     for name in ("gold_start", "gold_end", "null_token"):
         arrays[name] = np.array([getattr(window, name) for window in windows], np.int32)
-    arrays["char_start"] = char_start.astype(np.int32)
-    arrays["char_length"] = (_joined(window.char_end for window in windows) - char_start).astype(np.int32)
+    char_end = _joined(window.char_end for window in windows)
+    arrays["char_gap"] = char_start - np.concatenate([[0], char_end[:-1]])
+    arrays["char_length"] = char_end - char_start
     arrays["segment"] = _joined(window.segment for window in windows).astype(np.uint8)
     rows = np.asarray(chosen, np.int64)
     first_feature = np.searchsorted(data.feature_example, rows)
@@ -150,14 +181,19 @@ def build(contents: Contents, chosen: Sequence[int], moments: Sequence[int], hea
                 found.setdefault(f"{side}_high", []).append(drawn.high)
         window = np.where(column["pred_feature"] < 0, -1, column["pred_feature"] - first_feature)
         found.setdefault("pred_window", []).append(window.astype(np.int32))
-        for name in ("pred_start", "pred_end", "pred_char_start", "pred_char_end", "score", "null_score"):
+        for name in ("pred_start", "pred_end", "pred_char_start", "pred_char_end", "score"):
             found.setdefault(name, []).append(column[name])
+        if data.allow_null:
+            found.setdefault("null_score", []).append(column["null_score"])
         for name in ("gold_start_prob", "gold_end_prob", "iou", "f1"):
             share = np.rint(np.clip(np.nan_to_num(column[name]), 0, 1) * SHARE)
             found.setdefault(name, []).append(share.astype(np.uint16))
         flags = (column["exact_match"] >= 1) | (column["start_correct"] > 0) << 1 | (column["end_correct"] > 0) << 2
         found.setdefault("flags", []).append(flags.astype(np.uint8))
     arrays |= {name: np.stack(values) for name, values in found.items()}
+    if contents.dynamics is not None:
+        for name in ("confidence", "variability", "correctness", "forgetting", "first_learned"):
+            arrays[f"run_{name}"] = getattr(contents.dynamics, name)[rows]
     return payload
 
 
@@ -189,3 +225,21 @@ def _texts(contents: Contents, chosen: Sequence[int]) -> dict[str, Any]:
             }
         )
     return {"examples": examples, "passages": list(passages)}
+
+
+def _suspects(contents: Contents, chosen: Sequence[int]) -> dict[str, list[list[Any]]]:
+    """The entries of both lists that the page holds: number among `chosen`, and the reason in words."""
+    found = contents.dynamics
+    if found is None:
+        return {}
+    places = {number: place for place, number in enumerate(chosen)}
+    lists: dict[str, list[list[Any]]] = {}
+    for name, entries in zip(("place", "boundary"), contents.suspects, strict=True):
+        lists[name] = []
+        for suspect in entries[:MOST_SUSPECTS]:
+            if suspect.example in places:
+                example = contents.examples[suspect.example]
+                label = example.answers[0].text if example.answers else None
+                words = reason(suspect, found, example.context, label)
+                lists[name].append([places[suspect.example], words])
+    return lists

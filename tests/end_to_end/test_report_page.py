@@ -50,7 +50,6 @@ def page(browser: Page, report: Path) -> Page:
 
 
 def show(browser: Page, path: Path) -> None:
-    browser.media(prefers_reduced_motion="reduce")  # bars stand where they belong at once
     browser.open(path.as_uri())
     browser.until(READY)
     browser.drawn()

@@ -135,20 +135,24 @@ def test_of_a_larger_run_it_holds_a_sample_failures_first_and_says_so(
     assert "The slider walks over 20 of 25 snapshots" in done.notes[1]
     assert header["notes"][1:] == list(done.notes)
     assert [header["snapshots"][at]["index"] for at in (0, -1)] == [0, 24]
-    with Snapshot(run.path / snapshot_name(24)) as snapshot:
-        wrong = np.flatnonzero(snapshot.column("exact_match") < 1)
-    shown = {example["number"] for example in header["examples"]}
-    assert len(shown & set(wrong.tolist())) >= min(len(wrong), count) - 1
+    with open_contents(run) as contents:
+        assert {example["number"] for example in header["examples"]} == set(order_of_choice(contents)[:count])
     assert len(arrays["flags"]) == 20 * count
 
 
 def test_the_order_of_choice_holds_every_example_once(tmp_path: Path) -> None:
     run = make_run(tmp_path, examples=50, snapshots=4, noise=3.0)
     with open_contents(run) as contents:
-        order = order_of_choice(contents, suspects=[7, 3])
-        assert order[:2] == [7, 3]
+        order = order_of_choice(contents)
+        place, boundary = contents.suspects
+        assert order[:2] == [place[0].example, boundary[0].example]
         assert sorted(order) == list(range(50))
-        assert fitting(contents, order, 4, 1) == [7]
+        suspects = {one.example for entries in (place, boundary) for one in entries}
+        with contents.open(3) as snapshot:
+            wrong = set(np.flatnonzero(snapshot.column("exact_match") < 1).tolist())
+        assert suspects != set(range(50)), "the run is to have examples of all three kinds"
+        assert set(order[: len(suspects | wrong)]) == suspects | wrong
+        assert fitting(contents, order, 4, 1) == [order[0]]
         assert fitting(contents, order, 4, 10**9) == list(range(50))
 
 

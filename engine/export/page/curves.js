@@ -12,7 +12,7 @@ function startCurves() {
   let last = 1;
   for (const panel of report.curves) for (const line of panel.lines) last = Math.max(last, ...line.x.slice(-1));
   $("panels").replaceChildren(...report.curves.map((panel) => panelFigure(panel, last)));
-  painters.push(drawGuides);
+  paintWhenSeen("curves", drawGuides);
   const rows = table("curve-table", () => {
     const names = Object.keys(report.metrics).filter((name) => report.snapshots.some((s) => name in s.metrics));
     return {

@@ -1,5 +1,7 @@
 // The payload: a header (JSON) and typed arrays. Texts in it are from outside: they reach the page by textContent.
-const KINDS = { i4: Int32Array, f4: Float32Array, u1: Uint8Array, u2: Uint16Array };
+const KINDS = {
+  u1: Uint8Array, i1: Int8Array, u2: Uint16Array, i2: Int16Array, i4: Int32Array, f4: Float32Array,
+};
 const SPECIAL = 0, QUESTION = 1, CONTEXT = 2, NO_NUMBER = 255, SHARE = 65535;
 const RIGHT = 1, START_RIGHT = 2, END_RIGHT = 4;
 
@@ -27,6 +29,12 @@ function take(unpacked) {
   S = report.snapshots.length;
   W = arrays.token_offset.length - 1;
   T = arrays.segment.length;
+  // Places of tokens are stored as the gap to the token before.
+  arrays.char_start = new Int32Array(T);
+  for (let i = 0, end = 0; i < T; i++) {
+    arrays.char_start[i] = end + arrays.char_gap[i];
+    end = arrays.char_start[i] + arrays.char_length[i];
+  }
 }
 
 // A value of a column at a snapshot: columns are [S, N].
@@ -51,13 +59,19 @@ function logits(window, position, side) {
   return values;
 }
 
-// Offsets are code points, JavaScript counts UTF-16 units: where they differ, texts become lists of characters.
+// Offsets are code points, JavaScript counts UTF-16 units: where they differ, a text becomes a list of characters.
 const lists = new Map();
-function slice(text, start, end) {
-  if (!/[\ud800-\udfff]/.test(text)) return text.slice(start, end);
-  if (!lists.has(text)) lists.set(text, Array.from(text));
-  return lists.get(text).slice(start, end).join("");
+function charactersOf(text) {
+  if (!lists.has(text)) lists.set(text, /[\ud800-\udfff]/.test(text) ? Array.from(text) : null);
+  return lists.get(text);
 }
+
+function slice(text, start, end) {
+  const list = charactersOf(text);
+  return list ? list.slice(start, end).join("") : text.slice(start, end);
+}
+
+const lengthOf = (text) => (charactersOf(text) || text).length;
 
 const passageOf = (example) => report.passages[report.examples[example].passage];
 
@@ -109,7 +123,7 @@ function predictedTokens(example, window, position) {
 // [start, end) of the passage, in code points; null for no answer.
 function expectedChars(example) {
   const first = report.examples[example].answers[0];
-  return first ? [first[1], first[1] + Array.from(first[0]).length] : null;
+  return first ? [first[1], first[1] + lengthOf(first[0])] : null;
 }
 
 function predictedChars(example, position) {
@@ -125,30 +139,32 @@ function predictedText(example, position) {
 const expectedText = (example) => (report.examples[example].answers[0] || [null])[0];
 
 // The best spans of an example over its windows, from the drawn scores: near the run's own, the first one exact.
+let lastBest = {};
 function nBest(example, position, count) {
+  const key = `${example} ${position}`;
+  if (lastBest.key === key) return lastBest.kept;
   const found = new Map();
   let nothing = Infinity;
   for (let window = arrays.window_offset[example]; window < arrays.window_offset[example + 1]; window++) {
     const tokens = tokensOf(example, window);
     const start = logits(window, position, "start"), end = logits(window, position, "end");
     nothing = Math.min(nothing, start[tokens.nothing] + end[tokens.nothing]);
-    let least = -Infinity;
     const best = [];
     for (let i = 0; i < tokens.count; i++) {
       if (tokens.kinds[i] !== CONTEXT) continue;
-      for (let j = i; j < Math.min(tokens.count, i + report.maxAnswer); j++) {
-        if (tokens.kinds[j] !== CONTEXT) break;
+      const last = Math.min(tokens.count, i + report.maxAnswer);
+      for (let j = i; j < last && tokens.kinds[j] === CONTEXT; j++) {
         const score = start[i] + end[j];
-        if (!(score > least)) continue;
-        best.push({ score, from: tokens.starts[i], to: tokens.starts[j] + tokens.lengths[j] });
-        best.sort((a, b) => b.score - a.score);
-        if (best.length > count + 1) best.pop();
-        if (best.length > count) least = best[best.length - 1].score;
+        if (best.length > count && !(score > best[count].score)) continue;
+        const place = best.findIndex((span) => span.score < score);
+        const span = { score, from: tokens.starts[i], to: tokens.starts[j] + tokens.lengths[j] };
+        best.splice(place < 0 ? best.length : place, 0, span);
+        best.length = Math.min(best.length, count + 1);
       }
     }
     for (const span of best) {
-      const key = span.from + "-" + span.to, old = found.get(key);
-      if (!old || old.score < span.score) found.set(key, span);
+      const place = span.from + "-" + span.to, old = found.get(place);
+      if (!old || old.score < span.score) found.set(place, span);
     }
   }
   const spans = [...found.values()];
@@ -164,5 +180,6 @@ function nBest(example, position, count) {
     span.share = Math.exp(span.score - first.score) / total;
     span.text = span.from < 0 ? null : slice(passageOf(example), span.from, span.to);
   }
+  lastBest = { key, kept };
   return kept;
 }

@@ -29,7 +29,7 @@ function startExamples() {
 
 // Whether a filter that does not depend on the snapshot leaves anything at all.
 function someMatch(name) {
-  if (!["lost", "never", "seen", "unseen", "nothing"].includes(name)) return true;
+  if (!["lost", "never", "seen", "unseen", "suspect", "nothing"].includes(name)) return true;
   for (let e = 0; e < N; e++) if (FILTERS[name][1](e, 0)) return true;
   return false;
 }
@@ -58,57 +58,85 @@ function drawList() {
   if (drawn.example !== state.example) {
     drawn.example = state.example;
     const host = $("rows"), place = state.shown.indexOf(state.example);
-    if (place >= 0 && (place * ROW < host.scrollTop || (place + 1) * ROW > host.scrollTop + host.clientHeight)) {
-      host.scrollTop = place * ROW - host.clientHeight / 2 + ROW / 2;
+    const from = host.scrollTop, room = roomOf(host, "clientHeight");
+    if (place >= 0 && (place * ROW < from || (place + 1) * ROW > from + room)) {
+      drawRows(); // the list may be a new one, of another height
+      host.scrollTop = place * ROW - room / 2 + ROW / 2;
     }
   }
   drawRows();
 }
 
+// Rows are kept while the list stays the same: a flip changes their signs, and the line under the snapshot shown.
+let kept = new Map(), keptOf = null, space = null;
+
 function drawRows() {
   const host = $("rows"), { shown, example } = state;
-  const first = Math.max(0, Math.floor(host.scrollTop / ROW) - SPARE);
-  const last = Math.min(shown.length, Math.ceil((host.scrollTop + host.clientHeight) / ROW) + SPARE);
+  if (keptOf !== shown) {
+    keptOf = shown;
+    kept = new Map();
+    space = el("div", { class: "space" });
+    space.style.height = `${shown.length * ROW}px`;
+    if (!shown.length) space.append(el("p", { class: "quiet none" }, "No example matches."));
+    host.replaceChildren(space);
+  }
+  const from = host.scrollTop, room = roomOf(host, "clientHeight");
+  const first = Math.max(0, Math.floor(from / ROW) - SPARE);
+  const last = Math.min(shown.length, Math.ceil((from + room) / ROW) + SPARE);
   const places = new Set(Array.from({ length: Math.max(0, last - first) }, (_, n) => first + n));
   const chosen = shown.indexOf(example);
   if (chosen >= 0) places.add(chosen); // what aria-activedescendant names must be there
-  const rows = [...places].sort((a, b) => a - b).map((place) => row(shown[place], place));
-  const space = el("div", { class: "space" });
-  space.style.height = `${shown.length * ROW}px`;
-  for (const each of rows) space.append(each);
-  if (!shown.length) space.append(el("p", { class: "quiet none" }, "No example matches."));
-  host.replaceChildren(space);
-  if (chosen >= 0) host.setAttribute("aria-activedescendant", `row-${example}`);
+  for (const [place, row] of kept) {
+    if (places.has(place)) continue;
+    row.element.remove();
+    kept.delete(place);
+  }
+  for (const place of [...places].sort((a, b) => a - b)) {
+    if (!kept.has(place)) kept.set(place, makeRow(shown[place], place));
+    drawRow(shown[place], kept.get(place));
+  }
+  if (chosen >= 0) set(host, "aria-activedescendant", `row-${example}`);
   else host.removeAttribute("aria-activedescendant");
 }
 
-function row(example, place) {
-  const right = isRight(state.position, example), data = report.examples[example];
-  const sign = learned(state.position, example) ? "↑" : forgotten(state.position, example) ? "↓" : "";
+function makeRow(example, place) {
+  const data = report.examples[example], sign = el("span", {}), journey = strip(example);
   const element = el("div",
     {
       class: "row", role: "option", id: `row-${example}`, "data-example": example,
-      "aria-selected": example === state.example ? "true" : "false",
       "aria-setsize": state.shown.length, "aria-posinset": place + 1,
     },
-    el("span", { class: "sign " + (right ? "right" : "wrong") }, (right ? "✓" : "✗") + sign),
-    el("span", { class: "row-question", dir: "auto" }, short(data.question, 140)),
-    strip(example),
-    el("span", { class: "row-id quiet" }, short(data.id, 40)));
+    sign, el("span", { class: "row-question", dir: "auto" }, short(data.question, 140)),
+    journey.element, el("span", { class: "row-id quiet" }, short(data.id, 40)));
   element.style.transform = `translateY(${place * ROW}px)`;
-  return element;
+  space.append(element);
+  return { element, sign, here: journey.here };
+}
+
+function drawRow(example, row) {
+  const { position } = state, right = isRight(position, example);
+  const change = learned(position, example) ? "↑" : forgotten(position, example) ? "↓" : "";
+  set(row.element, "aria-selected", example === state.example);
+  set(row.sign, "class", `sign ${right ? "right" : "wrong"}`);
+  say(row.sign, (right ? "✓" : "✗") + change);
+  set(row.here, "transform", `translate(${position * SQUARE} 0)`);
 }
 
 // The example's whole journey: a full square for each snapshot it is right at, a hollow one for the others.
+const SQUARE = 10;
+
 function strip(example) {
-  const size = 7, step = 10;
-  let full = "", hollow = "";
+  const size = 7;
+  let full = "", hollow = "", rights = 0;
   for (let p = 0; p < S; p++) {
-    if (isRight(p, example)) full += `M${p * step},1h${size}v${size}h-${size}z`;
-    else hollow += `M${p * step + 0.5},1.5h${size - 1}v${size - 1}h-${size - 1}z`;
+    const right = isRight(p, example);
+    rights += right;
+    if (right) full += `M${p * SQUARE},1h${size}v${size}h-${size}z`;
+    else hollow += `M${p * SQUARE + 0.5},1.5h${size - 1}v${size - 1}h-${size - 1}z`;
   }
-  const rights = report.snapshots.filter((_, p) => isRight(p, example)).length;
-  return svg("svg", { class: "strip", width: S * step + 2, height: 11, role: "img", "aria-label": `right at ${rights} of ${S} snapshots` },
-    svg("path", { class: "hollow", d: hollow }), svg("path", { class: "full", d: full }),
-    svg("line", { class: "here", x1: state.position * step, x2: state.position * step + size, y1: 10.5, y2: 10.5 }));
+  const here = svg("line", { class: "here", x1: 0, x2: size, y1: 10.5, y2: 10.5 });
+  const element = svg("svg",
+    { class: "strip", width: S * SQUARE + 2, height: 11, role: "img", "aria-label": `right at ${rights} of ${S} snapshots` },
+    svg("path", { class: "hollow", d: hollow }), svg("path", { class: "full", d: full }), here);
+  return { element, here };
 }

@@ -12,7 +12,6 @@ function startJourney() {
     if (event.pointerType === "mouse" && event.target.closest("svg")) change({ token: token(event) });
   });
   scroller.addEventListener("click", (event) => event.target.closest("svg") && change({ token: token(event) }));
-  new ResizeObserver(() => change({})).observe($("journey"));
   for (const [value, text] of SCALES) {
     const choice = el("input", { type: "radio", name: "scale", value, checked: value === state.scale });
     choice.addEventListener("change", () => change({ scale: value }));
@@ -34,7 +33,7 @@ function nextWindow() {
 
 function drawJourney() {
   const { example, position } = state, window = windowShown();
-  const scroller = $("scroller"), room = scroller.clientWidth;
+  const room = roomOf($("scroller"));
   if (laid.window !== window || laid.room !== room) {
     const tokens = laid.window === window ? laid.tokens : tokensOf(example, window);
     const width = each(tokens.count, room);

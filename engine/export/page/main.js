@@ -17,6 +17,7 @@ async function start() {
   startJourney();
   startSpans();
   startCurves();
+  startMap();
   startConfiguration();
   painters.push(announce);
   document.addEventListener("keydown", key);
@@ -212,7 +213,7 @@ const ACTIONS = {
 
 function key(event) {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
-  const target = event.target, typing = target.closest("input[type=search], select, textarea");
+  const target = event.target instanceof Element ? event.target : document.body, typing = target.closest("input[type=search], select, textarea");
   if (typing && event.key !== "Escape") return;
   if (target.closest("button, summary, input[type=radio], input[type=checkbox], a") && (event.key === " " || event.key === "Enter")) return;
   if (target.closest("input[type=radio]") && event.key.startsWith("Arrow")) return;

@@ -9,7 +9,7 @@ function drawPassage(example, position) {
   if (token >= 0 && tokens && tokens.kinds[token] === CONTEXT) {
     marks.push(["at", [tokens.starts[token], tokens.starts[token] + tokens.lengths[token]]]);
   }
-  const characters = /[\ud800-\udfff]/.test(passage) ? Array.from(passage).length : passage.length;
+  const characters = lengthOf(passage);
   const cuts = [...new Set([0, characters, ...marks.flatMap(([, span]) => span)])].sort((a, b) => a - b);
   const pieces = [];
   cuts.forEach((from, n) => {

@@ -12,43 +12,45 @@ function startSpans() {
     const place = Math.floor((event.clientX - host.getBoundingClientRect().left) / spans.width);
     if (state.shown[place] !== undefined) change({ example: state.shown[place] });
   });
-  painters.push(drawSpans);
+  paintWhenSeen("spans", drawSpans);
   const rows = table("span-table", spanRows);
   painters.push(() => rows());
 }
 
 function drawSpans() {
-  const { shown, position } = state, host = $("spans-chart"), room = $("spans-scroller").clientWidth;
+  const { shown, position } = state, host = $("spans-chart"), room = roomOf($("spans-scroller"));
   const width = Math.max(4, Math.min(20, Math.floor(room / Math.max(1, shown.length))));
-  spans.width = width;
-  let longest = 1;
-  for (const e of shown) longest = Math.max(longest, passageOf(e).length);
-  const half = width / 2 - 0.5, paths = { gold: "", right: "", near: "", apart: "" };
-  const box = (x, span, wide) => {
-    const top = SPANS_HIGH * (1 - span[1] / longest), high = Math.max(2, (SPANS_HIGH * (span[1] - span[0])) / longest);
-    return `M${x},${top.toFixed(1)}h${wide}v${high.toFixed(1)}h${-wide}z`;
-  };
-  const nothing = [-longest * 0.03, -longest * 0.01];
-  let right = 0;
+  const half = width / 2 - 0.5;
+  if (spans.shown !== shown || spans.width !== width) {
+    Object.assign(spans, { shown, width, longest: 1 });
+    for (const e of shown) spans.longest = Math.max(spans.longest, lengthOf(passageOf(e)));
+    set(spans.gold, "d", shown.map((e, n) => spanBox(n * width, expectedChars(e), half)).join(""));
+    set(host, "width", Math.max(1, shown.length * width));
+    set(host, "height", SPANS_HIGH + 10);
+  }
+  const paths = { right: [], near: [], apart: [] };
   shown.forEach((e, n) => {
-    const gold = expectedChars(e) || nothing, found = predictedChars(e, position) || nothing;
-    paths.gold += box(n * width, gold, half);
     const kind = isRight(position, e) ? "right" : share("iou", position, e) > 0 ? "near" : "apart";
-    right += kind === "right";
-    paths[kind] += box(n * width + half, found, half);
+    paths[kind].push(spanBox(n * width + half, predictedChars(e, position), half));
   });
-  for (const [name, path] of Object.entries(paths)) set(spans[name], "d", path);
+  for (const [name, boxes] of Object.entries(paths)) spans[name].setAttribute("d", boxes.join(""));
   const place = shown.indexOf(state.example);
   set(spans.here, "d", place < 0 ? "" : `M${place * width},0h${width - 1}v${SPANS_HIGH + 10}h${1 - width}z`);
   set(spans.foot, "d", place < 0 ? "" : `M${place * width},${SPANS_HIGH + 8}h${width - 1}v2h${1 - width}z`);
-  set(host, "width", Math.max(1, shown.length * width));
-  set(host, "height", SPANS_HIGH + 10);
-  set(host, "aria-label", `${shown.length} examples at ${report.snapshots[position].label}: ${right} right. The table below holds the same.`);
-  const scroller = $("spans-scroller"), x = place * width;
-  if (place >= 0 && spans.example !== state.example && (x < scroller.scrollLeft || x + width > scroller.scrollLeft + room)) {
-    scroller.scrollLeft = x - room / 2;
+  set(host, "aria-label", `${shown.length} examples at ${report.snapshots[position].label}: ${paths.right.length} right. ` +
+    "The table below holds the same.");
+  if (place >= 0 && spans.example !== state.example) {
+    const scroller = $("spans-scroller"), x = place * width;
+    if (x < scroller.scrollLeft || x + width > scroller.scrollLeft + room) scroller.scrollLeft = x - room / 2;
   }
   spans.example = state.example;
+}
+
+// An answer as a box; no answer stands below the passage.
+function spanBox(x, span, wide) {
+  const [from, to] = span || [-0.03 * spans.longest, -0.01 * spans.longest];
+  const unit = SPANS_HIGH / spans.longest, top = SPANS_HIGH - to * unit;
+  return `M${x},${top.toFixed(1)}h${wide}v${Math.max(2, (to - from) * unit).toFixed(1)}h${-wide}z`;
 }
 
 const SPAN_ROWS = 200;

@@ -27,6 +27,43 @@ function draw() {
   for (const paint of painters) paint();
 }
 
+// A section's painter: it draws once at first, then while the section is near the window or printed, else when it
+// comes there.
+function paintWhenSeen(section, paint) {
+  let seen = true, stale = true;
+  const refresh = () => {
+    if (seen && stale) {
+      stale = false;
+      paint();
+    }
+  };
+  painters.push(() => {
+    stale = true;
+    refresh();
+  });
+  const see = (now) => {
+    seen = now;
+    refresh();
+  };
+  new IntersectionObserver((entries) => see(entries[entries.length - 1].isIntersecting), { rootMargin: "200px" })
+    .observe($(section));
+  addEventListener("beforeprint", () => see(true));
+}
+
+// The width (or height) of an element, asked only when it changed: asking makes the browser lay out the page.
+const rooms = new Map();
+function roomOf(element, of = "clientWidth") {
+  if (!rooms.has(element)) {
+    rooms.set(element, element[of]);
+    new ResizeObserver(() => {
+      if (rooms.get(element) === element[of]) return;
+      rooms.set(element, element[of]);
+      change({});
+    }).observe(element);
+  }
+  return rooms.get(element);
+}
+
 // The window looked at: the chosen one, else that of the expected answer, else of the predicted one, else the first.
 function windowShown() {
   const first = arrays.window_offset[state.example], count = windowCount(state.example);
@@ -47,6 +84,7 @@ const FILTERS = {
   place: ["start or end off", (e, p) => (at("flags", p, e) & (START_RIGHT | END_RIGHT)) !== (START_RIGHT | END_RIGHT)],
   seen: ["passages seen in training", (e) => report.examples[e].seen],
   unseen: ["passages never seen", (e) => !report.examples[e].seen],
+  suspect: ["suspect labels", (e) => suspicion(e) < Infinity],
   nothing: ["without an answer", (e) => isImpossible(e)],
 };
 const SORTS = {
@@ -55,6 +93,8 @@ const SORTS = {
   sure: ["most confident first", (e, p) => -confidence(p, e)],
   overlap: ["least overlap first", (e, p) => share("iou", p, e)],
   late: ["learned last first", (e) => -Math.min(firstRight(e), S)],
+  suspect: ["most suspicious first", (e) => suspicion(e)],
+  variable: ["most variable first", (e) => -(arrays.run_variability ? arrays.run_variability[e] || 0 : 0)],
   lost: ["most often forgotten first", (e) => -forgettings(e)],
 };
 
@@ -67,6 +107,18 @@ function forgettings(example) {
   let count = 0;
   for (let position = 1; position < S; position++) if (forgotten(position, example)) count++;
   return count;
+}
+
+// The place of an example in the lists of suspects, the better one; Infinity for none.
+let suspicions = null;
+function suspicion(example) {
+  if (!suspicions) {
+    suspicions = new Map();
+    for (const list of Object.values(report.suspects)) {
+      list.forEach(([e], n) => suspicions.set(e, Math.min(n, suspicions.get(e) ?? Infinity)));
+    }
+  }
+  return suspicions.get(example) ?? Infinity;
 }
 
 let haystacks = null;
@@ -84,7 +136,7 @@ function choose() {
   for (let e = 0; e < N; e++) if (keep(e, p) && (!words.length || matches(e, words))) shown.push(e);
   if (state.sort !== "data") {
     const keys = new Map(shown.map((e) => [e, key(e, p)]));
-    shown.sort((a, b) => keys.get(a) - keys.get(b) || a - b);
+    shown.sort((a, b) => (keys.get(a) === keys.get(b) ? a - b : keys.get(a) - keys.get(b)));
   }
   state.shown = shown;
 }
