@@ -21,7 +21,7 @@ from engine.rundir.eval_set import EvalSet
 from engine.rundir.layout import RunDir
 from engine.rundir.log import read_events
 from engine.rundir.snapshot import Snapshot, SnapshotInfo, snapshot_name
-from engine.rundir.verdicts import read_verdicts
+from engine.rundir.verdicts import judged_wrong, read_verdicts
 
 
 @dataclass(frozen=True)
@@ -58,12 +58,7 @@ class Contents:
         suspicious first; only those for which the model preferred another answer of the kind."""
         if self.dynamics is None:
             return [], []
-        numbers = {example.id: number for number, example in enumerate(self.examples)}
-        judged = {
-            numbers[ident]: verdict.action != "keep"
-            for (half, ident), verdict in read_verdicts(self.run).current.items()
-            if half == "validation" and ident in numbers
-        }
+        judged = judged_wrong(read_verdicts(self.run), "validation", self.examples)
         place, boundary = (rank(self.dynamics, judged) for rank in (wrong_place, wrong_boundary))
         return [one for one in place if one.answer is not None], [one for one in boundary if one.answer is not None]
 

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from engine.data.examples import Example, read_examples
 from engine.errors import UsageError
+from engine.export.spreadsheet import inert
 from engine.insight.dynamics import Dynamics
 from engine.insight.suspects import Suspect, reason, wrong_boundary, wrong_place
 from engine.rundir.dynamics import read_dynamics
@@ -94,9 +95,11 @@ def json_lines(records: Sequence[SuspectRecord]) -> str:
 
 
 def csv_text(records: Sequence[SuspectRecord]) -> str:
-    """A table with a heading; None is an empty cell."""
+    """A table with a heading; None is an empty cell, and no text a formula for a spreadsheet."""
     out = io.StringIO()
     writer = csv.DictWriter(out, SuspectRecord.__struct_fields__, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(msgspec.structs.asdict(record) for record in records)
+    for record in records:
+        row = msgspec.structs.asdict(record)
+        writer.writerow({name: inert(value) if isinstance(value, str) else value for name, value in row.items()})
     return out.getvalue()

@@ -13,6 +13,7 @@ from engine.data.segments import CONTEXT, QUESTION, SPECIAL
 from engine.errors import UsageError
 from engine.export.contents import Contents, open_contents
 from engine.export.kinds import Request
+from engine.export.spreadsheet import FORMULA, INERT
 from engine.insight.dynamics import forgotten, learned
 from engine.insight.spans import softmax
 from engine.rundir.snapshot import COLUMNS, Snapshot, SnapshotInfo
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 ROWS = 65_536
 """About how many rows of tokens are in memory at a time."""
 SEGMENTS = {SPECIAL: "special", QUESTION: "question", CONTEXT: "context"}
-FORMULA = r"(^|[;\t\r\n])([ \x{a0}]*[=+\-@\t\r＝＋－＠])"
-"""Where a spreadsheet would begin a formula: at a cell's start, and after what some take for the end of a cell."""
 
 
 def write(request: Request) -> list[str]:
@@ -268,7 +267,7 @@ def _csv(file: IO[bytes]) -> Iterator[Write]:
         nonlocal writer
         safe = pa.table(
             {
-                name: pc.replace_substring_regex(column, FORMULA, r"\1'\2") if column.type == pa.string() else column
+                name: pc.replace_substring_regex(column, FORMULA, INERT) if column.type == pa.string() else column
                 for name, column in zip(table.column_names, table.columns, strict=True)
             }
         )

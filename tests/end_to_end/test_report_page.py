@@ -261,3 +261,38 @@ def test_it_prints_without_controls_on_white(page: Page) -> None:
     assert page.run("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert page.run("getComputedStyle(document.querySelector('.list')).display") == "none"
     assert page.run("getComputedStyle(document.getElementById('bars-start')).display") == "block"
+
+
+def test_the_map_and_the_suspects_lead_to_the_example(page: Page) -> None:
+    page.run("document.querySelector('#map-chart').scrollIntoView()")
+    page.drawn()
+    label = page.run("document.getElementById('map-chart').getAttribute('aria-label')")
+    counts = [int(part) for part in re.findall(r"\d+", label)]
+    assert counts[0] == 44 == sum(counts[1:])
+    wanted = page.run("document.querySelector('#suspects-place button .suspect-question').textContent")
+    reason = page.run("document.querySelector('#suspects-place button .quiet').textContent")
+    assert "the label says “" in reason
+    page.run("document.querySelector('#suspects-place button').click()")
+    page.drawn()
+    assert text(page, "question").startswith(wanted.rstrip("…"))
+    assert page.run("document.activeElement.id") == "journey"
+    spot = page.run(
+        "(() => { document.querySelector('#map-chart').scrollIntoView({block: 'center'});"
+        " const b = document.querySelector('#map-chart .ring').getBoundingClientRect();"
+        " return [b.left + b.width / 2, b.top + b.height / 2]; })()"
+    )
+    press(page, "Escape", "ArrowDown")
+    assert not text(page, "question").startswith(wanted.rstrip("…"))
+    page.run("document.querySelector('#map-chart').scrollIntoView({block: 'center'})")
+    page.click(*spot)
+    page.drawn()
+    assert text(page, "question").startswith(wanted.rstrip("…"))
+
+
+def test_a_run_without_a_whole_epoch_has_no_map(browser: Page, tmp_path: Path) -> None:
+    run = make_run(tmp_path, examples=4, snapshots=1)
+    browser.size(*LAPTOP)
+    show(browser, exported(run, tmp_path))
+    assert browser.run("document.getElementById('map').hidden")
+    assert text(browser, "label") == "untrained"
+    assert browser.errors == []

