@@ -26,16 +26,21 @@ class GroupedCommand(click.Command):
 
 
 def write_options(parameters: Iterable[click.Parameter], ctx: click.Context, formatter: click.HelpFormatter) -> None:
-    """Write options into a help text: those of no group first, then group by group."""
+    """Write options into a help text, group by group."""
+    for title, rows in option_sections(parameters, ctx).items():
+        with formatter.section(title):
+            formatter.write_dl(rows)
+
+
+def option_sections(parameters: Iterable[click.Parameter], ctx: click.Context) -> dict[str, list[tuple[str, str]]]:
+    """Each option and its help by the title of its group: those of no group first."""
     sections: dict[str, list[tuple[str, str]]] = {}
     for parameter in parameters:
         record = parameter.get_help_record(ctx) if isinstance(parameter, click.Option) else None
         if record is not None:
             title = parameter.group if isinstance(parameter, GroupedOption) else "options"
             sections.setdefault(title, []).append(record)
-    for title, rows in sections.items():
-        with formatter.section(title):
-            formatter.write_dl(rows)
+    return sections
 
 
 class DefaultGroup(click.Group):

@@ -6,7 +6,9 @@ from tui.cli.attach import attach
 from tui.cli.check import check
 from tui.cli.command_line import GroupedCommand
 from tui.cli.control import pause, resume, stop
+from tui.cli.doctor import doctor
 from tui.cli.export import export
+from tui.cli.man import man
 from tui.cli.runs import runs
 from tui.cli.suspects import suspects
 from tui.cli.train import train
@@ -14,7 +16,9 @@ from tui.cli.train import train
 COMMANDS: tuple[GroupedCommand, ...] = (
     attach,
     check,
+    doctor,
     export,
+    man,
     pause,
     resume,
     runs,
