@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from engine.config import RunConfig
+from engine.config import F1Units, RunConfig
 from engine.errors import UsageError, UserError
 from engine.messages import (
     Answer,
@@ -99,6 +99,13 @@ def is_run(folder: Path) -> bool:
         return True  # it is said when the run is read
 
 
+def f1_units(path: str | Path) -> F1Units:
+    """What EM and F1 count where the model of `path` is scored, as its run does."""
+    folder = Path(path).expanduser()
+    run = RunDir(folder) if is_run(folder) else run_of_checkpoint(folder.absolute())
+    return "auto" if run is None else run.config.f1
+
+
 class Reader:
     """Answers questions on passages with a model that runs in a process of its own.
 
@@ -183,10 +190,18 @@ class Reader:
         scores: ScoresWanted = "none",
         decision: Decision | None = None,
         progress: Callable[[int, int], None] | None = None,
+        empty_questions: bool = False,
     ) -> list[Answer]:
         """The answers to (question, context) pairs, computed together without padding. `progress(done, total)` counts
-        windows. Raises as `answer`."""
-        number = self.submit_pairs(pairs, n_best=n_best, scores=scores, decision=decision, progress=bool(progress))
+        windows; `empty_questions` are answered too, as evaluation does. Raises as `answer`."""
+        number = self.submit_pairs(
+            pairs,
+            n_best=n_best,
+            scores=scores,
+            decision=decision,
+            progress=bool(progress),
+            empty_questions=empty_questions,
+        )
         reply = self.wait(number, progress)
         assert isinstance(reply, Answers)
         return list(reply.answers)
@@ -253,6 +268,7 @@ class Reader:
         scores: ScoresWanted = "none",
         decision: Decision | None = None,
         progress: bool = False,
+        empty_questions: bool = False,
     ) -> int:
         """Ask without waiting: returns the id that the reply from `poll` carries (Answers or Failure).
 
@@ -261,7 +277,7 @@ class Reader:
         places: dict[str, int] = {}
         questions = []
         for question, context in pairs:
-            check_texts(question, context)
+            check_texts("-" if empty_questions and not question.strip() else question, context)
             questions.append((places.setdefault(context, len(places)), question))
         request = AnswerRequest(
             id=next(self._ids),

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import msgspec
+
 from engine.config import RunConfig
 from engine.events import AnyEvent
-from engine.launch import Run
+from engine.launch import Run, start
+from engine.rundir.layout import RunDir
 from engine.rundir.liveness import State
 from engine.rundir.log import read_events
 from tests.tiny_model import make_tiny_model
@@ -41,6 +44,16 @@ def tiny_config(folder: Path, *, count: int = 24) -> RunConfig:
         precision="fp32",
         keep_weights="last",
     )
+
+
+def kept_run(folder: Path) -> RunDir:
+    """A finished run in `folder/run`: two epochs, the weights of both kept; snapshots 0 (untrained), 1 and 2."""
+    config = msgspec.structs.replace(
+        tiny_config(folder), early_snapshots=False, keep_weights="all", epochs=2, run_dir=str(folder / "run")
+    )
+    run = start(config)
+    assert run.wait() is State.FINISHED
+    return run.directory
 
 
 def events_of(run: Run) -> list[AnyEvent]:

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from engine.data.characters import without_edges
 from engine.data.examples import Answer, Example
-from engine.data.formats.answers import MISSING_WORDS, RawAnswer, is_missing
+from engine.data.formats.answers import MISSING_WORDS, RawAnswer, RawAnswers, is_missing
 from engine.data.formats.raw import RawQuestion
 from engine.data.issues import DataIssues, excerpt, kind_of, quoted
 from engine.data.repair import MANY, NO_OFFSET, UNITS, Alignment, align, exact_in
@@ -30,11 +30,13 @@ def validate(
     *,
     to_score: bool = False,
     origins: list[list[RawQuestion]] | None = None,
+    unlabelled: set[str] | None = None,
 ) -> list[Example]:
     """The questions that can be used, in order, with unique ids; passages with equal text are one object.
 
     Of questions `to_score` at least one must have an answer, or be marked as having none. To `origins` is added, for
-    each example, what it was made of: one question, or several where they were merged.
+    each example, what it was made of: one question, or several where they were merged. With `unlabelled` a question
+    whose labels are missing or can't be used stays, without answers, and its id is added to the set.
     """
     texts: dict[str, str] = {}
     by_id: dict[str, int] = {}
@@ -45,8 +47,16 @@ def validate(
     for raw in questions:
         first = first or raw.place
         says_so = says_so or raw.answers.impossible is True
+        bare = False
         try:
-            example = _example(raw, texts, len(examples) + 1, units, issues)
+            try:
+                example = _example(raw, texts, len(examples) + 1, units, issues)
+            except _Unusable as error:
+                if unlabelled is None:
+                    raise
+                example, bare = _example(_without_labels(raw), texts, len(examples) + 1, units, issues), True
+                if not raw.answers.absent:
+                    issues.add("warning", raw.place, f"{error}; it is not scored", kind=error.kind, ident=raw.id)
         except _Unusable as error:
             issues.add(
                 "error", raw.place, str(error), kind=error.kind, ident=raw.id, before=error.before, cause=error.cause
@@ -73,6 +83,10 @@ def validate(
         examples.append(example)
         if origins is not None:
             origins.append([raw])
+        if bare and unlabelled is not None:
+            unlabelled.add(example.id)
+    if unlabelled is not None and not says_so and all(example.is_impossible for example in examples):
+        unlabelled.update(by_id)
     if to_score and examples and not says_so and all(example.is_impossible for example in examples):
         issues.add(
             "error",
@@ -103,6 +117,10 @@ def _units(questions: Sequence[RawQuestion]) -> frozenset[str]:
             else:
                 odd += 1
     return frozenset(unit for unit in UNITS if not refuted[unit] or refuted[unit] < odd)
+
+
+def _without_labels(raw: RawQuestion) -> RawQuestion:
+    return replace(raw, answers=RawAnswers(impossible=True))
 
 
 def _example(

@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 import pytest
 
+from tests.tiny_model import make_tiny_model
 from tui.cli.main import USAGES, group
 
 ROOT = Path(__file__).parents[2]
@@ -53,14 +54,26 @@ def test_every_call_in_the_readme_parses(call: str) -> None:
         command.make_context(name, list(rest), parent=context)
 
 
-def test_the_python_example_runs(tmp_path: Path) -> None:
-    (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    # Fewer epochs and short windows: what is tested is that it runs, not what it learns.
-    example = example.replace("epochs=5", f"epochs=1, max_length=64, doc_stride=16, run_dir={str(tmp_path / 'run')!r}")
+def run_example(example: str) -> list[str]:
     done = subprocess.run(
         [sys.executable, "-P", "-c", example], cwd=ROOT, capture_output=True, text=True, timeout=170, check=False
     )
     assert done.returncode == 0, done.stderr
-    lines = done.stdout.splitlines()
+    return done.stdout.splitlines()
+
+
+def test_the_python_examples_run(tmp_path: Path) -> None:
+    examples = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    (training,) = [example for example in examples if "start(" in example]
+    (asking,) = [example for example in examples if "Reader(" in example]
+    run = repr(str(tmp_path / "run"))
+    # One epoch of a tiny model: what is tested is that it runs, not what it learns.
+    model = repr(str(make_tiny_model(tmp_path / "model")))
+    lines = run_example(
+        training.replace("epochs=5", f"epochs=1, early_snapshots=False, model={model}, max_length=256, run_dir={run}")
+    )
     assert lines[0].startswith("untrained ")
     assert any(line.startswith("epoch 1 ") for line in lines)
+    lines = run_example(asking.replace('"runs/remedies"', run))
+    assert re.search(r" \d+ \d+ [01]\.\d\d$", lines[0])
+    assert len(lines) == 5

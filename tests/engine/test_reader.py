@@ -17,7 +17,6 @@ import pytest
 
 from engine.data.examples import Example, read_examples
 from engine.errors import DataError, ModelError, UsageError, UserError
-from engine.launch import start
 from engine.messages import (
     AnswerRequest,
     Answers,
@@ -31,9 +30,8 @@ from engine.messages import (
 )
 from engine.reader import Reader, source_of
 from engine.rundir.layout import RunDir
-from engine.rundir.liveness import State
 from engine.rundir.snapshot import Snapshot, snapshot_name
-from tests.tiny_run import tiny_config
+from tests.tiny_run import kept_run
 from tests.waiting import until
 
 CONTEXT = "For the winter fever 7 take honey 7, then rest for 9 days."
@@ -42,14 +40,7 @@ QUESTION = "What do I take?"
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
-    """Two epochs, the weights of both kept; snapshots 0 (untrained), 1, 2."""
-    folder = tmp_path_factory.mktemp("tiny")
-    config = msgspec.structs.replace(
-        tiny_config(folder), early_snapshots=False, keep_weights="all", epochs=2, run_dir=str(folder / "run")
-    )
-    started = start(config)
-    assert started.wait() is State.FINISHED
-    return started.directory
+    return kept_run(tmp_path_factory.mktemp("tiny"))
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tui.cli.ask import ask
 from tui.cli.attach import attach
 from tui.cli.check import check
 from tui.cli.command_line import GroupedCommand
@@ -9,17 +10,20 @@ from tui.cli.control import pause, resume, stop
 from tui.cli.doctor import doctor
 from tui.cli.export import export
 from tui.cli.man import man
+from tui.cli.predict import predict
 from tui.cli.runs import runs
 from tui.cli.suspects import suspects
 from tui.cli.train import train
 
 COMMANDS: tuple[GroupedCommand, ...] = (
+    ask,
     attach,
     check,
     doctor,
     export,
     man,
     pause,
+    predict,
     resume,
     runs,
     stop,

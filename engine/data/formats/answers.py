@@ -24,6 +24,8 @@ NOT_ANSWERS = frozenset({"plausible_answers", "answer_category", "answer_id", "a
 MAX_LITERAL = 1_000_000
 """Longest answers cell that is parsed as a Python literal, in characters: its syntax tree is far bigger."""
 
+NO_KEY = 'has no key with answers, such as "answers"; an unanswerable question is marked "is_impossible": true'
+
 
 class RawAnswer(Struct, gc=False):
     """One gold as it stands in the file, unchecked; `end` (past the last character) only where text is absent."""
@@ -34,12 +36,14 @@ class RawAnswer(Struct, gc=False):
 
 
 class RawAnswers(Struct, gc=False):
-    """All golds of a question. `impossible`: what the file says (None: nothing); `problem`: why unreadable."""
+    """All golds of a question. `impossible`: what the file says (None: nothing); `problem`: why unreadable; `absent`:
+    the question has nothing that could be a label."""
 
     golds: tuple[RawAnswer, ...] = ()
     impossible: bool | None = None
     problem: str = ""
     column: bool = False  # a table's rows say "no answer" by an empty answer, without a flag
+    absent: bool = False
 
 
 def is_missing(value: object) -> bool:
@@ -84,7 +88,7 @@ def read_answers(item: dict[str, Any], *, row: bool) -> RawAnswers:
     ):
         flag, golds = True, []  # Haystack exports an unanswerable question with the span the annotator had open
     if not golds and not flag and (problem := _unread(item, names)):
-        return RawAnswers(problem=problem)
+        return RawAnswers(problem=problem, absent=problem == NO_KEY)
     return RawAnswers(tuple(golds), flag, column=row)
 
 
@@ -107,7 +111,7 @@ def _unread(item: dict[str, Any], names: tuple[str, ...]) -> str:
         if any(word in key for word in ANSWER_WORDS) and not known and not (is_empty(value) or value in ([], {})):
             return f'has no answer where answers are read, but a value under "{key[:40]}"; rename that key to "answers"'
     if not any(name in item for name in (*names, *LABELS, *IMPOSSIBLE)) and not any(name in item for name in STARTS):
-        return 'has no key with answers, such as "answers"; an unanswerable question is marked "is_impossible": true'
+        return NO_KEY
     return ""
 
 

@@ -1,0 +1,200 @@
+"""`ask`: any question on any text, to the model of a run as it was then."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from engine.errors import DataError, ExitCode, UsageError
+from tui.cli.answer_lines import answer_lines, change_line, json_line
+from tui.cli.answer_options import MODEL_OPTIONS, decision_from, find_model
+from tui.cli.common import RUN, command
+from tui.drawing.text import plain
+from tui.options import GroupedOption
+
+if TYPE_CHECKING:
+    from engine.messages import Answer, Decision
+    from engine.reader import Reader
+
+MAX_PASSAGE = 64 << 20
+"""Bytes of a passage that are read from a file or from standard input."""
+
+
+@command(
+    RUN,
+    GroupedOption(
+        ["-q", "--question"],
+        "question",
+        metavar="TEXT",
+        multiple=True,
+        help="may be given several times; else asked for",
+    ),
+    GroupedOption(
+        ["-c", "--context"],
+        "question",
+        metavar="TEXT|@FILE|-",
+        help="the passage, a file that holds it, or standard input",
+    ),
+    GroupedOption(
+        ["--snapshot"],
+        "answers",
+        metavar="N|best|last|all",
+        default="best",
+        help="whose weights: a snapshot's number, best (F1, the default), last, or all that are kept",
+    ),
+    GroupedOption(
+        ["--nbest"], "answers", metavar="K", type=click.IntRange(0, 1000), default=3, help="how many candidates to show"
+    ),
+    GroupedOption(["--json", "as_json"], "output", is_flag=True, help="one JSON object for each answer"),
+    *MODEL_OPTIONS,
+)
+def ask(
+    run: str,
+    question: tuple[str, ...],
+    context: str | None,
+    snapshot: str,
+    nbest: int,
+    as_json: bool,
+    threshold: float | None,
+    min_probability: float | None,
+    runs_dir: str | None,
+    **how: Any,
+) -> int:
+    """Ask a run, a checkpoint or any question-answering model; a prompt without -q."""
+    from engine.reader import Reader
+
+    path = find_model(run, runs_dir)
+    piped = not sys.stdin.isatty()
+    if context is None and piped and not question:
+        raise UsageError("nothing is asked.", hint="Give a question with -q and a passage with -c TEXT or -c @FILE.")
+    passage = _passage(context if context is not None else "-" if piped else None)
+    with Reader(path, "best" if snapshot == "all" else snapshot, **how) as reader:
+        decision = decision_from(reader.source, threshold, min_probability)
+        numbers = _kept(reader) if snapshot == "all" else None
+        passage = passage if passage is not None else _prompt_passage()
+        asking = _Asking(reader, passage, decision, nbest, as_json, named=len(question) > 1 or (piped and not question))
+        code = ExitCode.OK
+        for text in question or _prompt_questions(piped=piped):
+            try:
+                if numbers is None:
+                    asking.once(text)
+                else:
+                    asking.through(numbers, text)
+            except UsageError as error:
+                if question:
+                    raise
+                # The next question may be better.
+                click.echo(plain(str(error)), err=True)
+                code = error.exit_code if piped else code
+    return int(code)
+
+
+@dataclass
+class _Asking:
+    """What stays the same from question to question; `named`: the question is printed with its answer."""
+
+    reader: Reader
+    passage: str
+    decision: Decision
+    nbest: int
+    as_json: bool
+    named: bool
+    begun: bool = False
+
+    def once(self, question: str) -> None:
+        """Print the answer with its place and rivals."""
+        answer = self._answer(question)
+        if self.as_json:
+            self._print_json(question, answer)
+            return
+        if self.begun:
+            click.echo()
+        ready = None if self.begun else self.reader.ready
+        for line in answer_lines(question if self.named else None, self.passage, answer, self.nbest, ready):
+            click.echo(line)
+        self.begun = True
+        sys.stdout.flush()
+
+    def through(self, numbers: Sequence[int], question: str) -> None:
+        """Print the answer of each of these snapshots, in the order of training."""
+        before: Answer | None = None
+        if self.named and not self.as_json:
+            click.echo(plain(question))
+        for number in numbers:
+            self.reader.use(number)
+            answer = self._answer(question)
+            if self.as_json:
+                self._print_json(question, answer)
+            else:
+                click.echo(change_line(self.reader.source.label, answer, before))
+            before = answer
+
+    def _answer(self, question: str) -> Answer:
+        return self.reader.answer(question, self.passage, n_best=max(self.nbest, 1), decision=self.decision)
+
+    def _print_json(self, question: str, answer: Answer) -> None:
+        click.echo(json_line(question, answer, self.reader.source.label, self.nbest))
+
+
+def _kept(reader: Reader) -> list[int]:
+    """Numbers of the snapshots whose weights are kept."""
+    kept = reader.snapshots()
+    if not kept:
+        raise UsageError(f"{reader.path}: not a run, so it has no snapshots.", hint="Leave --snapshot out.")
+    return [weights.snapshot.index for weights in kept if weights.snapshot is not None]
+
+
+def _passage(given: str | None) -> str | None:
+    """The passage that -c names; None where it is to be asked for. Raises UsageError, DataError."""
+    from engine.data.formats.utf8 import decode
+
+    if given is None:
+        return None
+    if given == "-":
+        name, data = "standard input", sys.stdin.buffer.read(MAX_PASSAGE + 1)
+    elif given.startswith("@"):
+        name = given[1:]
+        try:
+            with Path(name).expanduser().open("rb") as file:
+                data = file.read(MAX_PASSAGE + 1)
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise UsageError(f"{name}: the passage can't be read: {reason}.") from None
+    else:
+        return given
+    if len(data) > MAX_PASSAGE:
+        raise DataError(f"{name}: more than {MAX_PASSAGE >> 20} MB are no passage.")
+    return decode(Path(name), data)
+
+
+def _prompt_passage() -> str:
+    click.echo("passage, ended by an empty line:", err=True)
+    lines: list[str] = []
+    for line in sys.stdin:
+        if not line.strip() and lines:
+            break
+        lines.append(line)
+    return "".join(lines).strip("\n")
+
+
+def _prompt_questions(*, piped: bool) -> Iterator[str]:
+    """Questions from a terminal until an empty line, or (`piped`) from what is piped in, one a line."""
+    if piped:
+        yield from (line.rstrip("\r\n") for line in sys.stdin if line.strip())
+        return
+    import readline  # noqa: F401 - input() then edits lines and remembers them
+
+    while True:
+        try:
+            text = input("question (empty: leave): ")
+        except EOFError:
+            click.echo()
+            return
+        if not text.strip():
+            return
+        yield text
