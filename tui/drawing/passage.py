@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from rich.cells import get_character_cell_size
+from rich.segment import Segment
+from textual.strip import Strip
 
 from tui.drawing.frame import UNICODE, Glyphs
 from tui.drawing.text import plain
+from tui.drawing.theme import StyleOf, combined
 
 SIGNS = 6
 """Cells of a line kept free for brackets, so that lines break where they always did while answers move about."""
@@ -69,6 +72,19 @@ def passage_lines(
     begins = [next((cell.at for cell in line if cell.at >= 0), -1) for line in lines]
     top = _top(wanted, len(lines), rows, begins.index(first) if first in begins else 0)
     return [_joined(line) for line in lines[top : top + rows]], begins[top] if lines else 0
+
+
+def answer_marks(expected: tuple[int, int] | None, predicted: tuple[int, int] | None) -> list[Mark]:
+    """The marks of an expected and a predicted answer, given in code points of the passage; None for no answer."""
+    if expected is not None and expected == predicted:
+        return [Mark(*expected, "both", "both")]
+    marks = [] if expected is None else [Mark(*expected, "expected", "expected")]
+    return marks if predicted is None else [*marks, Mark(*predicted, "predicted", "predicted")]
+
+
+def line_strips(lines: Sequence[Line], style: StyleOf) -> list[Strip]:
+    """Lines of a passage as a screen shows them, a blank before each."""
+    return [Strip([Segment(" "), *(Segment(text, combined(style, roles)) for text, roles in line)]) for line in lines]
 
 
 def _lines_with(lines: Sequence[Sequence[Cell]], roles: Set[str]) -> list[int]:

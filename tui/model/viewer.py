@@ -31,6 +31,7 @@ from engine.rundir.liveness import State
 from engine.rundir.snapshot import Prediction, Snapshot, snapshot_event
 from engine.rundir.status import Look, RunFollower
 from engine.rundir.verdicts import Verdict, Verdicts, read_verdicts
+from tui.model.insight import Insight
 
 Scores = NDArray[np.float32]
 OPEN_SNAPSHOTS = 6
@@ -60,6 +61,7 @@ class Viewer:
         self.steps: list[Step] = []
         self.warnings: list[Warned] = []
         self.verdicts = Verdicts()
+        self.insight = Insight(self.run)
         self._notices: list[CommandDone | Warned] = []
         self._fresh = False
         self._searched = False

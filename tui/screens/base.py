@@ -48,6 +48,9 @@ class Shell(Protocol):
     def show_view(self, name: str) -> None:
         """Bring a screen to the front."""
 
+    def focus_view(self) -> None:
+        """Give the keys to the screen in front."""
+
     def open_run(self, path: Path) -> None:
         """Watch another run from now on. Raises UsageError where there is none."""
 

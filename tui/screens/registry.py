@@ -17,8 +17,10 @@ SCREENS = (
     "journey",
     "spans",
     "curves",
+    "map",
     "compare",
     "runs",
+    "groups",
     "heatmap",
     "trust",
 )

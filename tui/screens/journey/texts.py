@@ -9,9 +9,9 @@ from engine.data.segments import CONTEXT
 from engine.insight.metrics import prepare_golds
 from engine.insight.spans import Candidate, null_odds, softmax
 from tui.drawing.frame import Glyphs
-from tui.drawing.passage import Mark, passage_lines
+from tui.drawing.passage import answer_marks, line_strips, passage_lines
 from tui.drawing.text import plain
-from tui.drawing.theme import StyleOf, combined
+from tui.drawing.theme import StyleOf
 from tui.model.verdict_words import verdict_words
 from tui.screens.journey.model import Scene
 
@@ -103,19 +103,11 @@ def passage_strips(
         cursor = (start, end) if start >= 0 else None
     elif 0 <= token < len(scene.tokens) and scene.tokens.segment[token] == CONTEXT:
         cursor = (int(scene.tokens.char_start[token]), int(scene.tokens.char_end[token]))
+    marks = answer_marks(scene.expected_chars, scene.predicted_chars)
     lines, begins = passage_lines(
-        scene.example.context, width - 2, rows, _marks(scene), cursor=cursor, first=first, glyphs=glyphs
+        scene.example.context, width - 2, rows, marks, cursor=cursor, first=first, glyphs=glyphs
     )
-    strips = [Strip([Segment(" "), *(Segment(text, combined(style, roles)) for text, roles in line)]) for line in lines]
-    return strips, begins
-
-
-def _marks(scene: Scene) -> list[Mark]:
-    gold, found = scene.expected_chars, scene.predicted_chars
-    if gold is not None and gold == found:
-        return [Mark(*gold, "both", "both")]
-    marks = [] if gold is None else [Mark(*gold, "expected", "expected")]
-    return marks if found is None else [*marks, Mark(*found, "predicted", "predicted")]
+    return line_strips(lines, style), begins
 
 
 def beside(passage: list[Strip], answers: list[Strip], left: int) -> list[Strip]:
