@@ -20,9 +20,9 @@ SCREENS = (
     "map",
     "compare",
     "runs",
-    "groups",
     "heatmap",
     "trust",
+    "groups",
 )
 
 

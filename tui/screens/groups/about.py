@@ -8,7 +8,7 @@ from tui.screens.about import About
 ABOUT = About(
     name="groups",
     screen="GroupsScreen",
-    key="7",
+    key="8",
     title="Where it fails",
     summary="Where it fails: what was learned and forgotten, by kind of question",
     help=(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 
 from textual import events
 from textual.app import ComposeResult
 from textual.containers import Container
 from textual.strip import Strip
 
+from engine.errors import UserError
 from engine.insight.dynamics import Dynamics
 from engine.insight.suspects import Suspect
 from tui.drawing.frame import glyphs_of
@@ -136,8 +138,10 @@ class MapScreen(ScreenView):
         viewer, number = self.tui.viewer, self.tui.view_state.example
         if viewer is None or not viewer.ready or not 0 <= number < len(viewer.examples):
             return None
-        suspect = self._by_example.get(number)
-        return Shown(number, viewer.examples[number], self.proposed(), suspect, viewer.verdict(number))
+        suspect, answer = self._by_example.get(number), None
+        with suppress(OSError, UserError):  # a snapshot that can't be read shows no answer
+            answer = self.proposed()
+        return Shown(number, viewer.examples[number], answer, suspect, viewer.verdict(number))
 
     def proposed(self) -> tuple[int, int] | None:
         """Of a suspect the answer that the reason names, else the one of the snapshot in view."""

@@ -1,0 +1,138 @@
+"""The Map screen, key by key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual.pilot import Pilot
+
+from engine.rundir.layout import RunDir
+from engine.rundir.verdicts import read_verdicts
+from tests.fake_app import make_app, opened, press, screen_text, until
+from tests.fake_run import append_snapshot, fake_set, make_run, seem_alive
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunDir:
+    return make_run(tmp_path, examples=30, snapshots=5, tokens=40, noise=3.0)
+
+
+async def to_map(pilot: Pilot[Any]) -> Any:
+    """The Map screen of the run, once its snapshots are read."""
+    await opened(pilot, "4")
+    app: Any = pilot.app
+    await until(pilot, lambda: app.viewer.insight.dynamics is not None)
+    await press(pilot)
+    return app.view
+
+
+async def test_the_map_is_walked_by_arrows(run: RunDir) -> None:
+    app = make_app(run)
+    async with app.run_test(size=(100, 30)) as pilot:
+        view = await to_map(pilot)
+        assert "never right" in screen_text(app)
+        seen = set()
+        for key in ("down", "left", "left", "up", "right", "right", "down", "down"):
+            before = view._cells.at(app.view_state.example)
+            await press(pilot, key)
+            after = view._cells.at(app.view_state.example)
+            column, row = after[0] - before[0], after[1] - before[1]
+            if before != after:
+                assert {"down": row < 0, "up": row > 0, "left": column < 0, "right": column > 0}[key]
+            example = app.viewer.examples[app.view_state.example]
+            assert example.question in screen_text(app)
+            assert example.id in screen_text(app)
+            seen.add(app.view_state.example)
+        assert len(seen) > 2
+        example = app.view_state.example
+        await press(pilot, "enter")
+        assert (app.view_name, app.view_state.example) == ("journey", example)
+
+
+async def test_lists_say_why_and_learn_from_verdicts(run: RunDir) -> None:
+    app = make_app(run)
+    async with app.run_test(size=(140, 40)) as pilot:
+        view = await to_map(pilot)
+        await press(pilot, "a")
+        first = app.viewer.insight.suspects("place", app.viewer.verdicts, app.viewer.examples)
+        assert app.view_state.example == first[0].example
+        assert "the label says “" in screen_text(app)
+        await press(pilot, "M")
+        given = read_verdicts(run).of("validation", app.viewer.examples[first[0].example].id)
+        assert given is not None
+        if first[0].answer is not None:
+            assert given.answer is not None
+            assert given.answer.start == first[0].answer[0]
+        assert first[0].example not in view._list.rows.tolist()
+        assert view._list.place == 0  # the cursor is on the one that took its place
+        assert app.view_state.example == view._list.rows[0]
+        await press(pilot, "K", "D")
+        assert len(read_verdicts(run)) == 3
+        assert "3 labels judged" in screen_text(app)
+        await press(pilot, "u")
+        assert len(read_verdicts(run)) == 2
+        assert app.view_state.example in view._list.rows.tolist()
+        await press(pilot, "v")
+        assert "wrong boundary" in screen_text(app)
+        await press(pilot, "v")
+        assert "all examples" in screen_text(app)
+        rows = view._list.rows.tolist()
+        confidence = app.viewer.insight.dynamics.confidence
+        assert [float(confidence[n]) for n in rows] == sorted(float(value) for value in confidence)
+        for sort in ("variability", "right", "forgotten", "first learned", "data", "confidence"):
+            await press(pilot, "s")
+            assert f"by {sort}" in screen_text(app)
+            assert app.view_state.example == view._list.rows[0]
+
+
+async def test_an_epoch_that_is_added_is_on_the_map(tmp_path: Path) -> None:
+    run = make_run(tmp_path, examples=12, snapshots=1, tokens=40, live=True)
+    seem_alive(run)
+    app = make_app(run)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await opened(pilot, "4")
+        await until(pilot, lambda: "waiting for the first one" in screen_text(app))
+        append_snapshot(run, fake_set(12, tokens=40), 1)
+        await until(pilot, lambda: "variability" in screen_text(app))
+        assert len(app.viewer.insight.dynamics.snapshots) == 1
+
+
+async def test_a_snapshot_that_is_gone_is_no_end(run: RunDir) -> None:
+    for path in run.snapshots.glob("*.safetensors"):
+        path.write_bytes(path.read_bytes()[:200])
+    app = make_app(run)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await opened(pilot, "4")
+        await until(pilot, lambda: not app.viewer.insight.reading)
+        await press(pilot, "down", "v", "M", "n", "c")
+        assert app.view_name == "map"
+
+
+async def test_where_it_fails_leads_to_spans(run: RunDir) -> None:
+    app = make_app(run)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await opened(pilot, "8")
+        await until(pilot, lambda: app.viewer.insight.dynamics is not None)
+        every = app.view.scores[0]
+        right = app.viewer.snapshot(4).column("exact_match") >= 1
+        was = app.viewer.snapshot(3).column("exact_match") >= 1
+        assert (every.count, every.right) == (30, int(right.sum()))
+        assert (every.learned, every.forgotten) == (int((right & ~was).sum()), int((was & ~right).sum()))
+        names = [score.group.name for score in app.view.scores]
+        await press(pilot, *["down"] * names.index("unseen"))
+        group = app.view.scores[names.index("unseen")].group
+        await press(pilot, "enter")
+        assert app.view_name == "spans"
+        assert sorted(app.view.order.rows.tolist()) == group.rows.tolist()
+        assert "10 of 30, passage: unseen" in screen_text(app)
+        await press(pilot, "t")
+        assert app.view.order.rows.tolist() == [n for n in group.rows.tolist() if not right[n]]
+        await press(pilot, "escape", "t", "t", "t", "t", "t")
+        assert len(app.view.order.rows) == 30
+        await press(pilot, "8", "home")
+        assert "; since" not in screen_text(app)
+        await press(pilot, "s")
+        shares = [score.right / score.count for score in app.view.scores]
+        assert shares == sorted(shares)
