@@ -26,6 +26,8 @@ SCREENS = {
     "journey": ["m"],
     "spans": ["2"],
     "curves": ["3"],
+    "map": ["4"],
+    "groups": ["8"],
     "compare": ["5"],
     "runs": ["6"],
     "heatmap": ["x"],
@@ -52,6 +54,9 @@ def walk(*keys: str) -> Walk:
         for key in keys:
             await press(pilot, key)
         app: Any = pilot.app
+        if app.view_name in ("map", "groups"):
+            await until(pilot, lambda: app.viewer.insight.dynamics is not None)
+            await press(pilot)
         app._unsay()  # what a key says goes by itself after some seconds
         await settle(pilot)
 
@@ -71,7 +76,7 @@ def test_theme(snap_compare: Any, run: RunDir, screen: str, theme: str) -> None:
     assert snap_compare(app, terminal_size=MIDDLE, run_before=walk(*SCREENS[screen]))
 
 
-@pytest.mark.parametrize("screen", ["journey", "spans", "curves", "compare", "heatmap"])
+@pytest.mark.parametrize("screen", ["journey", "spans", "curves", "map", "groups", "compare", "heatmap"])
 def test_ascii(snap_compare: Any, run: RunDir, screen: str) -> None:
     app = make_app(run, ascii_only=True)
     assert snap_compare(app, terminal_size=SMALL, run_before=walk(*SCREENS[screen]))
@@ -87,6 +92,29 @@ def test_the_journey(snap_compare: Any, run: RunDir, position: int) -> None:
 def test_other_ways_to_look(snap_compare: Any, run: RunDir, name: str) -> None:
     keys = {"probabilities": ["y", "y"], "change": ["left", "left", "left", "d"]}[name]
     assert snap_compare(make_app(run), terminal_size=MIDDLE, run_before=walk(*keys))
+
+
+@pytest.mark.parametrize("name", ["choosing", "judged", "walked"])
+def test_the_review(snap_compare: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    (tmp_path / "runs").mkdir()
+    run = recorded_run(tmp_path / "runs")
+    monkeypatch.chdir(tmp_path)
+    keys = {
+        "choosing": ["m", "S", "right_square_bracket", "right_square_bracket"],
+        "judged": ["2", "N", "down", "K", "down", "down", "D"],
+        "walked": ["4", "down", "left"],
+    }[name]
+
+    async def review(pilot: Pilot[Any]) -> None:
+        await opened(pilot)
+        await press(pilot, keys[0])
+        app: Any = pilot.app
+        if name == "walked":
+            await until(pilot, lambda: app.viewer.insight.dynamics is not None)
+            await press(pilot)
+        await walk(*keys[1:])(pilot)
+
+    assert snap_compare(make_app(run), terminal_size=MIDDLE, run_before=review)
 
 
 def test_sixteen_colours(snap_compare: Any, run: RunDir) -> None:
