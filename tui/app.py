@@ -32,6 +32,7 @@ from engine.rundir.commands import CommandName
 from engine.rundir.liveness import OVER, State
 from tui.drawing.text import path_from_here, plain
 from tui.drawing.theme import choose_theme, is_light, style_of, theme_names
+from tui.model.explainer import Target
 from tui.model.viewer import Viewer
 from tui.review import Reviewing
 from tui.screens.base import ScreenView
@@ -338,6 +339,12 @@ class BertQAApp(Reviewing):
         if self.viewer is not None:
             Run(self.viewer.run.path).command(command)
             self.say(f"asked the engine to {command}")
+
+    def explain(self, target: Target) -> None:
+        """Open what explains an answer, in front of whatever is shown."""
+        from tui.screens.explanation.screen import ExplanationScreen  # not every start of the app needs it
+
+        self.push_screen(ExplanationScreen(target, self.style_of, ascii_only=self.ascii_only))
 
     def do_copy(self) -> None:
         self.say("nothing to copy here")

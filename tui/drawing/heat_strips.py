@@ -103,15 +103,17 @@ def share_rows(current: int, total: int, height: int) -> tuple[range, int]:
     return rows, max(1, min(TALLEST, room // max(1, len(rows))))
 
 
-def legend_strip(width: int, style: StyleOf, glyphs: Glyphs = UNICODE) -> Strip:
-    """What shades and marks mean, in words."""
+def legend_strip(
+    width: int, style: StyleOf, glyphs: Glyphs = UNICODE, *, expected: str = "expected", predicted: str = "predicted"
+) -> Strip:
+    """What shades and marks mean, in words; `expected` and `predicted` name the two marks of a row's tokens."""
     segments = [Segment(" probability from ", style("dim"))]
     for level, low in enumerate(LEVELS, start=1):
         segments.append(Segment(HEAT_GLYPHS[glyphs].shades[level], style("text")))
         segments.append(Segment(f" {100 * low:.0f} %  ", style("dim")))
     segments += [Segment("  "), *(Segment(glyphs.expected, style(f"expected_{part}")) for part in PARTS)]
-    segments.append(Segment(" expected  ", style("dim")))
-    segments += [Segment(HEAT_GLYPHS[glyphs].shades[4], style("predicted")), Segment(" predicted  ", style("dim"))]
+    segments.append(Segment(f" {expected}  ", style("dim")))
+    segments += [Segment(HEAT_GLYPHS[glyphs].shades[4], style("predicted")), Segment(f" {predicted}  ", style("dim"))]
     segments += [Segment(glyphs.right, style("good")), Segment(" right", style("dim"))]
     return Strip(segments).adjust_cell_length(width)
 

@@ -11,6 +11,7 @@ from textual.widget import Widget
 from engine.data.examples import Answer
 from engine.rundir.verdicts import Action
 from tui.drawing.theme import StyleOf
+from tui.model.explainer import Target
 from tui.model.viewer import Viewer
 from tui.view_state import ViewState
 
@@ -56,6 +57,9 @@ class Shell(Protocol):
 
     def judge(self, action: Action, answer: Answer | None = None, *, by: Literal["model", "hand"] = "hand") -> None:
         """Write the user's verdict on the label of the example under the cursor."""
+
+    def explain(self, target: Target) -> None:
+        """Open what explains an answer, in front of the screen; the model works in a process of its own."""
 
     def copy(self, text: str) -> None:
         """Put `text`, made harmless, on the clipboard of the terminal."""

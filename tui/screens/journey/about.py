@@ -27,6 +27,7 @@ ABOUT = About(
         *WINDOW,
         KeyCommand("change", "d", "show the change since the snapshot before", footer="change"),
         *REVIEW,
+        KeyCommand("why", "i", "why this answer: the words that made it, and what each layer thought", footer="why"),
         *COPY,
         *SEARCH,
         *PAUSE,

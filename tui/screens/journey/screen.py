@@ -19,6 +19,7 @@ from tui.drawing.theme import StyleOf
 from tui.drawing.token_bars import GUTTER, TokenChart
 from tui.drawing.token_geometry import Geometry, fit
 from tui.drawing.token_strips import token_strips
+from tui.model.explainer import Target
 from tui.screens.base import ScreenView
 from tui.screens.journey.model import Limits, Scene, make_scene
 from tui.screens.journey.texts import answer_strips, beside, chosen_token_strip, passage_strips, question_strip
@@ -116,6 +117,16 @@ class JourneyScreen(ScreenView):
         else:
             start, end = scene.span(state.span_from, state.token)
             self.tui.judge("replace", Answer(scene.example.context[start:end], start))
+
+    def do_why(self) -> None:
+        """Explain the answer at the kept weights nearest to the snapshot in view."""
+        scene, viewer = self.scene_at_place(), self.tui.viewer
+        if scene is None or viewer is None:
+            return
+        seen = viewer.snapshots[self.tui.view_state.snapshot]
+        self.tui.explain(
+            Target(scene.example.question, scene.example.context, viewer.run.path, step=seen.step, seen=seen.label)
+        )
 
     def do_copy(self) -> None:
         scene = self.scene_at_place()
