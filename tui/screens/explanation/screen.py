@@ -71,9 +71,11 @@ class ExplanationScreen(ModalScreen[None]):
         Binding("right_curly_bracket", "token(10)", "ten to the right"),
     ]
 
-    def __init__(self, target: Target, style: StyleOf, *, ascii_only: bool = False) -> None:
+    def __init__(
+        self, target: Target, style: StyleOf, *, ascii_only: bool = False, explainer: Explainer | None = None
+    ) -> None:
         super().__init__()
-        self.explainer = Explainer(target)
+        self.explainer = explainer or Explainer(target)
         self._target, self._style, self._glyphs = target, style, glyphs_of(ascii_only)
         self._view: View = "gradient"
         self._weights: int | None = None
