@@ -8,9 +8,14 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import msgspec
+
+from engine.messages import Explanation, Layers
 from engine.rundir.layout import RunDir
 
 KEPT = Path(__file__).parent / "run"
+EXPLANATIONS = Path(__file__).parent / "explanations.json"
+"""What a model that was fine-tuned on SQuAD says of the run's probe; made by `python -m tests.recorded.explain RUN`."""
 NAME = "remedies"
 
 
@@ -23,3 +28,8 @@ def recorded_run(folder: Path) -> RunDir:
     for empty in ("checkpoints", "commands"):
         (path / empty).mkdir(mode=0o700)
     return RunDir(path)
+
+
+def recorded_explanations() -> dict[str, Explanation | Layers]:
+    """By view: gradient, integrated, layers."""
+    return msgspec.json.decode(EXPLANATIONS.read_bytes(), type=dict[str, Explanation | Layers])
