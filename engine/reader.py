@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
 from engine.config import F1Units, RunConfig
 from engine.errors import UsageError, UserError
+from engine.insight.calibration import Calibration
 from engine.messages import (
     Answer,
     AnswerRequest,
@@ -33,6 +35,7 @@ from engine.messages import (
     ScoresWanted,
     Source,
 )
+from engine.rundir.calibration import CALIBRATION, calibration_of_model
 from engine.rundir.checkpoints import KeptWeights, best_kept, find_weights, kept_weights, run_of_checkpoint
 from engine.rundir.layout import RunDir, is_run_dir, read_json
 from engine.worker_pipe import WorkerProcess
@@ -45,8 +48,23 @@ Precision = Literal["auto", "fp32", "bf16"]
 
 
 def decision_for(source: Source) -> Decision:
-    """When the model's answers are given, where the user says nothing."""
-    return Decision()
+    """When the model's answers are given where the user says nothing: at the temperature and the no-answer threshold of
+    its qa_calibration.json; of a run that has none they are computed from its snapshot."""
+    folder = Path(source.model)
+    try:
+        stamp = (folder / CALIBRATION).stat().st_mtime_ns
+    except OSError:
+        stamp = 0
+    found = _calibration(folder, stamp)
+    if found is None:
+        return Decision()
+    return Decision(threshold=found.no_answer_threshold or 0.0, temperature=found.temperature)
+
+
+@lru_cache(maxsize=64)
+def _calibration(folder: Path, stamp: int) -> Calibration | None:
+    """`stamp` tells one file from the next; where none can be written, what was computed is kept here."""
+    return calibration_of_model(folder)
 
 
 def source_of(

@@ -10,11 +10,11 @@ from pathlib import Path
 from engine.errors import DataError
 from engine.export.kinds import Request
 from engine.export.whole_folder import whole_folder
+from engine.rundir.calibration import CALIBRATION
 from engine.rundir.checkpoints import FileEntry, KeptWeights, find_weights
 from engine.storage.atomic_io import replace_file
 from engine.storage.safe_open import open_regular, read_small
 
-CALIBRATION = "qa_calibration.json"
 MAX_CALIBRATION = 16 << 20
 CHUNK = 4 << 20
 

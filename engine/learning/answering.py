@@ -111,6 +111,7 @@ def decoded(loaded: LoadedModel, request: AnswerRequest, report: Report | None =
         len(examples),
         max_answer_length=source.max_answer_length,
         allow_null=source.allow_null,
+        null_threshold=decision.threshold,
         temperature=decision.temperature,
     )
     found = spans.with_null(decision.threshold) if source.allow_null else spans
@@ -155,8 +156,9 @@ class Decoded:
         source, request = self.loaded.source, self.request
         temperature = request.decision.temperature
         null = int(self.found.char_start[number]) < 0
-        score, null_score = float(self.spans.score[number]), float(self.spans.null_score[number])
-        chance = float(probability(null_score if null and source.allow_null else score, total, temperature=temperature))
+        score = float(self.spans.score[number])
+        counted = self._counted_null(float(self.spans.null_score[number])) if null and source.allow_null else score
+        chance = float(probability(counted, total, temperature=temperature))
         withheld = not null and chance < request.decision.min_probability
         low, high = int(self.found.char_start[number]), int(self.found.char_end[number])
         if null or withheld:
@@ -184,9 +186,9 @@ class Decoded:
             max_answer_length=source.max_answer_length,
             allow_null=source.allow_null,
         )
-        chances = probability(
-            np.array([one.score for one in found]), total, temperature=self.request.decision.temperature
-        ).tolist()
+        scores = np.array([one.score if one.start >= 0 else self._counted_null(one.score) for one in found])
+        chances = probability(scores, total, temperature=self.request.decision.temperature).tolist()
+        order = np.argsort(-scores, kind="stable").tolist()
         return tuple(
             Candidate(
                 text=example.context[one.char_start : one.char_end] if one.start >= 0 else "",
@@ -197,8 +199,12 @@ class Decoded:
                 score=one.score,
                 probability=chance,
             )
-            for one, chance in zip(found, chances, strict=True)
+            for one, chance in ((found[at], chances[at]) for at in order)
         )
+
+    def _counted_null(self, score: float) -> float:
+        """The null answer's score as it counts in probabilities: at the threshold it equals the best span's."""
+        return score - self.request.decision.threshold
 
     def _window(self, number: int) -> Window:
         features = self.features

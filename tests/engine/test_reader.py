@@ -141,7 +141,7 @@ def test_no_answer_where_it_may_be_predicted(run: RunDir) -> None:
 
 
 def test_an_improbable_answer_is_withheld(reader: Reader) -> None:
-    answer = reader.answer(QUESTION, CONTEXT)
+    answer = reader.answer(QUESTION, CONTEXT, decision=Decision())
     kept = reader.answer(QUESTION, CONTEXT, decision=Decision(min_probability=answer.probability * 0.99))
     held_back = reader.answer(QUESTION, CONTEXT, decision=Decision(min_probability=answer.probability * 1.01))
     assert kept == answer
