@@ -5,6 +5,9 @@
 The first annotator's answer is the only label. Errors of four kinds are planted (tests/benchmarks/planting.py); the
 real ones are left as they are. The model is fine-tuned on the noisy labels and scored on the same questions after each
 epoch. Runs stay in the folder: what is there is used again, what is unfinished is resumed.
+
+With --held-out RUN the errors are planted in the eval questions of a finished run that learned from other data, as in
+an eval set with bad labels: nothing is trained, and each seed plants anew.
 """
 
 from __future__ import annotations
@@ -20,7 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.events import Finished, Phase, SnapshotTaken
-from engine.insight.dynamics import Dynamics, mean_over_snapshots
+from engine.insight.dynamics import NEEDED, Dynamics, counts, dynamics, mean_over_snapshots
+from engine.insight.margins import gold_spans, margin_columns
 from engine.insight.suspects import Kind, features, reranked, wrong_boundary, wrong_place
 from engine.rundir.dynamics import read_dynamics, snapshot_files
 from engine.rundir.eval_set import EvalSet
@@ -35,27 +39,47 @@ SHARE = 0.05
 FOUND = (*KINDS, HUMAN)
 PLACES = ("random", "sentence", "swapped", HUMAN)
 """Errors that the list of wrong places is for; the other list is for `boundary`."""
+LISTS: tuple[Kind, ...] = ("place", "boundary")
 REVIEWED = 50
 
 
 def main() -> None:
     parser = material.arguments(__doc__)
-    parser.add_argument("--runs", type=Path, required=True, help="folder of the runs, used again where finished")
+    parser.add_argument("--runs", type=Path, default=Path("suspects"), help="folder of the runs, used again")
+    parser.add_argument("--held-out", type=Path, metavar="RUN", help="a run with eval questions of SQuAD v1.1 dev")
     parser.add_argument("--seeds", type=int, default=3, help="samples, each with its own errors and training")
     parser.add_argument("--questions", type=int, default=2000, help="questions of a sample, at least; 0: all")
     parser.add_argument("--epochs", type=int, default=3, help="passes over them")
     options = parser.parse_args()
-    everything = material.questions(options.data, material.EVAL_FILE)
     results = []
+    if options.held_out is not None:
+        run = RunDir(options.held_out)
+        kept = EvalSet(run)
+        for seed in range(1, options.seeds + 1):
+            noisy = plant(kept.examples, share=SHARE, seed=seed)
+            results.append(measured(*scored_anew(run, kept, noisy), noisy) | {"seconds": {}})
+            describe(seed, noisy)
+        kept.close()
+        material.write_json(options.json, results)
+        report(results)
+        return
+    everything = material.questions(options.data, material.EVAL_FILE)
     for seed in range(1, options.seeds + 1):
         examples = passages(everything, options.questions, seed) if options.questions else everything
         noisy = plant(examples, share=SHARE, seed=seed)
         run = trained(options.runs / f"sample-{seed}", noisy, seed, options.epochs)
-        results.append(measured(run, noisy))
-        counts = ", ".join(f"{noisy.kinds.count(kind)} {kind}" for kind in (*FOUND, CLEAN))
-        print(f"sample {seed}: {len(examples)} questions, {counts}", flush=True)
+        dynamics = read_dynamics(run)
+        if dynamics is None:
+            sys.exit(f"{run.path}: no epoch is done.")
+        results.append(measured(dynamics, qa_loss(run, dynamics), noisy) | {"seconds": seconds(run)})
+        describe(seed, noisy)
     material.write_json(options.json, results)
     report(results)
+
+
+def describe(seed: int, noisy: Noisy) -> None:
+    numbers = ", ".join(f"{noisy.kinds.count(kind)} {kind}" for kind in (*FOUND, CLEAN))
+    print(f"seed {seed}: {len(noisy.kinds)} questions, {numbers}", flush=True)
 
 
 def trained(folder: Path, noisy: Noisy, seed: int, epochs: int) -> RunDir:
@@ -81,24 +105,50 @@ def trained(folder: Path, noisy: Noisy, seed: int, epochs: int) -> RunDir:
     return run
 
 
-def measured(run: RunDir, noisy: Noisy) -> dict[str, Any]:
+def scored_anew(run: RunDir, kept: EvalSet, noisy: Noisy) -> tuple[Dynamics, Scores]:
+    """What a run's eval examples look like with other labels, and the loss float[S, N]: its scores do not depend on
+    the labels."""
+    windows = kept.windows()
+    gold = gold_spans(noisy.examples, windows)
+    labels = np.array([(e.answers[0].start, e.answers[0].start + len(e.answers[0].text)) for e in noisy.examples])
+    rows: dict[str, list[NDArray[Any]]] = {name: [] for name in NEEDED}
+    infos = []
+    for path in snapshot_files(run.snapshots):
+        with Snapshot(path) as snapshot:
+            if not counts(snapshot.info.epoch):
+                continue
+            infos.append(snapshot.info)
+            columns: dict[str, NDArray[Any]] = dict(
+                margin_columns(
+                    windows, gold, *snapshot.logits(), max_answer_length=kept.max_answer_length, allow_null=False
+                )
+            )
+            predicted = [snapshot.column(name).astype(np.int64) for name in ("pred_char_start", "pred_char_end")]
+        columns |= {"pred_char_start": predicted[0], "pred_char_end": predicted[1]}
+        shared = np.minimum(predicted[1], labels[:, 1]) - np.maximum(predicted[0], labels[:, 0])
+        union = np.maximum(predicted[1], labels[:, 1]) - np.minimum(predicted[0], labels[:, 0])
+        columns["iou"] = np.clip(shared, 0, None) / union
+        columns["exact_match"] = columns["iou"] == 1
+        for name, values in columns.items():
+            rows[name].append(values)
+    stacked = {name: np.stack(values) for name, values in rows.items()}
+    found = dynamics(stacked, [info.index for info in infos], [info.label for info in infos])
+    return found, -stacked["gold_log_prob"]
+
+
+def measured(dynamics: Dynamics, loss: Scores, noisy: Noisy) -> dict[str, Any]:
     """Average precision and precision at 50 of every score for every kind of error, and what verdicts change."""
-    dynamics = read_dynamics(run)
-    if dynamics is None:
-        sys.exit(f"{run.path}: no epoch is done.")
     kinds = np.array(noisy.kinds)
-    scores = all_scores(run, dynamics)
+    scores = all_scores(dynamics, loss)
     return {
         "scores": {name: {kind: found(values, kinds, kind) for kind in FOUND} for name, values in scores.items()},
-        "verdicts": {kind: verdict_gain(kind, dynamics, kinds) for kind in ("place", "boundary")},
-        "seconds": seconds(run),
+        "verdicts": {kind: verdict_gain(kind, dynamics, kinds) for kind in LISTS},
     }
 
 
-def all_scores(run: RunDir, dynamics: Dynamics) -> dict[str, Scores]:
-    """Scores float[N] by name; higher is more suspicious."""
+def all_scores(dynamics: Dynamics, loss: Scores) -> dict[str, Scores]:
+    """Scores float[N] by name; higher is more suspicious. `loss` is float[S, N]."""
     columns = dynamics.columns
-    loss = qa_loss(run, dynamics)
     never = len(dynamics.snapshots)
     learned_at = np.array(
         [dynamics.snapshots.index(at) if at >= 0 else never for at in dynamics.first_learned.tolist()]
@@ -195,11 +245,13 @@ def report(results: Sequence[Mapping[str, Any]]) -> None:
     for name in results[0]["scores"]:
         rows.append([name, *(cell(lambda r, n=name, k=kind: r["scores"][n][k]) for kind in FOUND)])  # type: ignore[misc]
     print(material.table(rows))
-    for kind in ("place", "boundary"):
+    for kind in LISTS:
         without, having = (statistics.mean(r["verdicts"][kind][side] for r in results) for side in (0, 1))
         print(
             f"list of wrong {kind}, AP on the rest after {REVIEWED} verdicts: {without:.3f} without them, {having:.3f}"
         )
+    if not results[0]["seconds"]:
+        return
     training, scoring = (statistics.mean(r["seconds"][what] for r in results) for what in ("training", "scoring"))
     print(f"a run: {training:.0f} s of training, {scoring:.0f} s of scoring")
 
