@@ -26,9 +26,10 @@ class Suspect:
 
     `example` is its number among the examples, `score` what it is ranked by (higher: more suspicious; comparable
     within one list only). The model's answer instead of the label: `answer`, characters (start, end) of the passage,
-    (-1, -1) for "no answer", None where the model never preferred another one of this kind at a snapshot that
-    counts; `probability`, of all spans, at the last snapshot that it gave it; `since` and `until`, numbers of the
-    first and the last snapshot of the stretch in which it did. `confidence` is the label's mean probability.
+    (-1, -1) for "no answer", None where the model answered as labelled at every snapshot that counts; one that speaks
+    for this kind of error comes first, else it is any other answer. `probability`, of all spans, at the last snapshot
+    at which it was given; `since` and `until`, numbers of the first and the last snapshot of the stretch in which it
+    was. `confidence` is the label's mean probability.
     """
 
     kind: Kind
@@ -59,16 +60,20 @@ def reason(suspect: Suspect, dynamics: Dynamics, context: str, label: str | None
     """Why it is in the list, in words; `label` is the labelled text, None for "no answer". Text from outside."""
     labelled = "the label says no answer" if label is None else f"the label says “{label}”"
     if suspect.answer is None:
-        return f"gives the label a probability of {suspect.confidence:.2f} on average; {labelled}"
+        return f"gives the label a probability of {_share(suspect.confidence)} on average; {labelled}"
     start, end = suspect.answer
     answer = f"“{context[start:end]}”" if start >= 0 else "“no answer”"
     names = dict(zip(dynamics.snapshots, dynamics.labels, strict=True))
     if suspect.until == dynamics.snapshots[-1]:
-        return f"answers {answer} with {suspect.probability:.2f} since {names[suspect.since]}; {labelled}"
+        return f"answers {answer} with {_share(suspect.probability)} since {names[suspect.since]}; {labelled}"
     when = f"from {names[suspect.since]} to {names[suspect.until]}"
     if suspect.since == suspect.until:
         when = f"at {names[suspect.since]}"
-    return f"answered {answer} with {suspect.probability:.2f} {when}; {labelled}"
+    return f"answered {answer} with {_share(suspect.probability)} {when}; {labelled}"
+
+
+def _share(probability: float) -> str:
+    return f"{probability:.2f}" if probability >= 0.005 else "less than 0.01"
 
 
 def features(kind: Kind, dynamics: Dynamics) -> tuple[Floats, Floats]:
@@ -168,15 +173,18 @@ def _suspects(kind: Kind, dynamics: Dynamics, verdicts: Mapping[int, bool]) -> l
 
 
 def _instead(kind: Kind, dynamics: Dynamics) -> tuple[NDArray[np.int64], NDArray[np.int64], Floats]:
-    """For each example the last of the S snapshots whose prediction is a rival of the kind (-1: none), the first of
-    the stretch up to it with the same prediction, and the prediction's probability there; `[N]` each."""
+    """For each example the last of the S snapshots whose prediction is a rival of the kind, or else any other than the
+    label (-1: none), the first of the stretch up to it with the same prediction, and the prediction's probability
+    there; `[N]` each."""
     columns = dynamics.columns
     far, near, null = (
         np.where(np.isnan(columns[name]), np.inf, columns[name])
         for name in ("far_margin", "near_margin", "null_margin")
     )
     elsewhere = np.minimum(far, null)
-    rival = (elsewhere < 0) & (elsewhere <= near) if kind == "place" else (near < 0) & (near < elsewhere)
+    other = np.minimum(elsewhere, near) < 0
+    of_kind = other & ((elsewhere <= near) if kind == "place" else (near < elsewhere))
+    rival = np.where(of_kind.any(axis=0), of_kind, other)
     count = len(rival)
     last = np.where(rival.any(axis=0), count - 1 - rival[::-1].argmax(axis=0), -1)
     examples = np.arange(rival.shape[1])

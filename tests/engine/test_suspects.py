@@ -100,6 +100,21 @@ def test_no_answer_and_no_other_answer() -> None:
     )
 
 
+def test_an_answer_of_the_other_kind_is_better_than_none() -> None:
+    of = ten(
+        gold_log_prob=[[-9]] * 3,
+        far_margin=[[1]] * 3,
+        near_margin=[[-2]] * 3,
+        pred_char_start=[[0], [0], [0]],
+        pred_char_end=[[9], [9], [9]],
+    )
+    entry = wrong_place(of)[0]
+    assert entry.answer == (0, 9)
+    assert reason(entry, of, CONTEXT, "your") == (
+        "answers “keep your” with less than 0.01 since epoch 1; the label says “your”"
+    )
+
+
 def test_what_has_no_score_is_in_no_list() -> None:
     of = ten(gold_log_prob=[[NAN]] * 3, far_margin=[[NAN]] * 3, near_margin=[[NAN]] * 3)
     assert 0 not in [entry.example for entry in wrong_place(of) + wrong_boundary(of)]
