@@ -23,6 +23,7 @@ NEEDED = (
     "far_margin",
     "near_margin",
     "null_margin",
+    "expected_iou",
     "exact_match",
     "iou",
     "pred_char_start",
@@ -51,7 +52,8 @@ class Dynamics:
     """Statistics `[N]` of N examples over the S snapshots that count.
 
     `snapshots` are the numbers of these snapshots in the run and `labels` their names; `columns` holds the columns
-    NEEDED, `[S, N]` each. NaN: no window holds the gold answer whole, or there is no rival of the kind.
+    NEEDED, `[S, N]` each. `passages` int32[N] numbers the passages, None where they are not known. NaN: no window holds
+    the gold answer whole, or there is no rival of the kind.
 
     `log_prob` float32: mean of `gold_log_prob`, the log of the gold spans' probability P among all spans.
     `confidence` float32: mean of P. `variability` float32: its population standard deviation. `correctness` float32:
@@ -59,7 +61,8 @@ class Dynamics:
     `forgetting` int32: how often an exact match was lost at the next snapshot. `first_learned` int32: the number of
     the first snapshot with an exact match, -1 for never (both: Toneva et al. 2019, arXiv 1812.05159).
     `far`, `near`, `null` float32: areas under the margin, the means of `far_margin`, `near_margin` and `null_margin`
-    (Pleiss et al. 2020, arXiv 2001.10528).
+    (Pleiss et al. 2020, arXiv 2001.10528). `overlap` float32: mean of `expected_iou`, how much of the gold answer the
+    model's answers are expected to share, 0 to 1.
     """
 
     snapshots: tuple[int, ...]
@@ -74,12 +77,19 @@ class Dynamics:
     far: FloatArray
     near: FloatArray
     null: FloatArray
+    overlap: FloatArray
+    passages: IntArray | None = None
 
     def __len__(self) -> int:
         return len(self.log_prob)
 
 
-def dynamics(columns: Mapping[str, NDArray[Any]], snapshots: Sequence[int], labels: Sequence[str]) -> Dynamics:
+def dynamics(
+    columns: Mapping[str, NDArray[Any]],
+    snapshots: Sequence[int],
+    labels: Sequence[str],
+    passages: IntArray | None = None,
+) -> Dynamics:
     """`columns` holds the columns NEEDED of the S snapshots that count, stacked `[S, N]`, S >= 1."""
     probability = np.exp(columns["gold_log_prob"].astype(np.float64))
     confidence = mean_over_snapshots(probability)
@@ -98,12 +108,21 @@ def dynamics(columns: Mapping[str, NDArray[Any]], snapshots: Sequence[int], labe
         far=mean_over_snapshots(columns["far_margin"]),
         near=mean_over_snapshots(columns["near_margin"]),
         null=mean_over_snapshots(columns["null_margin"]),
+        overlap=mean_over_snapshots(columns["expected_iou"]),
+        passages=passages,
     )
 
 
-def mean_over_snapshots(values: Floats) -> FloatArray:
-    """float32[N]: the mean of each column of [S, N], snapshots with NaN left out; NaN where all are."""
-    known = ~np.isnan(values)
+def number_passages(contexts: Sequence[str]) -> IntArray:
+    """int32[N]: a number for each passage, the same for equal ones."""
+    numbers: dict[str, int] = {}
+    return np.array([numbers.setdefault(context, len(numbers)) for context in contexts], np.int32)
+
+
+def mean_over_snapshots(values: Floats, weights: NDArray[Any] | None = None) -> FloatArray:
+    """float32[N]: the mean of each column of [S, N], by `weights` [S] where they are given; snapshots with NaN are left
+    out, and it is NaN where all are."""
+    share = ~np.isnan(values) * (np.ones(len(values)) if weights is None else weights)[:, None]
     with np.errstate(invalid="ignore"):
-        means: FloatArray = np.where(known, values, 0).sum(axis=0, dtype=np.float64) / known.sum(axis=0)
+        means: FloatArray = (np.nan_to_num(values, nan=0.0) * share).sum(axis=0, dtype=np.float64) / share.sum(axis=0)
     return means.astype(np.float32)

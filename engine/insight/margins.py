@@ -7,20 +7,20 @@ at most `max_answer_length` tokens), over all windows of the example, and the nu
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.data.segments import CONTEXT
-from engine.insight.probability import log_total
+from engine.insight.probability import SpanSums
 from engine.insight.spans import FloatArray, SpanTable, WindowTable, add_scores, null_scores
 
 if TYPE_CHECKING:
     from engine.data.examples import Example
 
-MARGINS = ("gold_log_prob", "far_margin", "near_margin", "null_margin")
+MARGINS = ("gold_log_prob", "far_margin", "near_margin", "null_margin", "expected_iou")
 """The columns of `margin_columns`."""
 CELLS = 1 << 20
 """Spans looked at together: a few megabytes, whatever the longest answer."""
@@ -39,6 +39,8 @@ class GoldSpans:
     start: NDArray[np.int64]
     end: NDArray[np.int64]
     answer: NDArray[np.int64]
+    char_start: NDArray[np.int64]
+    char_end: NDArray[np.int64]
     touched: NDArray[np.bool_]
     impossible: NDArray[np.bool_]
 
@@ -83,8 +85,12 @@ def gold_spans(examples: Sequence[Example], windows: WindowTable) -> GoldSpans:
     owner = example_of[np.searchsorted(offset, spans[:, 0], side="right") - 1]
     from_char, to_char = windows.char_start[tokens[spans[:, 0]]], windows.char_end[tokens[spans[:, 1]]]
     same = np.unique(np.stack([owner, from_char, to_char], axis=1), axis=0, return_inverse=True)[1].reshape(-1)
+    places = [sorted({(gold.start, gold.start + len(gold.text)) for gold in example.answers}) for example in examples]
+    chars = np.full((2, len(examples), max(map(len, places), default=0)), -1, np.int64)
+    for number, of_example in enumerate(places):
+        chars[:, number, : len(of_example)] = np.array(of_example, np.int64).reshape(-1, 2).T
     impossible = np.fromiter((example.is_impossible for example in examples), np.bool_, len(examples))
-    return GoldSpans(owner, spans[:, 0], spans[:, 1], same, np.cumsum(edges)[:-1] > 0, impossible)
+    return GoldSpans(owner, spans[:, 0], spans[:, 1], same, chars[0], chars[1], np.cumsum(edges)[:-1] > 0, impossible)
 
 
 def margin_columns(
@@ -103,17 +109,22 @@ def margin_columns(
     the best gold span's score minus the best rival's (Pleiss et al. 2020, arXiv 2001.10528, with rivals split by
     where they stand): `far_margin`, rivals that share no token with any gold answer; `near_margin`, rivals that do
     and are none; `null_margin`, the null answer, whose score is the lowest of the example's windows as in `decode`.
+    `expected_iou`: the mean over all spans of all windows, weighted by exp(score), of characters shared with the gold
+    answer over those that either has, the best of several golds: the column `iou` as it would be on average if answers
+    were drawn by their probability.
 
     Where the null answer is the gold one it takes the gold span's place: all spans are far, none is near.
     NaN: no rival of the kind, or no window holds a gold answer whole.
     """
     n_examples = len(gold.impossible)
     table = SpanTable.of(windows, start_logits, end_logits, max_answer_length)
-    far, near = _best_rivals(table, gold, _Best(windows, table, n_examples))
-    null = null_scores(windows, start_logits, end_logits, n_examples)
-    everything = log_total(
+    sums = SpanSums.of(
         windows, start_logits, end_logits, n_examples, max_answer_length=max_answer_length, allow_null=allow_null
     )
+    everything = sums.log_total()
+    each_window = replace(sums, repeated=[]).log_total() if sums.repeated else everything
+    far, near, overlap = _rivals(windows, table, gold, each_window)
+    null = null_scores(windows, start_logits, end_logits, n_examples)
 
     scores = add_scores(table.starts[gold.start], table.ends[table.place[gold.end]]).astype(np.float64)
     n_answers = int(gold.answer.max(initial=-1)) + 1
@@ -130,28 +141,17 @@ def margin_columns(
             score[gold.impossible] = mass[gold.impossible] = null[gold.impossible]
         log_prob = np.minimum(mass - everything, 0.0)
         against_null = np.where(allow_null & ~gold.impossible, score - null, np.nan)
-        columns = zip(MARGINS, (log_prob, score - far, score - near, against_null), strict=True)
+        overlap = np.where(gold.impossible, np.exp(log_prob), np.where(np.isfinite(log_prob), overlap, np.nan))
+        values = (log_prob, score - far, score - near, against_null, overlap)
+        columns = zip(MARGINS, values, strict=True)
         return {name: np.where(np.isfinite(values), values, np.nan).astype(np.float32) for name, values in columns}
 
 
-class _Best:
-    """The highest of each example's scores."""
-
-    def __init__(self, windows: WindowTable, table: SpanTable, n_examples: int) -> None:
-        offset = table.offset[np.searchsorted(windows.feature_example, np.arange(n_examples + 1))]
-        self._filled = np.diff(offset) > 0
-        self._starts = offset[:-1][self._filled]
-
-    def __call__(self, scores: FloatArray) -> FloatArray:
-        """float32[N], of `scores` float32[C]; -inf for an example without tokens."""
-        highest = np.full(len(self._filled), -np.inf, np.float32)
-        if len(self._starts):
-            highest[self._filled] = np.maximum.reduceat(scores, self._starts)
-        return highest
-
-
-def _best_rivals(table: SpanTable, gold: GoldSpans, best: _Best) -> tuple[FloatArray, FloatArray]:
-    """Scores float32[N] of the best span that touches no gold answer, and of the best that touches one and is none."""
+def _rivals(
+    windows: WindowTable, table: SpanTable, gold: GoldSpans, log_totals: NDArray[np.float64]
+) -> tuple[FloatArray, FloatArray, NDArray[np.float64]]:
+    """Scores float32[N] of the best span that touches no gold answer, and of the best that touches one and is none; and
+    the expected overlap float64[N]. `log_totals` float64[N] are over all spans of all windows."""
     # Only spans that start on a touched token, or fewer than `width` tokens before one, can touch a gold answer.
     n_tokens = len(table.tokens)
     numbers = np.arange(n_tokens)
@@ -159,21 +159,63 @@ def _best_rivals(table: SpanTable, gold: GoldSpans, best: _Best) -> tuple[FloatA
     in_window = touched_next < np.repeat(table.offset[1:], np.diff(table.offset))
     rows = np.flatnonzero(in_window & (touched_next - numbers < table.width))
     reach = touched_next[rows] - rows
-    apart, touching = np.empty(len(rows), np.float32), np.empty(len(rows), np.float32)
+    example = windows.feature_example[np.searchsorted(table.offset, rows, side="right") - 1]
+    first_char, end_char = windows.char_start[table.tokens[rows]], np.zeros(len(table.ends), np.int32)
+    end_char[table.place] = windows.char_end[table.tokens]
+    with np.errstate(invalid="ignore"):
+        weight = (table.starts[rows] - log_totals[example]).astype(np.float32)
+
+    apart, touching, overlap = (np.empty(len(rows), np.float32) for _ in range(3))
     inside = gold.end - gold.start < table.width
     gold_row, gold_length = np.searchsorted(rows, gold.start[inside]), (gold.end - gold.start)[inside]
     steps = np.arange(table.width)
     at_once = max(1, CELLS // table.width)
     for lo in range(0, len(rows), at_once):
         hi = min(lo + at_once, len(rows))
-        ends = table.ends[table.place[rows[lo:hi]][:, None] + steps]
+        place = table.place[rows[lo:hi]][:, None] + steps
+        ends = table.ends[place]
         is_apart = steps < reach[lo:hi, None]
         apart[lo:hi] = np.max(ends, axis=1, where=is_apart, initial=-np.inf)
+        with np.errstate(invalid="ignore", over="ignore"):
+            share = np.exp(weight[lo:hi, None] + ends)
+            share *= _overlap(gold, example[lo:hi], first_char[lo:hi], end_char[place])
+        overlap[lo:hi] = np.sum(share, axis=1, where=~is_apart)
         first, last = np.searchsorted(gold_row, [lo, hi])
         ends[gold_row[first:last] - lo, gold_length[first:last]] = -np.inf
         touching[lo:hi] = np.max(ends, axis=1, where=~is_apart, initial=-np.inf)
-    far = table.highest()
+    far, near = table.highest(), np.full(n_tokens, -np.inf, np.float32)
     far[rows] = add_scores(table.starts[rows], apart)
-    near = np.full(n_tokens, -np.inf, np.float32)
     near[rows] = add_scores(table.starts[rows], touching)
-    return best(far), best(near)
+    n_examples = len(gold.impossible)
+    offset = table.offset[np.searchsorted(windows.feature_example, np.arange(n_examples + 1))]
+    best_far, best_near = (_highest(scores, offset) for scores in (far, near))
+    return best_far, best_near, np.minimum(np.bincount(example, overlap, n_examples), 1.0)
+
+
+def _overlap(
+    gold: GoldSpans, example: NDArray[np.int32], start: NDArray[np.signedinteger[Any]], end: NDArray[np.int32]
+) -> FloatArray:
+    """float32[R, W]: characters that spans share with the best fitting gold answer, over those that either has. The
+    spans of row r belong to `example` int32[R]; they begin at `start` [R] and end at `end` int32[R, W]."""
+    best = np.zeros(end.shape, np.float32)
+    first = start[:, None].astype(np.int32)
+    for answer in range(gold.char_start.shape[1]):
+        low, high = (chars[example, answer].astype(np.int32) for chars in (gold.char_start, gold.char_end))
+        some = np.flatnonzero(low >= 0)
+        if not len(some):
+            continue
+        at = slice(None) if len(some) == len(low) else some
+        low, high = low[at, None], high[at, None]
+        shared = np.minimum(end[at], high) - np.maximum(first[at], low)
+        union = np.maximum(end[at], high) - np.minimum(first[at], low)
+        best[at] = np.maximum(best[at], shared.astype(np.float32) / union)
+    return best
+
+
+def _highest(scores: FloatArray, offset: NDArray[np.int64]) -> FloatArray:
+    """float32[N]: the highest of each example's scores float32[C], cut by `offset` int64[N+1]; -inf without any."""
+    highest = np.full(len(offset) - 1, -np.inf, np.float32)
+    filled = np.diff(offset) > 0
+    if filled.any():
+        highest[filled] = np.maximum.reduceat(scores, offset[:-1][filled])
+    return highest

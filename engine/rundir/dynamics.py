@@ -8,8 +8,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.data.examples import read_examples
 from engine.errors import DataError
-from engine.insight.dynamics import NEEDED, Dynamics, counts, dynamics
+from engine.insight.dynamics import NEEDED, Dynamics, counts, dynamics, number_passages
 from engine.insight.margins import MARGINS, GoldSpans, gold_spans, margin_columns
 from engine.insight.spans import WindowTable
 from engine.rundir.eval_set import EvalSet
@@ -52,7 +53,10 @@ def read_dynamics(run: RunDir, half: Half = "eval") -> Dynamics | None:
             margins.close()
     if not numbers:
         return None
-    return dynamics({name: np.stack(values) for name, values in rows.items()}, numbers, labels)
+    stacked = {name: np.stack(values) for name, values in rows.items()}
+    examples = getattr(read_examples(run.examples_file), half)
+    passages = number_passages([example.context for example in examples])
+    return dynamics(stacked, numbers, labels, passages)
 
 
 def snapshot_files(folder: Path) -> list[Path]:

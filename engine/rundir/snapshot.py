@@ -38,11 +38,12 @@ COLUMNS: Mapping[str, str] = {
     "far_margin": "<f4",
     "near_margin": "<f4",
     "null_margin": "<f4",
+    "expected_iou": "<f4",
 }
 """Per-example arrays `[N]` of a snapshot and their dtypes. Predicted tokens count from the window's first
 token, characters are code points of the passage; -1 is the null answer. `iou` is the overlap of predicted and
 first gold answer over their union, in characters (0 to 1); `exact_match` and `f1` are 0 to 1, best of all golds.
-`gold_log_prob` and the margins are those of `engine.insight.margins.margin_columns`.
+`gold_log_prob`, the margins and `expected_iou` are those of `engine.insight.margins.margin_columns`.
 
 A new column takes an entry here, its computation in `engine.insight.scoring` and its display. Snapshots written
 before it stay readable: there it holds MISSING."""

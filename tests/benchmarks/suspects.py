@@ -23,9 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.events import Finished, Phase, SnapshotTaken
-from engine.insight.dynamics import NEEDED, Dynamics, counts, dynamics, mean_over_snapshots
+from engine.insight.dynamics import NEEDED, Dynamics, counts, dynamics, mean_over_snapshots, number_passages
 from engine.insight.margins import gold_spans, margin_columns
-from engine.insight.suspects import Kind, features, reranked, wrong_boundary, wrong_place
+from engine.insight.suspects import Kind, reranked, suspicion, wrong_boundary, wrong_place
 from engine.rundir.dynamics import read_dynamics, snapshot_files
 from engine.rundir.eval_set import EvalSet
 from engine.rundir.layout import RunDir
@@ -38,8 +38,8 @@ Scores = NDArray[np.floating[Any]]
 SHARE = 0.05
 FOUND = (*KINDS, HUMAN)
 PLACES = ("random", "sentence", "swapped", HUMAN)
-"""Errors that the list of wrong places is for; the other list is for `boundary`."""
-LISTS: tuple[Kind, ...] = ("place", "boundary")
+LISTS: Mapping[Kind, tuple[str, ...]] = {"place": PLACES, "boundary": ("boundary",)}
+"""The lists and the errors that they are for."""
 REVIEWED = 50
 
 
@@ -132,7 +132,12 @@ def scored_anew(run: RunDir, kept: EvalSet, noisy: Noisy) -> tuple[Dynamics, Sco
         for name, values in columns.items():
             rows[name].append(values)
     stacked = {name: np.stack(values) for name, values in rows.items()}
-    found = dynamics(stacked, [info.index for info in infos], [info.label for info in infos])
+    found = dynamics(
+        stacked,
+        [info.index for info in infos],
+        [info.label for info in infos],
+        number_passages([e.context for e in noisy.examples]),
+    )
     return found, -stacked["gold_log_prob"]
 
 
@@ -142,7 +147,8 @@ def measured(dynamics: Dynamics, loss: Scores, noisy: Noisy) -> dict[str, Any]:
     scores = all_scores(dynamics, loss)
     return {
         "scores": {name: {kind: found(values, kinds, kind) for kind in FOUND} for name, values in scores.items()},
-        "verdicts": {kind: verdict_gain(kind, dynamics, kinds) for kind in LISTS},
+        "verdicts": {kind: verdict_gain(kind, dynamics, kinds, aims) for kind, aims in LISTS.items()}
+        | {"place, human errors": verdict_gain("place", dynamics, kinds, PLACES, (HUMAN,))},
     }
 
 
@@ -169,6 +175,8 @@ def all_scores(dynamics: Dynamics, loss: Scores) -> dict[str, Scores]:
         "near margin, mean": -dynamics.near,
         "near margin, last epoch": -columns["near_margin"][-1],
         "1 − IoU, mean": 1 - overlap,
+        "1 − expected IoU, mean": 1 - dynamics.overlap,
+        "1 − expected IoU, last epoch": 1 - columns["expected_iou"][-1],
     }
     for name, ranked in (
         ("list: wrong place", wrong_place(dynamics)),
@@ -205,19 +213,18 @@ def ranking_quality(scores: Scores, wrong: NDArray[np.bool_]) -> tuple[float, fl
     return float(precision[hits].mean()) if hits.any() else 0.0, float(hits[:50].mean())
 
 
-def verdict_gain(kind: Kind, dynamics: Dynamics, kinds: NDArray[np.str_]) -> tuple[float, float]:
+def verdict_gain(
+    kind: Kind, dynamics: Dynamics, kinds: NDArray[np.str_], aims: Sequence[str], counted: Sequence[str] | None = None
+) -> tuple[float, float]:
     """Average precision on what is left of a list after its first 50 entries were reviewed: without the verdicts, and
-    re-ranked by them. The errors are all those that the list is for; the others, and the unclear ones, are left out.
-    """
-    aims = PLACES if kind == "place" else ("boundary",)
+    re-ranked by them. `aims` are the errors that the list is for; other errors are left out. Of the errors that are
+    left those in `counted` count."""
     wrong = np.isin(kinds, aims)
-    known = wrong | (kinds == CLEAN)
-    inputs, weights = features(kind, dynamics)
-    before = np.where(known, np.nan_to_num(inputs @ weights, nan=-np.inf), -np.inf)
+    before = np.where(wrong | (kinds == CLEAN), np.nan_to_num(suspicion(kind, dynamics), nan=-np.inf), -np.inf)
     reviewed = np.argsort(-before, kind="stable")[:REVIEWED]
-    rest = known.copy()
+    rest = np.isin(kinds, (*(counted or aims), CLEAN))
     rest[reviewed] = False
-    after = reranked(inputs, weights, {number: bool(wrong[number]) for number in reviewed.tolist()})
+    after = reranked(before, dynamics.passages, {number: bool(wrong[number]) for number in reviewed.tolist()})
     return ranking_quality(before[rest], wrong[rest])[0], ranking_quality(after[rest], wrong[rest])[0]
 
 
@@ -245,7 +252,7 @@ def report(results: Sequence[Mapping[str, Any]]) -> None:
     for name in results[0]["scores"]:
         rows.append([name, *(cell(lambda r, n=name, k=kind: r["scores"][n][k]) for kind in FOUND)])  # type: ignore[misc]
     print(material.table(rows))
-    for kind in LISTS:
+    for kind in results[0]["verdicts"]:
         without, having = (statistics.mean(r["verdicts"][kind][side] for r in results) for side in (0, 1))
         print(
             f"list of wrong {kind}, AP on the rest after {REVIEWED} verdicts: {without:.3f} without them, {having:.3f}"

@@ -71,6 +71,10 @@ def test_by_hand() -> None:
     total = math.log(sum(math.exp(score) for score in (1, 0, 2, 5, 4)))
     assert columns["gold_log_prob"] == [pytest.approx(2 - total, abs=1e-5)]
     assert columns["far_margin"] == [-2.0]  # 22
+    # Words are two characters and a space: "word 1" and "words 0, 1" or "words 1, 2" share 2 of 5.
+    shares = [0, 2 / 5, 1, 2 / 5, 0]
+    expected = sum(math.exp(score - total) * share for score, share in zip((1, 0, 2, 5, 4), shares, strict=True))
+    assert columns["expected_iou"] == [pytest.approx(expected, abs=1e-6)]
     assert columns["near_margin"] == [-3.0]  # 12
     assert np.isnan(columns["null_margin"]).all()
 
@@ -174,6 +178,7 @@ def test_every_span_enumerated(
                     if j - i < longest or chars in golds:
                         a, b = base + 3 + i - low, base + 3 + j - low
                         spans.append((float(start[a] + end[b]), *chars))
+        in_windows = spans
         # A stretch of the passage that several windows hold counts once, with its highest score.
         spans = [(score, *chars) for chars, score in {(a, b): score for score, a, b in sorted(spans)}.items()]
         ours = [score for score, a, b in spans if (a, b) in golds]
@@ -193,6 +198,16 @@ def test_every_span_enumerated(
             expected["near_margin"] = max(ours) - max(near) if near else math.nan
             if allow_null and not of.is_impossible:
                 expected["null_margin"] = max(ours) - min(null)
+            each = [
+                (score, max([max(0, min(b, y) - max(a, x)) / (max(b, y) - min(a, x)) for x, y in golds], default=0.0))
+                for score, a, b in in_windows
+                if b - a < WORD * longest
+            ]
+            each += [(min(null), float(of.is_impossible))] if allow_null else []
+            weights = np.exp([score for score, _ in each])
+            expected["expected_iou"] = float(weights @ [share for _, share in each] / weights.sum())
+            if of.is_impossible:
+                expected["expected_iou"] = float(np.exp(expected["gold_log_prob"]))
         for name, value in expected.items():
             assert columns[name][number] == pytest.approx(value, abs=1e-4, nan_ok=True), name
         assert float(best.score[number]) == max(score for score, a, b in spans if b - a < WORD * longest)

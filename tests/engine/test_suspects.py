@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from engine.insight.dynamics import NEEDED, Dynamics, dynamics
-from engine.insight.suspects import reason, reranked, robust_z, wrong_boundary, wrong_place
+from engine.insight.dynamics import NEEDED, Dynamics, dynamics, number_passages
+from engine.insight.suspects import rank_logit, reason, reranked, robust_z, wrong_boundary, wrong_place
 from engine.rundir.snapshot import COLUMNS
 
 CONTEXT = "keep your feet dry and your head warm"
@@ -30,7 +30,7 @@ def ten(**first: list[list[float]]) -> Dynamics:
     given = len(next(iter(first.values()))[0])
     usual = {
         "gold_log_prob": -0.2, "far_margin": 5.0, "near_margin": 3.0, "null_margin": NAN, "exact_match": 1.0,
-        "iou": 1.0, "pred_char_start": 0, "pred_char_end": 4,
+        "iou": 1.0, "expected_iou": 0.9, "pred_char_start": 0, "pred_char_end": 4,
     }  # fmt: skip
     columns = {}
     for name, value in usual.items():
@@ -46,6 +46,7 @@ def test_the_two_lists_find_different_errors() -> None:
         far_margin=[[-3, 4], [-3, 4], [-2, 4]],
         near_margin=[[3, -1], [3, -1], [3, -1]],
         iou=[[0, 0.5]] * 3,
+        expected_iou=[[0.1, 0.5]] * 3,
         exact_match=[[0, 0]] * 3,
         pred_char_start=[[5, 5], [10, 5], [10, 5]],
         pred_char_end=[[9, 14], [18, 14], [18, 14]],
@@ -71,6 +72,7 @@ def test_an_answer_given_up_for_the_label() -> None:
     of = ten(
         gold_log_prob=[[-4], [-4], [-0.1]],
         far_margin=[[-3], [-3.5], [2]],
+        expected_iou=[[0.1], [0.1], [0.9]],
         pred_char_start=[[5], [5], [0]],
         pred_char_end=[[9], [9], [4]],
     )
@@ -87,6 +89,7 @@ def test_no_answer_and_no_other_answer() -> None:
         gold_log_prob=[[-4, -3]] * 3,
         far_margin=[[3, 1]] * 3,
         null_margin=[[-2, 1]] * 3,
+        expected_iou=[[0.1, 0.2]] * 3,
         pred_char_start=[[-1, 0]] * 3,
         pred_char_end=[[-1, 4]] * 3,
     )
@@ -104,6 +107,7 @@ def test_an_answer_of_the_other_kind_is_better_than_none() -> None:
     of = ten(
         gold_log_prob=[[-9]] * 3,
         far_margin=[[1]] * 3,
+        expected_iou=[[0.1]] * 3,
         near_margin=[[-2]] * 3,
         pred_char_start=[[0], [0], [0]],
         pred_char_end=[[9], [9], [9]],
@@ -121,7 +125,7 @@ def test_what_has_no_score_is_in_no_list() -> None:
 
 
 def test_reviewed_examples_leave_the_list() -> None:
-    of = ten(far_margin=[[-3, -2]] * 3)
+    of = ten(far_margin=[[-3, -2]] * 3, expected_iou=[[0.1, 0.2]] * 3)
     assert [entry.example for entry in wrong_place(of)][:2] == [0, 1]
     assert 0 not in [entry.example for entry in wrong_place(of, {0: True})]
 
@@ -134,18 +138,27 @@ def test_robust_scores_by_hand() -> None:
     assert robust_z(np.array([3.0, 3, 3])).tolist() == [0, 0, 0]
 
 
-def test_verdicts_move_weight_to_the_feature_that_tells_errors_apart() -> None:
-    random = np.random.default_rng(0)
-    inputs = random.standard_normal((400, 2))
-    weights = np.array([1.0, 1.0])
-    wrong = inputs[:, 0] > 0.8  # only the first feature tells
-    before = inputs @ weights
-    reviewed = np.argsort(-before)[:50].tolist()
-    after = reranked(inputs, weights, {number: bool(wrong[number]) for number in reviewed})
-    rest = np.setdiff1d(np.arange(400), reviewed)
+def test_logits_of_ranks_by_hand() -> None:
+    # Ranks: the middles of quarters, the two equal ones share theirs.
+    found = rank_logit(np.array([5.0, 1, 5, 9, NAN]))
+    quarters = [0.5, 0.125, 0.5, 0.875]
+    assert found[:4].tolist() == pytest.approx([math.log(r / (1 - r)) for r in quarters], abs=1e-12)
+    assert math.isnan(found[4])
 
-    def precision(scores: np.ndarray[tuple[int], np.dtype[np.float64]]) -> float:
-        return float(wrong[rest][np.argsort(-scores[rest])[:30]].mean())
 
-    assert precision(after) > precision(before) + 0.1
-    np.testing.assert_array_equal(reranked(inputs, weights, {}), before)
+def test_a_verdict_says_something_of_the_other_labels_of_the_passage() -> None:
+    scores, passages = np.array([3.0, 2.0, 1.0, 1.0, 1.0, 1.0]), np.array([0, 1, 0, 1, 2, 0], np.int32)
+    after = reranked(scores, passages, {0: True, 1: False})
+    # One error in passage 0: 5 of 21 in place of 4 of 20; a label kept in passage 1: 4 of 21.
+    assert after[4] == 1
+    assert after[[2, 5]].tolist() == pytest.approx([1 + math.log(5 / 16) - math.log(4 / 16)] * 2)
+    assert after[3] == pytest.approx(1 + math.log(4 / 17) - math.log(4 / 16))
+    np.testing.assert_array_equal(reranked(scores, passages, {}), scores)
+    np.testing.assert_array_equal(reranked(scores, None, {0: True}), scores)
+
+
+def test_the_list_learns_from_verdicts() -> None:
+    columns = {name: np.tile(values[:, 1:2], (1, 6)) for name, values in ten(far_margin=[[0.0]] * 3).columns.items()}
+    of = dynamics(columns, [1, 2, 3], LABELS, number_passages(["a", "b", "c", "a", "b", "c"]))
+    assert [entry.example for entry in wrong_place(of)] == [0, 1, 2, 3, 4, 5]
+    assert [entry.example for entry in wrong_place(of, {2: True, 1: False})] == [5, 0, 3, 4]
