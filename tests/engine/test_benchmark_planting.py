@@ -83,4 +83,6 @@ def test_average_precision_by_hand() -> None:
     # Ranked: wrong, right, wrong, right, and a wrong one without a score comes last: (1 + 2/3 + 3/5) / 3.
     scores = np.array([9.0, 8, 7, 6, np.nan])
     wrong = np.array([True, False, True, False, True])
-    assert ranking_quality(scores, wrong) == (pytest.approx((1 + 2 / 3 + 3 / 5) / 3), 3 / 5)
+    average, at_50 = ranking_quality(scores, wrong)
+    assert average == pytest.approx((1 + 2 / 3 + 3 / 5) / 3)
+    assert at_50 == 3 / 5

@@ -29,6 +29,7 @@ def made(confidence: list[float], variability: list[float], **columns: list[floa
         far=np.zeros(count, np.float32),
         near=np.zeros(count, np.float32),
         null=np.zeros(count, np.float32),
+        overlap=np.zeros(count, np.float32),
     )
 
 
