@@ -57,6 +57,10 @@ class RunConfig(Struct, frozen=True, kw_only=True):
     warmup_ratio: Annotated[float, option("training", "share of steps with a rising rate", ge=0, le=1)] = 0.1
     weight_decay: Annotated[float, option("training", "AdamW weight decay", ge=0, le=1)] = 0.01
     max_grad_norm: Annotated[float, option("training", "gradients are clipped to this norm", gt=0)] = 1.0
+    early_stopping_patience: Annotated[
+        Annotated[int, Meta(ge=1)] | None,
+        option("training", "end after this many epochs without a better F1, the best epoch's weights kept"),
+    ] = None
     max_length: Annotated[int, option("data", "tokens in a window", ge=16, le=65_536)] = 384
     doc_stride: Annotated[int, option("data", "tokens shared by neighbouring windows", ge=0)] = 128
     max_answer_length: Annotated[
@@ -86,6 +90,10 @@ class RunConfig(Struct, frozen=True, kw_only=True):
     checkpoint_minutes: Annotated[
         float, option("keeping", "also save a resumable checkpoint this often inside an epoch", gt=0)
     ] = 10.0
+
+    on_finish: Annotated[
+        str | None, option("machine", "shell command to run when the run ends, with its outcome in BERTQA_RESULT_…")
+    ] = None
 
     run_dir: Annotated[str | None, option("place", "folder of this run (default: a new one in the runs folder)")] = None
     runs_dir: Annotated[str | None, option("place", "folder that holds all runs (default: ./runs)")] = None

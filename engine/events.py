@@ -207,10 +207,13 @@ class Warned(Event, frozen=True, kw_only=True, tag="warning"):
 
 
 class Finished(Event, frozen=True, kw_only=True, tag="finished"):
+    """The run is done. `reason` says why before its last planned epoch; "" where it had them all."""
+
     step: int
     epoch: float
     seconds: float
     metrics: Metrics | None = None
+    reason: str = ""
 
 
 class Stopped(Event, frozen=True, kw_only=True, tag="stopped"):

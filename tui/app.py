@@ -40,11 +40,14 @@ from tui.screens.dialogs import Help, Leave
 from tui.screens.registry import SCREENS, about, all_commands, commands_of, footer_items, make_screen, views
 from tui.settings import SavedView, Settings, load_view, read_settings, save_view
 from tui.terminal.ascii_filter import ASCII_FILTER
+from tui.terminal.notice import notice
 from tui.view_state import ViewState
 from tui.widgets.bars import KeyBar, StatusBar, Timeline, ViewBar
 
 POLL_SECONDS = 0.5
 MESSAGE_SECONDS = 6.0
+NOTICE = 200
+"""Longest text of a notice, in characters."""
 
 
 class BertQAApp(Reviewing):
@@ -186,6 +189,7 @@ class BertQAApp(Reviewing):
                 return
             known, before = len(viewer.snapshots), (viewer.snapshots[-1:], viewer.state, viewer.verdicts)
             changed = viewer.apply(news)
+            self._notify(before[1])
             if became_ready:
                 self._find_example()
                 # What is loaded now stays: to look through it for garbage would take longer than a flip.
@@ -201,6 +205,14 @@ class BertQAApp(Reviewing):
                 self.progressed()
         finally:
             self._polling = False
+
+    def _notify(self, before: State) -> None:
+        """Bell and notice where the run ended, or failed by its first wrong number, and nobody looks."""
+        assert self.viewer is not None
+        ended = self.viewer.state in OVER and before not in OVER and before is not State.STARTING
+        if ended and self.settings.notify and not self.app_focus:
+            text = f"{self.viewer.state} {self.viewer.reason}".strip()
+            self.send_to_terminal(notice(plain(self.viewer.run.name, NOTICE), plain(text, NOTICE)))
 
     def _find_example(self) -> None:
         assert self.viewer is not None

@@ -79,7 +79,8 @@ def event_line(event: AnyEvent) -> str | None:
         case Warned():
             return f"warning: {event.message} {event.hint}".rstrip()
         case Finished():
-            return f"finished: {event.step} steps in {clock(event.seconds)}"
+            why = f" ({event.reason})" if event.reason else ""
+            return f"finished: {event.step} steps in {clock(event.seconds)}{why}"
         case Stopped():
             return f"stopped at step {event.step}: {event.reason}; it can be resumed"
         case Failed():

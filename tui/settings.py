@@ -22,10 +22,12 @@ MAX_STATE = 1 << 20
 
 
 class Settings(Struct, frozen=True):
-    """`theme` None means what fits the terminal; `keys` rebinds commands (by id)."""
+    """`theme` None means what fits the terminal; `notify`: bell and notice when a run ends while the terminal has no
+    focus; `keys` rebinds commands (by id)."""
 
     theme: str | None = None
     ascii: bool = False
+    notify: bool = True
     keys: dict[str, str] = {}
 
 

@@ -81,7 +81,10 @@ def run_session(session: Session, task: Task) -> None:
 
         # Epochs: steps in an order that is a pure function of seed and epoch. The values of a step are known a little
         # later than it ends; they are settled before anything that people see or that is saved.
+        reason = ""
         for epoch in range(learner.step // plan.steps_per_epoch + 1, plan.epochs + 1):
+            if reason := _early_stop(session, snapshots, learner):
+                break
             batches = epoch_batches(task.train, plan.seed, epoch, plan.batch_size)
             for windows in batches[learner.step - (epoch - 1) * plan.steps_per_epoch :]:
                 _report(session, learner, learner.learn(windows))
@@ -114,7 +117,8 @@ def run_session(session: Session, task: Task) -> None:
     group.wait_for_all()
     metrics = _snapshots(session, task, learner).metrics_at(learner.step) if session.is_first else None
     seconds = time.monotonic() - began
-    emit(Finished(step=learner.step, epoch=plan.epoch_at(learner.step), seconds=seconds, metrics=metrics))
+    epoch_reached = plan.epoch_at(learner.step)
+    emit(Finished(step=learner.step, epoch=epoch_reached, seconds=seconds, metrics=metrics, reason=reason))
 
 
 def _load(session: Session, task: Task) -> tuple[Learner, bool]:
@@ -179,11 +183,26 @@ def _save(session: Session, learner: Learner) -> None:
     session.emit(Phase(name="training", done=learner.step, total=learner.plan.total_steps))
 
 
+def _early_stop(session: Session, snapshots: Snapshots, learner: Learner) -> str:
+    """Why the run is to end at this epoch's end, before its last epoch; "" where it goes on. Asked at a whole epoch
+    or, by a resumed run, within one."""
+    patience = session.config.early_stopping_patience
+    if patience is None or learner.step % learner.plan.steps_per_epoch:
+        return ""
+    # The first process decides for all: it wrote the snapshots.
+    waited = snapshots.epochs_without_better(learner.plan, learner.step) if session.is_first else 0
+    waited = session.group.highest(waited)
+    if waited < patience:
+        return ""
+    epochs = "epoch" if waited == 1 else "epochs"
+    return f"early stopping: no better F1 for {waited} {epochs}"
+
+
 def _drop_old_weights(session: Session, snapshots: Snapshots, learner: Learner) -> None:
     """Keep the weights of all epochs, of the best one and the last, or of the last."""
     if session.config.keep_weights == "all":
         keep = None
-    elif session.config.keep_weights == "last":
+    elif session.config.keep_weights == "last" and session.config.early_stopping_patience is None:
         keep = set[int]()
     else:
         best = snapshots.best_epoch_step(learner.plan, learner.step)

@@ -178,12 +178,21 @@ class Snapshots:
 
     def best_epoch_step(self, plan: Plan, step: int) -> int | None:
         """Step of the epoch up to `step` with the highest F1 (the latest of equals); None before the first."""
-        scored = [
-            (metrics.f1, at)
+        scored = self._scored_epochs(plan, step)
+        return max((f1, at) for at, f1 in scored.items())[1] if scored else None
+
+    def epochs_without_better(self, plan: Plan, step: int) -> int:
+        """How many of the last epochs up to `step` have no higher F1 than the best one before them."""
+        f1 = [*self._scored_epochs(plan, step).values()]
+        return len(f1) - 1 - f1.index(max(f1)) if f1 else 0
+
+    def _scored_epochs(self, plan: Plan, step: int) -> dict[int, float]:
+        """F1 after each whole epoch up to `step`, by step, where there is a snapshot."""
+        return {
+            at: metrics.f1
             for at in range(plan.steps_per_epoch, step + 1, plan.steps_per_epoch)
             if (metrics := self.metrics_at(at)) is not None
-        ]
-        return max(scored)[1] if scored else None
+        }
 
     def _whole(self, index: int, step: int, *, train: bool = False) -> bool:
         try:

@@ -13,9 +13,10 @@ from pathlib import Path
 
 from engine.config import RunConfig
 from engine.errors import ExitCode, UserError
-from engine.events import AnyEvent, Failed, Phase, Stopped
+from engine.events import ENDINGS, AnyEvent, Failed, Metrics, Phase, SnapshotTaken, Stopped, Warned
 from engine.learning.control import Control, Signals, StopAsked
 from engine.learning.distributed import Group, die_with_parent
+from engine.learning.on_finish import run_on_finish
 from engine.learning.prepare import prepare
 from engine.learning.warm_up import warm_up
 from engine.rundir.layout import RunDir
@@ -49,14 +50,25 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(scrub(str(error)), file=sys.stderr)
             return int(error.exit_code)
 
+        scores: Metrics | None = None
+
         def emit(event: AnyEvent) -> None:
-            if log is not None:
-                log.append(event)
+            nonlocal scores
+            if log is None:
+                return
+            if isinstance(event, SnapshotTaken):
+                scores = event.metrics
+            if (
+                isinstance(event, ENDINGS)
+                and config.on_finish
+                and (problem := run_on_finish(config.on_finish, run, event, scores))
+            ):
+                log.append(Warned(message=scrub(problem), hint="engine.log holds its output."))
+            log.append(event)
 
         def end(event: Failed | Stopped) -> None:
-            if log is not None:
-                with suppress(UserError):
-                    log.append(event)
+            with suppress(UserError):
+                emit(event)
 
         control = Control(run, signals, group, emit)
         try:

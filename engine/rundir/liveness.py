@@ -127,8 +127,8 @@ class RunStatus:
         here = owner is not None and is_this_host(owner)
         alive = here and owner is not None and is_alive_here(owner)
         match self._ending:
-            case Finished():
-                return State.FINISHED, ""
+            case Finished(reason=reason):
+                return State.FINISHED, reason
             case Failed(message=message, hint=hint) if not alive:
                 return State.FAILED, f"{message} {hint}".strip()
             case Stopped(reason=reason) if not alive:

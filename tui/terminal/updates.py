@@ -3,7 +3,8 @@
 Textual writes such a row from its widget's left edge on; over SSH that is most of what an epoch flip costs.
 
 All private parts of Textual that the project uses are in this module: `textual._compositor.ChopsUpdate`,
-`App._display`, and the queue of `WriterThread`. Without them the app works on, with Textual's own updates.
+`App._display`, `App._driver`, and the queue of `WriterThread`. Without them the app works on, with Textual's own
+updates.
 """
 
 from __future__ import annotations
@@ -67,6 +68,12 @@ class ExactApp(App[int]):
         if exact is not None and type(renderable) is exact.__base__ and all(hasattr(renderable, p) for p in PARTS):
             renderable = exact(*(getattr(renderable, part) for part in PARTS))
         super()._display(screen, renderable)
+
+    def send_to_terminal(self, sequences: str) -> None:
+        """Send what is no picture: a bell, a notice. Nothing where there is no terminal."""
+        if self._driver is not None:
+            self._driver.write(sequences)
+            self._driver.flush()
 
     @property
     def is_behind(self) -> bool:

@@ -183,7 +183,7 @@ class StatusBar(Bar):
             case State.FAILED | State.SILENT:
                 return viewer.reason
             case State.FINISHED:
-                return f"{step.step} steps" if step else ""
+                return ", ".join(part for part in (f"{step.step} steps" if step else "", viewer.reason) if part)
         if viewer.phase is None:
             return viewer.reason
         if viewer.phase.name != "training" or step is None:
