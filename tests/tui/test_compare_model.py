@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Callable
+from pathlib import Path
 
+import numpy as np
+from msgspec.structs import replace
+
+from engine.data.examples import Answer, Example, dump_examples, make_dataset, read_examples
 from engine.events import Metrics
+from engine.rundir.layout import RunDir
+from tests.fake_run import make_run
+from tui.model.viewer import Viewer
 from tui.screens.compare.model import Comparison, Side, metric_rows, shared_examples
+from tui.screens.compare.pair import LEFT, RIGHT, Pair
 
 
 def metrics(em: float, loss: float | None = 1.0) -> Metrics:
@@ -59,3 +68,52 @@ def test_runs_are_matched_by_id() -> None:
     assert shared_examples(["a"], ["b"])[0].tolist() == []
     same, also = shared_examples(["a", "b"], ["a", "b"])
     assert same.tolist() == also.tolist() == [0, 1]
+
+
+def with_labels(run: RunDir, change: Callable[[list[Example]], list[Example]]) -> RunDir:
+    """The run with other labels, or without some of its examples: as a run on corrected data has them."""
+    dataset = read_examples(run.examples_file)
+    run.examples_file.write_bytes(dump_examples(make_dataset(dataset.train, change(list(dataset.eval)))))
+    return run
+
+
+def test_labels_that_differ_between_two_runs(tmp_path: Path) -> None:
+    first = make_run(tmp_path, name="first", examples=6, snapshots=3, tokens=30)
+
+    def corrected(examples: list[Example]) -> list[Example]:
+        word = examples[1].context.split()[0]
+        examples[1] = replace(examples[1], answers=(Answer(word, 0),))
+        examples[2] = replace(examples[2], answers=(), is_impossible=True)
+        return examples
+
+    second = with_labels(make_run(tmp_path, name="second", examples=6, snapshots=3, tokens=30), corrected)
+    pair, watched = Pair(), Viewer(first.path)
+    watched.refresh()
+    pair.load(watched)
+    assert pair.other_labels == 0
+    pair.seat_run(second.path)
+    pair.show = "all"
+    pair.load(watched)
+    assert pair.other_labels == 2
+    assert sorted(int(row) for place, row in enumerate(pair.rows) if pair.has_other_label(place)) == [1, 2]
+    assert pair.left_out() == 0
+
+
+def test_ids_that_were_counted_are_found_by_question_and_passage(tmp_path: Path) -> None:
+    def numbered(examples: list[Example]) -> list[Example]:
+        return [replace(example, id=f"question-{number}") for number, example in enumerate(examples, 1)]
+
+    first = with_labels(make_run(tmp_path, name="first", examples=6, snapshots=3, tokens=30), numbered)
+    second = with_labels(
+        make_run(tmp_path, name="second", examples=6, snapshots=3, tokens=30),
+        lambda examples: numbered([examples[0], *examples[2:], examples[1]]),
+    )
+    pair, watched = Pair(), Viewer(first.path)
+    watched.refresh()
+    pair.load(watched)
+    pair.seat_run(second.path)
+    pair.show = "all"
+    pair.load(watched)
+    there = {pair.example(row, LEFT): pair.example(row, RIGHT) for row in range(len(pair.rows))}
+    assert there == {0: 0, 1: 5, 2: 1, 3: 2, 4: 3, 5: 4}
+    assert (pair.other_labels, pair.left_out()) == (0, 0)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
+from collections.abc import Hashable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,9 +15,11 @@ from engine.rundir.eval_set import EvalSet
 from engine.storage.tensors import Tensors
 from tui.model.predictions import SpanColumns, SpanData
 from tui.model.viewer import Viewer
-from tui.screens.compare.model import CHANGES, Change, Comparison, Ints, Side, shared_examples
+from tui.screens.compare.model import CHANGES, Bools, Change, Comparison, Ints, Side, shared_examples
 
 LEFT, RIGHT = 0, 1
+COUNTED = re.compile(r"question-\d+|.*#\d+", re.DOTALL)
+"""Ids that were given on reading, by counting: they are others once a question before them was dropped."""
 NONE: Ints = np.zeros(0, np.int32)
 
 
@@ -45,6 +50,7 @@ class Pair:
         self._data: dict[Viewer, tuple[EvalSet, SpanData]] = {}
         self._columns: list[SpanColumns] = []
         self._shared: tuple[Ints, Ints] = (NONE, NONE)
+        self._relabelled: Bools = np.zeros(0, np.bool_)
         self._pointed: dict[Viewer, int] = {}
         """The example under the cursor, as each run counts it: it stays there as long as it is listed."""
         self._made_of: tuple[object, ...] = ()
@@ -156,6 +162,7 @@ class Pair:
         columns = [self._source(viewer).at(self.snapshot(side)) for side, viewer in enumerate(sides)]
         self.comparison = Comparison(*(self._side(side, columns[side]).take(shared[side]) for side in (LEFT, RIGHT)))
         self._columns, self._shared = columns, shared
+        self._relabelled = _relabelled(sides[LEFT], sides[RIGHT], shared)
         self.rows = self.comparison.rows(self.show)
         self.point(self._place_of_pointed(sides))
 
@@ -214,6 +221,15 @@ class Pair:
         """What the snapshot on a side says of the examples."""
         return self._columns[side]
 
+    @property
+    def other_labels(self) -> int:
+        """How many of the shared examples have another label in the other run: each run is judged by its own."""
+        return int(self._relabelled.sum())
+
+    def has_other_label(self, row: int) -> bool:
+        """Whether the two runs have different labels for the example in a row."""
+        return bool(self._relabelled[self.rows[row]])
+
     def left_out(self) -> int:
         """How many examples only one of the two runs has."""
         if self.comparison is None or self.viewer(LEFT) is self.viewer(RIGHT):
@@ -222,9 +238,30 @@ class Pair:
 
 
 def _shared(left: Viewer, right: Viewer) -> tuple[Ints, Ints]:
-    """Numbers on either side of the examples that both runs have: of one id, question and passage."""
+    """Numbers on either side of the examples that both runs have: of one id, question and passage; or of one question
+    and passage where their ids were COUNTED."""
     if left is right:
         every = np.arange(len(left.examples), dtype=np.int32)
         return every, every
-    marks = [[(e.id, e.question, e.context) for e in viewer.examples] for viewer in (left, right)]
+    named = [[(e.id, e.question, e.context) for e in viewer.examples] for viewer in (left, right)]
+    both = set(named[LEFT]) & set(named[RIGHT])
+    marks: list[list[Hashable]] = []
+    for side in named:
+        asked: Counter[tuple[str, str]] = Counter()
+        marks.append([])
+        for mark in side:
+            if mark in both or not COUNTED.fullmatch(mark[0]):
+                marks[-1].append(mark)
+            else:
+                asked[mark[1:]] += 1
+                marks[-1].append((mark[1:], asked[mark[1:]]))
     return shared_examples(marks[LEFT], marks[RIGHT])
+
+
+def _relabelled(left: Viewer, right: Viewer, shared: tuple[Ints, Ints]) -> Bools:
+    """bool[M]: the runs have different golds for an example that they share."""
+    if left is right:
+        return np.zeros(len(shared[LEFT]), np.bool_)
+    pairs = zip(shared[LEFT].tolist(), shared[RIGHT].tolist(), strict=True)
+    differ = (left.examples[one].answers != right.examples[other].answers for one, other in pairs)
+    return np.fromiter(differ, np.bool_, count=len(shared[LEFT]))

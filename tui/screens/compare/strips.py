@@ -11,6 +11,7 @@ from tui.drawing.frame import Glyphs
 from tui.drawing.text import plain
 from tui.drawing.theme import StyleOf
 from tui.model.predictions import span_text
+from tui.model.verdict_words import verdict_words
 from tui.screens.compare.model import Comparison, MetricRow, metric_rows, most_important
 from tui.screens.compare.pair import LEFT, RIGHT, Pair
 from tui.widgets.row_list import CellText, Row
@@ -74,7 +75,10 @@ def _metric(row: MetricRow, label: int, wide: int, style: StyleOf) -> Strip:
 
 
 def _counts(pair: Pair, found: Comparison, style: StyleOf) -> Strip:
-    segments = [Segment(f" {len(found.left.right)} examples: ", style("text"))]
+    segments = [Segment(f" {len(found.left.right)} examples", style("text"))]
+    if others := pair.other_labels:
+        segments.append(Segment(f", {others} {'label differs' if others == 1 else 'labels differ'}", style("warn")))
+    segments.append(Segment(": ", style("text")))
     for name, count in found.counts().items():
         if name != "all":
             chosen = style("cursor" if name == pair.show else "text")
@@ -91,7 +95,13 @@ def detail_strips(pair: Pair, width: int, style: StyleOf) -> list[Strip]:
     """The example under the cursor in full: question and expected answer, and what either side answered."""
     data, example = pair.data(RIGHT), pair.example(pair.cursor, RIGHT)
     head = f" {plain(data.question(example), CELL_LIMIT)}  expected {span_text(data.truth, example)}: "
-    words = fit_text(head + plain(data.expected(example), CELL_LIMIT), width)
+    label = plain(data.expected(example), CELL_LIMIT)
+    viewer = pair.viewer(RIGHT)
+    if viewer is not None and (judged := verdict_words(viewer.verdict(example))):
+        label += f"  (label {plain(judged)})"
+    if pair.has_other_label(pair.cursor):
+        label += f"  (left: {plain(pair.data(LEFT).expected(pair.example(pair.cursor, LEFT)), CELL_LIMIT)})"
+    words = fit_text(head + label, width)
     lines = [Strip([Segment(words, style("text"))])]
     for side, label in ((LEFT, "left "), (RIGHT, "right")):
         data, columns, example = pair.data(side), pair.columns(side), pair.example(pair.cursor, side)
@@ -121,7 +131,9 @@ def example_row(pair: Pair, found: Comparison, place: int, glyphs: Glyphs) -> Ro
         "gain": CellText(f"{gain:+.2f}", "good" if gain > 0 else "bad" if gain < 0 else "dim"),
         "surer": CellText(f"{surer:+.2f}", "text"),
         "question": CellText(plain(data.question(there), CELL_LIMIT)),
-        "expected": CellText(plain(data.expected(there), CELL_LIMIT), "true"),
+        "expected": CellText(
+            plain(data.expected(there), CELL_LIMIT), "warn" if pair.has_other_label(place) else "true"
+        ),
         "left": _answer(pair, LEFT, place),
         "right": _answer(pair, RIGHT, place),
     }

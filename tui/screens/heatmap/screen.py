@@ -17,6 +17,7 @@ from tui.drawing.heat_map import Columns, share_columns
 from tui.drawing.heat_strips import LABEL, PARTS, VERDICT, legend_strip, map_strips, share_rows
 from tui.drawing.text import plain
 from tui.model.predictions import NO_ANSWER
+from tui.model.verdict_words import verdict_words
 from tui.screens.base import ScreenView
 from tui.screens.heatmap.model import story
 from tui.screens.heatmap.scores import ExampleJourney, HeatData
@@ -122,7 +123,9 @@ class HeatmapScreen(ScreenView):
         example = self._source.examples[state.example]
         windows = len(self._source.features_of(state.example))
         where = f"window {self._window + 1}/{windows}  " if windows > 1 else ""
-        head = fit_text(f" {state.example + 1}. {where}{plain(example.question, 400)}", width)
+        judged = verdict_words(viewer.verdict(state.example), 20)
+        label = f"label {plain(judged)}  " if judged else ""
+        head = fit_text(f" {state.example + 1}. {where}{label}{plain(example.question, 400)}", width)
         verdict = self._verdict(journey)
         lines = [Strip([Segment(head, self.style_of("heading"))]), self._token_line(width, verdict)]
         columns = self._columns()
