@@ -87,6 +87,19 @@ def build_features(
     return _assemble(windows, tokenizer, question_table, context_table, gold_first, gold_last, warn, examples)
 
 
+def select_windows(features: Features, windows: NDArray[np.int64]) -> Features:
+    """The windows of these numbers alone, in their order; `feature_example` still counts all examples."""
+    lengths = np.diff(features.token_offset)[windows]
+    tokens = _ragged(features.token_offset[:-1][windows], lengths)
+    of_tokens = ("input_ids", "type_ids", "char_start", "char_end", "segment")
+    chosen = {
+        name: array[tokens if name in of_tokens else windows]
+        for name, array in vars(features).items()
+        if name != "token_offset"
+    }
+    return Features(token_offset=np.concatenate(([0], np.cumsum(lengths))), **chosen)
+
+
 def advance(room: NDArray[np.int64], doc_stride: int) -> NDArray[np.int64]:
     """How many tokens of the context lie between the starts of neighbouring windows with `room` for it.
 

@@ -8,23 +8,34 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from engine.errors import DataError
+from engine.export.card import write_card
 from engine.export.kinds import Request
+from engine.export.onnx import check_installed, export_onnx, room_for
 from engine.export.whole_folder import whole_folder
-from engine.rundir.calibration import CALIBRATION
+from engine.rundir.calibration import CALIBRATION, calibration_of_model, write_calibration
 from engine.rundir.checkpoints import FileEntry, KeptWeights, find_weights
 from engine.storage.atomic_io import replace_file
-from engine.storage.safe_open import open_regular, read_small
+from engine.storage.safe_open import open_regular
 
-MAX_CALIBRATION = 16 << 20
+ONNX = "model.onnx"
 CHUNK = 4 << 20
 
 
 def write(request: Request) -> list[str]:
     """Write the folder `request.path`. Raises UsageError, DataError, WriteError."""
     weights = find_weights(request.run, request.snapshot or "best")
-    with whole_folder(request.path, size_of(weights)) as making:
+    notes = [f"weights of {weights.label}"]
+    needed = size_of(weights)
+    if request.onnx:
+        check_installed()
+        needed += room_for(weights)
+    with whole_folder(request.path, needed) as making:
         copy_model(weights, making)
-    return [f"weights of {weights.label}"]
+        if request.card:
+            write_card(making, request.run, weights, request.name or request.path.name)
+        if request.onnx:
+            notes.append(export_onnx(request.run, weights, making / ONNX, request.tell))
+    return notes
 
 
 def size_of(weights: KeptWeights) -> int:
@@ -40,13 +51,8 @@ def copy_model(weights: KeptWeights, folder: Path) -> None:
     """
     for name, entry in weights.manifest.model_files.items():
         replace_file(folder / name, _verified(weights.folder / name, entry))
-    calibration = weights.folder / CALIBRATION
-    if calibration.is_file() and CALIBRATION not in weights.manifest.files:
-        try:
-            content = read_small(calibration, MAX_CALIBRATION)
-        except OSError as error:
-            raise DataError(f"{calibration}: can't be read: {error.strerror}.") from None
-        replace_file(folder / CALIBRATION, content)
+    if CALIBRATION not in weights.manifest.files and (found := calibration_of_model(weights.folder)) is not None:
+        write_calibration(folder, found)
 
 
 def _verified(path: Path, entry: FileEntry) -> Iterator[bytes]:

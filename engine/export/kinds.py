@@ -28,6 +28,12 @@ class Request:
     """A row for each token too."""
     passages: bool = False
     """The text of the passage in every row."""
+    card: bool = False
+    """Also a model card, README.md."""
+    onnx: bool = False
+    """Also the model as ONNX."""
+    name: str | None = None
+    """What the card calls the model; None: as the folder."""
     tell: Tell = print
 
 
@@ -43,7 +49,8 @@ class Kind:
 
 
 KINDS = (
-    Kind("", "folder", "the weights as a folder that transformers loads", options={"snapshot"}),
+    Kind("", "folder", "the weights as a folder that transformers loads", options={"snapshot", "card", "onnx", "name"}),
+    Kind(".onnx", "onnx", "the model as ONNX, compared with torch", options={"snapshot", "onnx"}),
     Kind(".html", "report", "a report on one page that any browser opens without network"),
     *(Kind(ending, "tables", "a row for each example and snapshot", {"tokens", "passages"}) for ending in TABLES),
 )

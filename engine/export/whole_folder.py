@@ -1,4 +1,4 @@
-"""A folder that appears whole or not at all."""
+"""A folder, or a file that another library writes, which appears whole or not at all."""
 
 from __future__ import annotations
 
@@ -28,6 +28,29 @@ def whole_folder(path: Path, needed: int) -> Iterator[Path]:
 
     Raises WriteError where fewer than `needed` bytes are free, or where `path` exists by then.
     """
+    with _temporary_folder(path, needed) as making:
+        yield making
+        for file in making.iterdir():
+            sync_file(file)
+        sync_folder(making)
+        _put(making, path)
+
+
+@contextmanager
+def whole_file(path: Path, needed: int) -> Iterator[Path]:
+    """A file to be made in a temporary folder beside `path`, which is renamed to it when the block ends.
+
+    Raises WriteError as `whole_folder` does.
+    """
+    with _temporary_folder(path, needed) as making:
+        yield making / path.name
+        sync_file(making / path.name)
+        _put(making / path.name, path)
+
+
+@contextmanager
+def _temporary_folder(path: Path, needed: int) -> Iterator[Path]:
+    """A folder beside `path`, removed when the block ends; a WriteError for want of room says so."""
     path = Path(os.path.abspath(path))
     check_room(path, needed)
     make_folder(path.parent)
@@ -35,21 +58,23 @@ def whole_folder(path: Path, needed: int) -> Iterator[Path]:
     remove_folder(making)
     make_folder(making)
     try:
-        yield making
         with raises_write_error(path):
-            for file in making.iterdir():
-                sync_file(file)
-            sync_folder(making)
-            if os.path.lexists(path):
-                raise WriteError(f"{path}: exists already.", hint="Choose another name; nothing is overwritten.")
-            operations.rename(making, path)
-            sync_folder(path.parent)
-    except BaseException as error:
-        with suppress(WriteError, OSError):
-            remove_folder(making)
-        if isinstance(error, WriteError) and is_full(error):
+            yield making
+    except WriteError as error:
+        if is_full(error):
             raise _no_room(path, "the disk or the quota is full") from error
         raise
+    finally:
+        with suppress(WriteError, OSError):
+            remove_folder(making)
+
+
+def _put(made: Path, path: Path) -> None:
+    """Rename what is whole. Raises OSError, and WriteError where `path` exists."""
+    if os.path.lexists(path):
+        raise WriteError(f"{path}: exists already.", hint="Choose another name; nothing is overwritten.")
+    operations.rename(made, path)
+    sync_folder(path.absolute().parent)
 
 
 def check_room(path: Path, needed: int) -> None:

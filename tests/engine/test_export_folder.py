@@ -1,8 +1,8 @@
-"""`export RUN -o DIR`: the folder is whole, verified, and what transformers loads."""
+"""`export RUN -o DIR`: the folder is whole and verified. That transformers loads it is tested in
+tests/end_to_end/test_hand_on.py."""
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -13,20 +13,12 @@ import pytest
 
 from engine.errors import DataError, ExitCode, UsageError, WriteError
 from engine.export.kinds import Request, kind_of, write_export
+from engine.rundir.calibration import read_calibration
 from engine.rundir.checkpoints import MANIFEST
 from engine.rundir.layout import RunDir
-from tests.fake_run import make_run
+from tests.fake_run import STEPS_PER_EPOCH, make_run
 from tests.kept_weights import keep_weights
-from tests.tiny_model import make_tiny_model
 from tui.cli.main import main
-
-LOAD = """
-import sys
-from transformers import AutoModelForQuestionAnswering, AutoTokenizer
-model = AutoModelForQuestionAnswering.from_pretrained(sys.argv[1])
-tokenizer = AutoTokenizer.from_pretrained(sys.argv[1])
-print(tuple(model(**tokenizer("What helps?", "Ginger helps.", return_tensors="pt")).start_logits.shape))
-"""
 
 
 @pytest.fixture
@@ -42,36 +34,22 @@ def left_in(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir() if path.name not in ("fake", "fake-data.json"))
 
 
-def test_transformers_loads_the_folder(tmp_path: Path) -> None:
-    run = make_run(tmp_path, examples=8, snapshots=3)
-    model = make_tiny_model(tmp_path / "model")
-    keep_weights(run, 2, model)
-    assert main(["export", str(run.path), "-o", str(tmp_path / "out"), "--snapshot", "2"]) == ExitCode.OK
-    assert {p.name: p.read_bytes() for p in (tmp_path / "out").iterdir()} == {
-        p.name: p.read_bytes() for p in model.iterdir()
-    }
-    loaded = subprocess.run(
-        [sys.executable, "-P", "-c", LOAD, str(tmp_path / "out")], capture_output=True, text=True, check=False
-    )
-    assert loaded.returncode == 0, loaded.stderr
-    assert loaded.stdout.startswith("(1, ")
-
-
 def test_the_folder_is_that_of_the_best_epoch_and_the_command_says_what_it_wrote(
     run: RunDir, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["export", str(run.path), "-o", str(tmp_path / "out")]) == ExitCode.OK
     assert (tmp_path / "out" / "config.json").read_text() == "config.json 3"
-    assert left_in(tmp_path / "out") == ["config.json", "model.safetensors"]
+    assert left_in(tmp_path / "out") == ["config.json", "model.safetensors", "qa_calibration.json"]
     told = capsys.readouterr().out.splitlines()
     assert told[0] == f"wrote {tmp_path / 'out' / 'config.json'} (13 bytes)"
     assert told[-1].startswith("weights of epoch 3 (snapshot 3, F1 ")
 
 
-def test_the_calibration_beside_the_weights_goes_along(run: RunDir, tmp_path: Path) -> None:
-    (run.checkpoints / "epoch-0003" / "qa_calibration.json").write_text('{"temperature": 1.5}')
+def test_the_calibration_goes_along(run: RunDir, tmp_path: Path) -> None:
     write_export(Request(run, tmp_path / "out"))
-    assert json.loads((tmp_path / "out" / "qa_calibration.json").read_text()) == {"temperature": 1.5}
+    found = read_calibration(tmp_path / "out")
+    assert found is not None
+    assert found.step == 3 * STEPS_PER_EPOCH
 
 
 def test_weights_that_changed_on_disk_are_refused(run: RunDir, tmp_path: Path) -> None:
@@ -155,4 +133,7 @@ def test_an_ending_that_is_not_known_is_refused_with_those_that_are(run: RunDir,
 
 def test_without_a_target_there_is_nothing_to_export(run: RunDir, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["export", str(run.path)]) == ExitCode.USAGE
-    assert capsys.readouterr().err == "bertqa-tui: nothing to export. Say where to write it: -o PATH.\n"
+    assert (
+        capsys.readouterr().err
+        == "bertqa-tui: nothing to export. Say where to write it: -o PATH, --dataset FILE or --push-to-hub NAME.\n"
+    )
