@@ -33,6 +33,7 @@ from engine.rundir.liveness import OVER, State
 from tui.drawing.text import path_from_here, plain
 from tui.drawing.theme import choose_theme, is_light, style_of, theme_names
 from tui.model.explainer import Target
+from tui.model.gpu import Gpu, GpuMeter, gpus_of
 from tui.model.viewer import Viewer
 from tui.review import Reviewing
 from tui.screens.base import ScreenView
@@ -45,6 +46,7 @@ from tui.view_state import ViewState
 from tui.widgets.bars import KeyBar, StatusBar, Timeline, ViewBar
 
 POLL_SECONDS = 0.5
+GPU_SECONDS = 2.0
 MESSAGE_SECONDS = 6.0
 NOTICE = 200
 """Longest text of a notice, in characters."""
@@ -98,6 +100,8 @@ class BertQAApp(Reviewing):
         self.view_name = "journey" if run_path else "runs"
         self.viewer = Viewer(run_path) if run_path else None
         self.message = ""
+        self.gpus: list[Gpu] = []
+        self._meter = GpuMeter()
         self.farewell: list[str] = []
         self._remember = remember
         self._saved: SavedView | None = None
@@ -134,6 +138,7 @@ class BertQAApp(Reviewing):
             with suppress(ValueError, RuntimeError):
                 loop.add_signal_handler(number, self._end_by_signal, number)
         self.set_interval(POLL_SECONDS, self.poll)
+        self.set_interval(GPU_SECONDS, self._ask_gpus)
         self.focus_view()
         self.call_after_refresh(self.poll)
 
@@ -205,6 +210,15 @@ class BertQAApp(Reviewing):
                 self.progressed()
         finally:
             self._polling = False
+
+    async def _ask_gpus(self) -> None:
+        viewer = self.viewer
+        if viewer is None:
+            return
+        gpus = await asyncio.to_thread(gpus_of, viewer.run, self._meter)
+        if gpus != self.gpus and viewer is self.viewer and self.is_running:
+            self.gpus = gpus
+            self.progressed()
 
     def _notify(self, before: State) -> None:
         """Bell and notice where the run ended, or failed by its first wrong number, and nobody looks."""

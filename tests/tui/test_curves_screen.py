@@ -342,8 +342,8 @@ async def test_gpus_of_this_machine(
     here = make_run(tmp_path, name="here", examples=4, snapshots=2, tokens=30)
     there = make_run(tmp_path, name="there", examples=4, snapshots=2, tokens=30)
     there.run_file.write_text(there.run_file.read_text().replace("testhost", "elsewhere"))
-    monkeypatch.setattr("tui.screens.curves.screen.GpuMeter", Meter)
-    monkeypatch.setattr("tui.screens.curves.screen.GPU_SECONDS", 0.05)
+    monkeypatch.setattr("tui.app.GpuMeter", Meter)
+    monkeypatch.setattr("tui.app.GPU_SECONDS", 0.05)
     monkeypatch.setattr(platform, "node", lambda: "testhost")
     app = make_app(here, ascii_only=ascii_only)
     app.view_name = first
@@ -354,6 +354,7 @@ async def test_gpus_of_this_machine(
         await until(pilot, lambda: "4.0 of 160 GiB" in screen_text(app))
         (line,) = [line for line in screen_lines(app) if "GiB" in line and "Fake" in line]
         assert "load 41 to 99 %" in line
+        assert "GPU 41 to 99 % 4/160G" in screen_lines(app)[1]
         assert line.isascii() == ascii_only
         app.open_run(there.path)
         await opened(pilot, "3")

@@ -11,7 +11,7 @@ from engine.events import Failed, Phase, Stopped
 from engine.rundir.liveness import State
 from tests.fake_run import append_events, make_run
 from tui.model.followed_runs import RunsFolder
-from tui.model.gpu import Gpu, GpuMeter, gpu_line
+from tui.model.gpu import Gpu, GpuMeter, gpu_brief, gpu_line
 from tui.model.run_rows import progress_text, summary
 
 
@@ -74,19 +74,26 @@ def fake_library(*, fails: str = "nothing") -> SimpleNamespace:
         nvmlDeviceGetMemoryInfo=lambda handle: SimpleNamespace(used=(handle + 1) << 30, total=40 << 30),
         nvmlDeviceGetName=lambda handle: b"A100",
         nvmlDeviceGetUtilizationRates=fail("load", SimpleNamespace(gpu=87)),
+        nvmlDeviceGetTemperature=fail("temperature", 64),
     )
 
 
 def test_two_gpus_in_one_line() -> None:
     gpus = GpuMeter(fake_library()).read()
-    assert gpus == [Gpu("A100", 1 << 30, 40 << 30, 87), Gpu("A100", 2 << 30, 40 << 30, 87)]
-    assert gpu_line(gpus) == "2 × A100 · 3.0 of 80 GiB · load 87 %"
+    assert gpus == [Gpu("A100", 1 << 30, 40 << 30, 87, 64), Gpu("A100", 2 << 30, 40 << 30, 87, 64)]
+    assert gpu_line(gpus) == "2 × A100 · 3.0 of 80 GiB · load 87 % · 64 °C"
+    assert gpu_brief(gpus) == "GPU 87 % 3/80G 64 °C"
+    assert gpu_brief([Gpu("T4", 0, 1 << 30, None)]) == "GPU 0/1G"
     assert gpu_line([Gpu("T4", 0, 1 << 30, 3), Gpu("T4", 0, 1 << 30, 90)]) == "2 × T4 · 0.0 of 2 GiB · load 3 to 90 %"
 
 
 def test_a_driver_that_does_not_tell_the_load() -> None:
     library = fake_library(fails="load")
-    assert gpu_line(GpuMeter(library).read()) == "2 × A100 · 3.0 of 80 GiB"
+    assert gpu_line(GpuMeter(library).read()) == "2 × A100 · 3.0 of 80 GiB · 64 °C"
+
+
+def test_a_driver_that_does_not_tell_the_temperature() -> None:
+    assert gpu_line(GpuMeter(fake_library(fails="temperature")).read()) == "2 × A100 · 3.0 of 80 GiB · load 87 %"
 
 
 @pytest.mark.parametrize("fails", ["init", "count"])
@@ -94,4 +101,4 @@ def test_no_gpu_is_no_line(fails: str) -> None:
     meter = GpuMeter(fake_library(fails=fails))
     assert meter.read() == []
     assert meter.read() == []
-    assert gpu_line([]) == ""
+    assert gpu_line([]) == gpu_brief([]) == ""

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import platform
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from engine.errors import UserError
+from engine.rundir.layout import RunDir
+
 GIB = 1 << 30
+CELSIUS_OF_THE_GPU = 0
+"""NVML_TEMPERATURE_GPU"""
 
 
 @dataclass(frozen=True)
 class Gpu:
-    """What one GPU is doing: bytes in use of all, load in percent (None where the driver does not report it)."""
+    """What one GPU is doing: bytes in use of all, load in percent, temperature in °C (None where the driver does not
+    report it)."""
 
     name: str
     used: int
     total: int
     load: int | None
+    celsius: int | None = None
 
 
 class GpuMeter:
@@ -55,11 +64,28 @@ class GpuMeter:
         handle = self._library.nvmlDeviceGetHandleByIndex(number)
         memory = self._library.nvmlDeviceGetMemoryInfo(handle)
         name = self._library.nvmlDeviceGetName(handle)
+        return Gpu(
+            name=name.decode() if isinstance(name, bytes) else str(name),
+            used=int(memory.used),
+            total=int(memory.total),
+            load=self._known(lambda: self._library.nvmlDeviceGetUtilizationRates(handle).gpu),
+            celsius=self._known(lambda: self._library.nvmlDeviceGetTemperature(handle, CELSIUS_OF_THE_GPU)),
+        )
+
+    def _known(self, ask: Callable[[], Any]) -> int | None:
         try:
-            load: int | None = int(self._library.nvmlDeviceGetUtilizationRates(handle).gpu)
+            return int(ask())
         except self._library.NVMLError:
-            load = None
-        return Gpu(name.decode() if isinstance(name, bytes) else str(name), int(memory.used), int(memory.total), load)
+            return None
+
+
+def gpus_of(run: RunDir, meter: GpuMeter) -> list[Gpu]:
+    """The GPUs of this machine; [] where the run trains, or trained, on another one."""
+    try:
+        info = run.info
+    except UserError:
+        return []
+    return meter.read() if info is not None and info.host == platform.node() else []
 
 
 def gpu_line(gpus: list[Gpu]) -> str:
@@ -72,6 +98,27 @@ def gpu_line(gpus: list[Gpu]) -> str:
     parts = [f"{f'{len(gpus)} × ' if len(gpus) > 1 else ''}{', '.join(names)}"]
     parts.append(f"{used / GIB:.1f} of {total / GIB:.0f} GiB")
     if loads:
-        low, high = min(loads), max(loads)
-        parts.append(f"load {low} %" if low == high else f"load {low} to {high} %")
+        parts.append(f"load {_range(loads)} %")
+    if degrees := _degrees(gpus):
+        parts.append(degrees)
     return " · ".join(parts)
+
+
+def gpu_brief(gpus: list[Gpu]) -> str:
+    """Load, memory and the highest temperature, short enough for the status line; "" for no GPU."""
+    if not gpus:
+        return ""
+    used, total = sum(gpu.used for gpu in gpus), sum(gpu.total for gpu in gpus)
+    loads = [gpu.load for gpu in gpus if gpu.load is not None]
+    load = f"{_range(loads)} %" if loads else ""
+    return " ".join(part for part in ("GPU", load, f"{used / GIB:.0f}/{total / GIB:.0f}G", _degrees(gpus)) if part)
+
+
+def _range(values: list[int]) -> str:
+    low, high = min(values), max(values)
+    return f"{low}" if low == high else f"{low} to {high}"
+
+
+def _degrees(gpus: list[Gpu]) -> str:
+    known = [gpu.celsius for gpu in gpus if gpu.celsius is not None]
+    return f"{max(known)} °C" if known else ""

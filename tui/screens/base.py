@@ -12,6 +12,7 @@ from engine.data.examples import Answer
 from engine.rundir.verdicts import Action
 from tui.drawing.theme import StyleOf
 from tui.model.explainer import Target
+from tui.model.gpu import Gpu
 from tui.model.viewer import Viewer
 from tui.view_state import ViewState
 
@@ -20,7 +21,7 @@ class Shell(Protocol):
     """The app, as screens know it: the run, where the user is in it, and what only the app can do.
 
     `viewer` is the run that is watched (None: no run is open), `view_name` the screen in front, `runs_dir` the folder
-    of all runs, `style_of(role)` a role's style.
+    of all runs, `style_of(role)` a role's style; `gpus` is what this machine's GPUs do, where the run is on it.
     """
 
     viewer: Viewer | None
@@ -29,6 +30,7 @@ class Shell(Protocol):
     runs_dir: Path
     ascii_only: bool
     style_of: StyleOf
+    gpus: list[Gpu]
 
     @property
     def progress(self) -> str:

@@ -18,6 +18,7 @@ from tui.drawing.format import clock
 from tui.drawing.frame import glyphs_of
 from tui.drawing.text import plain
 from tui.drawing.theme import StyleOf
+from tui.model.gpu import Gpu, gpu_brief
 from tui.model.viewer import Viewer
 from tui.view_state import ViewState
 from tui.widgets.strip_view import StripView
@@ -68,6 +69,7 @@ class FrameHost(Protocol):
     ascii_only: bool
     style_of: StyleOf
     message: str
+    gpus: list[Gpu]
 
     view_name: str
 
@@ -153,10 +155,12 @@ class StatusBar(Bar):
             (" ", "text"),
             (self.progress(), "text"),
         ]
-        what = f"{viewer.config.dataset.rpartition('/')[2]} · {self._model()}"
         used = sum(len(text) for text, _ in runs)
-        if width - used > len(what) + 2:
-            runs += [(" " * (width - used - len(what) - 1), "text"), (what, "dim")]
+        data, gpus = f"{viewer.config.dataset.rpartition('/')[2]} · {self._model()}", gpu_brief(self.tui.gpus)
+        for what in (f"{gpus} · {data}" if gpus else data, gpus):
+            if what and width - used > len(what) + 2:
+                runs += [(" " * (width - used - len(what) - 1), "text"), (what, "dim")]
+                break
         return [self._line(runs, width)]
 
     def _line(self, runs: Runs, width: int) -> Strip:

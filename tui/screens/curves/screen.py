@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import platform
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,12 +11,11 @@ from textual import events
 from textual.app import ComposeResult
 from textual.strip import Strip
 
-from engine.errors import UserError
 from engine.insight.metrics import human_line
 from tui.drawing.columns import fit_text
 from tui.drawing.frame import glyphs_of
 from tui.drawing.text import plain
-from tui.model.gpu import GpuMeter, gpu_line
+from tui.model.gpu import gpu_line
 from tui.model.viewer import Viewer
 from tui.screens.base import ScreenView
 from tui.screens.curves.model import Curves as CurveSet
@@ -25,7 +23,6 @@ from tui.screens.curves.model import Human, StepColumns, curves
 from tui.screens.curves.strips import GUTTER, MARGIN, grid_strips, share_grid
 from tui.widgets.picture import Picture
 
-GPU_SECONDS = 2.0
 NO_CURVES = CurveSet((), 0.0, 0.0)
 
 
@@ -37,13 +34,10 @@ class CurvesScreen(ScreenView):
     CurvesScreen #curve-gpu { height: 1; display: none; }
     """
 
-    def __init__(self, *, id: str | None = None, meter: GpuMeter | None = None) -> None:
-        """`meter` asks for the GPUs."""
+    def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._chosen = 0
         self._zoomed = False
-        self._meter = meter or GpuMeter()
-        self._gpu = ""
         self._human: Human | None = None
         self._asked_human: Viewer | None = None
         self._made = NO_CURVES
@@ -53,16 +47,13 @@ class CurvesScreen(ScreenView):
         yield Picture(self._draw, id="curve-picture")
         yield Picture(self._draw_gpu, id="curve-gpu")
 
-    def on_mount(self) -> None:
-        self.set_interval(GPU_SECONDS, self._ask_gpu)
-        self.run_worker(self._ask_gpu(), group="gpu", exclusive=True)
-
     def renew(self) -> None:
         viewer = self.tui.viewer
         if viewer is not None and viewer.eval_set is not None and self._asked_human is not viewer:
             self._asked_human, self._human = viewer, None
             self.run_worker(self._ask_people(viewer), group="people", exclusive=True)
         self._make(viewer)
+        self.query_one("#curve-gpu", Picture).display = bool(self.tui.gpus)
         for picture in self.query(Picture):
             picture.redraw()
 
@@ -93,25 +84,6 @@ class CurvesScreen(ScreenView):
             self._human = Human(found[0], found[1])
             self.renew()
 
-    async def _ask_gpu(self) -> None:
-        viewer = self.tui.viewer
-        if self.tui.view_name != self.id or viewer is None:
-            return
-        line = await asyncio.to_thread(self._read_gpu, viewer)
-        if line != self._gpu and viewer is self.tui.viewer:
-            self._gpu = line
-            picture = self.query_one("#curve-gpu", Picture)
-            picture.display = bool(line)
-            picture.redraw()
-
-    def _read_gpu(self, viewer: Viewer) -> str:
-        """One line on the GPUs; "" where the run trains, or trained, on another machine."""
-        try:
-            info = viewer.run.info
-        except UserError:
-            return ""
-        return gpu_line(self._meter.read()) if info is not None and info.host == platform.node() else ""
-
     # ------------------------------------------------------------------ pictures
 
     def _draw(self, width: int, height: int) -> Sequence[Strip]:
@@ -124,7 +96,7 @@ class CurvesScreen(ScreenView):
         )
 
     def _draw_gpu(self, width: int, height: int) -> Sequence[Strip]:
-        return [Strip([Segment(fit_text(f" {plain(self._gpu)}", width), self.style_of("dim"))])]
+        return [Strip([Segment(fit_text(f" {plain(gpu_line(self.tui.gpus))}", width), self.style_of("dim"))])]
 
     def _step(self) -> float | None:
         """The step of the snapshot in view; None while the newest values are looked at."""
