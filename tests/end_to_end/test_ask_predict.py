@@ -17,6 +17,7 @@ from tests.pseudo_terminal import PseudoTerminal
 from tests.tiny_run import kept_run
 from tests.waiting import until
 from tui.cli.main import main
+from tui.drawing.frame import ASCII
 
 CONTEXT = "For the winter fever 7 take honey 7, then rest for 9 days."
 QUESTION = "What do I take?"
@@ -268,3 +269,55 @@ def test_no_room_for_the_predictions(call: Call, run: RunDir, monkeypatch: pytes
     monkeypatch.setattr(Operations, "write", full)
     assert call("predict", run.path, run.config.dataset, "-o", "new.json") == 73
     assert "No space left on device. Make room, or name a file on another disk." in call.err
+
+
+# -- ask --why -------------------------------------------------------------------------------------------------
+
+
+def test_why_prints_words_with_weights_and_the_masking_test(run: RunDir, call: Call) -> None:
+    assert call("ask", run.path, "-q", QUESTION, "-c", CONTEXT, "--why", "--steps", 5) == 0
+    first, second, third = call.out.split("\nwhy, by ")
+    assert rows(first)["answer"]
+    for part, method in ((second, "gradient of "), (third, "integrated gradients of ")):
+        assert part.startswith(method)
+        lines = part.splitlines()
+        words = [line for line in lines if "%" in line and ("█" in line or "▓" in line)][:12]
+        assert len(words) == 12
+        assert sum(line.endswith(" masked") for line in words) <= 5
+        [tested] = [line for line in lines if "masking the top 5" in line]
+        assert "; 5 random (mean of 5) " in tested
+        assert tested.endswith(("they matter", "doubt it"))
+    assert "for the answer" in third
+
+
+def test_why_as_json_has_every_word(run: RunDir, call: Call) -> None:
+    assert call("ask", run.path, "-q", QUESTION, "-c", CONTEXT, "--why", "--json") == 0
+    record = json.loads(call.out)
+    [opinion] = record["why"]
+    assert opinion["method"] == "gradient"
+    texts = {"question": QUESTION, "passage": CONTEXT}
+    for word in opinion["words"]:
+        assert word["text"] == texts[word["of"]][word["char_start"] : word["char_end"]]
+    assert sum(word["share"] for word in opinion["words"]) == pytest.approx(1)
+    assert 0 < sum(word["masked"] for word in opinion["words"]) <= opinion["masked"]["tokens"] == 5
+    assert record["answer" if "answer" in record else "text"] is not None
+
+
+def test_why_in_a_terminal_without_utf8(run: RunDir, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tui.cli.why_lines._glyphs", lambda: ASCII)
+    assert call("ask", run.path, "-q", QUESTION, "-c", CONTEXT, "--why") == 0
+    assert call.out.isascii()
+    assert "######" in call.out
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--steps", "20"], "--steps means nothing without --why"),
+        (["--why", "--snapshot", "all"], "--why explains one answer"),
+        (["--why", "--steps", "0"], "0 is not in the range"),
+    ],
+)
+def test_why_refuses_what_means_nothing(run: RunDir, call: Call, options: list[str], words: str) -> None:
+    assert call("ask", run.path, "-q", QUESTION, "-c", CONTEXT, *options) == 2
+    assert words in call.err

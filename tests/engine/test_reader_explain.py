@@ -14,12 +14,10 @@ from engine.data.segments import CONTEXT, SPECIAL
 from engine.errors import UsageError
 from engine.insight.attribution import words
 from engine.insight.spans import softmax
-from engine.launch import start
 from engine.messages import Decision, ExplainRequest, WindowScores
 from engine.reader import Reader
 from engine.rundir.layout import RunDir
-from engine.rundir.liveness import State
-from tests.tiny_run import tiny_config
+from tests.tiny_run import kept_run
 
 PASSAGE = "For the winter fever 7 take honey 7, then rest for 9 days."
 QUESTION = "What do I take?"
@@ -28,13 +26,7 @@ LONG = " ".join(PASSAGE.replace("7", str(number)) for number in range(9))
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
-    folder = tmp_path_factory.mktemp("tiny")
-    config = msgspec.structs.replace(
-        tiny_config(folder), early_snapshots=False, keep_weights="all", epochs=2, run_dir=str(folder / "run")
-    )
-    started = start(config)
-    assert started.wait() is State.FINISHED
-    return started.directory
+    return kept_run(tmp_path_factory.mktemp("tiny"))
 
 
 @pytest.fixture(scope="module")

@@ -5,16 +5,13 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-import msgspec
 import psutil
 import pytest
 
-from engine.launch import start
 from engine.messages import Explanation, Layers
 from engine.rundir.layout import RunDir
-from engine.rundir.liveness import State
 from engine.rundir.snapshot import SnapshotInfo
-from tests.tiny_run import tiny_config
+from tests.tiny_run import kept_run
 from tests.waiting import until
 from tui.model.explainer import Explainer, Target, Wanted
 
@@ -25,13 +22,7 @@ QUESTION = "What do I take?"
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
     """Two epochs of six steps, the weights of both kept."""
-    folder = tmp_path_factory.mktemp("tiny")
-    config = msgspec.structs.replace(
-        tiny_config(folder), early_snapshots=False, keep_weights="all", epochs=2, run_dir=str(folder / "run")
-    )
-    started = start(config)
-    assert started.wait() is State.FINISHED
-    return started.directory
+    return kept_run(tmp_path_factory.mktemp("tiny"))
 
 
 def copied(run: RunDir, folder: Path) -> RunDir:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from tui.drawing.text import plain
@@ -47,11 +47,12 @@ def change_line(label: str, answer: Answer, before: Answer | None) -> str:
     return f"{mark} {plain(label)}: {percent(answer.probability)}  {_text(answer)}"
 
 
-def json_line(question: str, answer: Answer, label: str, nbest: int) -> str:
-    """An answer as one line of JSON; ASCII alone, so that no control character reaches a terminal."""
+def json_line(question: str, answer: Answer, label: str, nbest: int, more: Mapping[str, Any] | None = None) -> str:
+    """An answer, and what `more` there is of it, as one line of JSON; ASCII alone, so that no control character reaches
+    a terminal."""
     import msgspec
 
-    record = {"question": question, "snapshot": label} | msgspec.to_builtins(answer)
+    record = {"question": question, "snapshot": label} | msgspec.to_builtins(answer) | dict(more or {})
     del record["scores"]
     record["n_best"] = record["n_best"][:nbest]
     return json.dumps(_finite(record))

@@ -18,7 +18,7 @@ from tui.drawing.text import plain
 from tui.options import GroupedOption
 
 if TYPE_CHECKING:
-    from engine.messages import Answer, Decision
+    from engine.messages import Answer, Decision, Explanation, Method
     from engine.reader import Reader
 
 MAX_PASSAGE = 64 << 20
@@ -50,6 +50,14 @@ MAX_PASSAGE = 64 << 20
     GroupedOption(
         ["--nbest"], "answers", metavar="K", type=click.IntRange(0, 1000), default=3, help="how many candidates to show"
     ),
+    GroupedOption(["--why"], "answers", is_flag=True, help="the words that made the answer, tested by masking them"),
+    GroupedOption(
+        ["--steps"],
+        "answers",
+        metavar="N",
+        type=click.IntRange(1, 1000),
+        help="with --why: integrated gradients in N steps (20 is usual) as a second opinion",
+    ),
     GroupedOption(["--json", "as_json"], "output", is_flag=True, help="one JSON object for each answer"),
     *MODEL_OPTIONS,
 )
@@ -59,6 +67,8 @@ def ask(
     context: str | None,
     snapshot: str,
     nbest: int,
+    why: bool,
+    steps: int | None,
     as_json: bool,
     threshold: float | None,
     min_probability: float | None,
@@ -68,6 +78,10 @@ def ask(
     """Ask a run, a checkpoint or any question-answering model; a prompt without -q."""
     from engine.reader import Reader
 
+    if steps is not None and not why:
+        raise UsageError("--steps means nothing without --why.")
+    if why and snapshot == "all":
+        raise UsageError("--why explains one answer.", hint="Choose a snapshot: --snapshot N, best or last.")
     path = find_model(run, runs_dir)
     piped = not sys.stdin.isatty()
     if context is None and piped and not question:
@@ -77,7 +91,9 @@ def ask(
         decision = decision_from(reader.source, threshold, min_probability)
         numbers = _kept(reader) if snapshot == "all" else None
         passage = passage if passage is not None else _prompt_passage()
-        asking = _Asking(reader, passage, decision, nbest, as_json, named=len(question) > 1 or (piped and not question))
+        asking = _Asking(
+            reader, passage, decision, nbest, as_json, why, steps, len(question) > 1 or (piped and not question)
+        )
         code = ExitCode.OK
         for text in question or _prompt_questions(piped=piped):
             try:
@@ -103,20 +119,28 @@ class _Asking:
     decision: Decision
     nbest: int
     as_json: bool
+    why: bool
+    steps: int | None
     named: bool
     begun: bool = False
 
     def once(self, question: str) -> None:
         """Print the answer with its place and rivals."""
         answer = self._answer(question)
+        found = self._explained(question) if self.why else None
         if self.as_json:
-            self._print_json(question, answer)
+            self._print_json(question, answer, found)
             return
         if self.begun:
             click.echo()
         ready = None if self.begun else self.reader.ready
         for line in answer_lines(question if self.named else None, self.passage, answer, self.nbest, ready):
             click.echo(line)
+        if found is not None:
+            from tui.cli.why_lines import why_lines
+
+            for line in why_lines(found, question, self.passage):
+                click.echo(line)
         self.begun = True
         sys.stdout.flush()
 
@@ -137,8 +161,19 @@ class _Asking:
     def _answer(self, question: str) -> Answer:
         return self.reader.answer(question, self.passage, n_best=max(self.nbest, 1), decision=self.decision)
 
-    def _print_json(self, question: str, answer: Answer) -> None:
-        click.echo(json_line(question, answer, self.reader.source.label, self.nbest))
+    def _explained(self, question: str) -> Explanation:
+        methods: tuple[Method, ...] = ("gradient",) if self.steps is None else ("gradient", "integrated")
+        return self.reader.explain(
+            question, self.passage, methods=methods, steps=self.steps or 1, decision=self.decision
+        )
+
+    def _print_json(self, question: str, answer: Answer, found: Explanation | None = None) -> None:
+        more = {}
+        if found is not None:
+            from tui.cli.why_lines import why_record
+
+            more = {"why": why_record(found, question, self.passage)}
+        click.echo(json_line(question, answer, self.reader.source.label, self.nbest, more))
 
 
 def _kept(reader: Reader) -> list[int]:
