@@ -14,6 +14,7 @@ from unittest.mock import patch
 
 import pytest
 from msgspec.structs import replace
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.widgets import Static
@@ -274,6 +275,19 @@ async def test_a_click_on_the_line_of_views_shows_a_view(run: RunDir) -> None:
             marked = f"[{key} {title}]"
             await until(pilot, lambda marked=marked: marked in screen_lines(app)[0])  # type: ignore[misc]
             assert app.view_name == name
+
+
+@pytest.mark.parametrize("view", ["journey", "spans", "heatmap"])
+async def test_the_wheel_walks(run: RunDir, view: str) -> None:
+    app = make_app(run)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await opened(pilot, about(view).key)
+        before = app.view_state.example
+        for kind, place in ((events.MouseScrollDown, before + 1), (events.MouseScrollUp, before)):
+            app.post_message(kind(None, 5, 8, 0, 1, 0, False, False, False))
+            await pilot.pause()
+            await settle(pilot)
+            assert app.view_state.example == place
 
 
 async def test_what_is_copied_goes_to_the_terminals_clipboard(run: RunDir) -> None:

@@ -109,6 +109,13 @@ class ScreenView(Widget):
     def judged(self, example: int) -> None:
         """A verdict on the label of an example was given or taken back."""
 
+    def on_mouse_scroll_down(self) -> None:
+        """The wheel walks through rows, in screens that have them, else through examples."""
+        self.tui.action_do("row_down" if hasattr(self, "do_row_down") else "down")
+
+    def on_mouse_scroll_up(self) -> None:
+        self.tui.action_do("row_up" if hasattr(self, "do_row_up") else "up")
+
     def move_token(self, by: int) -> None:
         """Move the token cursor, in screens that have one."""
 

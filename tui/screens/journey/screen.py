@@ -290,12 +290,6 @@ class JourneyPicture(StripView):
             self.view.tui.view_state.token = tokens.start
             self.view.tui.changed()
 
-    def on_mouse_scroll_down(self) -> None:
-        self.view.tui.action_do("down")
-
-    def on_mouse_scroll_up(self) -> None:
-        self.view.tui.action_do("up")
-
 
 def share_rows(height: int) -> tuple[int, int]:
     """Rows of each chart and of the texts, from the rows of the view (question and token line take one each)."""
