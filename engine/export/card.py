@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from engine.config import DEFAULT_MODEL
+from engine.data.examples import read_examples
 from engine.errors import DataError, UsageError
 from engine.events import Metrics, metric_table
 from engine.export.curve import curve_svg
@@ -18,7 +19,6 @@ from engine.insight.calibration import Calibration
 from engine.insight.scoring import is_by_character
 from engine.rundir.calibration import CALIBRATION, calibration_of_model
 from engine.rundir.checkpoints import KeptWeights, snapshot_infos
-from engine.rundir.eval_set import EvalSet
 from engine.rundir.layout import DataIdentity, RunDir, RunInfo
 from engine.rundir.snapshot import SnapshotInfo
 from engine.storage.atomic_io import create_file
@@ -118,6 +118,8 @@ def card_text(run: RunDir, info: RunInfo, weights: KeptWeights, snapshot: Snapsh
         _calibration_note(calibration_of_model(weights.folder)),
         "## How to use it",
         f"```python\n{usage_of(name)}```",
+        "The lines read one window: a passage that is longer than the model's input needs several. They always answer"
+        + (', also where "no answer" would be right.' if info.allow_null else "."),
         "## How it was trained",
         _table(("", "value"), _training(info)),
         "## Data",
@@ -127,7 +129,7 @@ def card_text(run: RunDir, info: RunInfo, weights: KeptWeights, snapshot: Snapsh
         ),
         "## Base model and licence",
         f"Base model: {_code(base or Path(info.model.name).name)}"
-        + (f", revision {_code(info.model.revision)}" if info.model.revision else "")
+        + (f", revision {_code(info.model.revision)}" if info.model.revision and base == info.model.name else "")
         + (f", weights with SHA-256 {_code(info.model.sha256)}" if info.model.sha256 else "")
         + f". Its licence: {licence or 'not known here; see where it comes from'}.",
     ]
@@ -186,11 +188,7 @@ def _score_table(snapshot: SnapshotInfo) -> str:
 
 def _score_notes(run: RunDir, info: RunInfo, snapshot: SnapshotInfo) -> str:
     metrics = snapshot.metrics
-    with_examples = EvalSet(run)
-    try:
-        by_character = is_by_character(with_examples.examples, info.config.f1)
-    finally:
-        with_examples.close()
+    by_character = is_by_character(read_examples(run.examples_file).eval, info.config.f1)
     notes = [
         "EM and F1 count characters, by the rules of MLQA."
         if by_character
@@ -221,7 +219,7 @@ def _calibration_note(found: Calibration | None) -> str:
             f"{found.f1_at_zero:.1f} at 0)"
         )
     return (
-        f"`{CALIBRATION}` makes probabilities honest: scores are divided by a temperature of {found.temperature:.3f}"
+        f"`{CALIBRATION}` calibrates the probabilities: scores are divided by a temperature of {found.temperature:.3f}"
         f"{threshold}, fitted on {found.fitted_on} eval questions. On {found.held_out} others the expected calibration "
         f"error is {found.error_after:.3f} ({found.error_before:.3f} without)."
     )

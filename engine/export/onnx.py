@@ -68,7 +68,7 @@ Answer = Progress | Checked | Refused
 
 
 def write(request: Request) -> list[str]:
-    """Write the file `request.path`. Raises UsageError, DataError, ModelError, WriteError, UserError."""
+    """Write the file `request.path`. Raises UsageError, DataError, WriteError, UserError."""
     check_installed()
     weights = find_weights(request.run, request.snapshot or "best")
     with whole_file(request.path, room_for(weights)) as making:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from engine.errors import WriteError
 from engine.storage.atomic_io import (
+    PRIVATE_FILE,
     is_full,
     make_folder,
     operations,
@@ -31,7 +32,7 @@ def whole_folder(path: Path, needed: int) -> Iterator[Path]:
     with _temporary_folder(path, needed) as making:
         yield making
         for file in making.iterdir():
-            sync_file(file)
+            _settle(file)
         sync_folder(making)
         _put(making, path)
 
@@ -44,7 +45,7 @@ def whole_file(path: Path, needed: int) -> Iterator[Path]:
     """
     with _temporary_folder(path, needed) as making:
         yield making / path.name
-        sync_file(making / path.name)
+        _settle(making / path.name)
         _put(making / path.name, path)
 
 
@@ -67,6 +68,12 @@ def _temporary_folder(path: Path, needed: int) -> Iterator[Path]:
     finally:
         with suppress(WriteError, OSError):
             remove_folder(making)
+
+
+def _settle(file: Path) -> None:
+    """Make a file that another library wrote last, for its owner alone. Raises OSError."""
+    os.chmod(file, PRIVATE_FILE)
+    sync_file(file)
 
 
 def _put(made: Path, path: Path) -> None:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from engine.data.examples import read_examples
 from engine.data.features import Features, build_features, select_windows
-from engine.errors import ExitCode, ModelError, UserError
+from engine.errors import ExitCode, UserError
 from engine.export.onnx import TOLERANCE, WINDOWS, Answer, Checked, Progress, Refused
 from engine.learning.distributed import die_with_parent
 from engine.learning.encoder.hugging_face import HuggingFaceEncoder, load_hugging_face
@@ -134,7 +134,7 @@ def eval_windows(run: RunDir, files: ModelFiles) -> Features:
 
 
 def write_onnx(network: HuggingFaceEncoder, target: Path) -> None:
-    """Write the model with free batch and length to `target`. Raises ModelError."""
+    """Write the model with free batch and length to `target`. Raises UserError."""
     import onnx
 
     names = INPUTS if network.takes_types else INPUTS[:2]
@@ -163,7 +163,7 @@ def write_onnx(network: HuggingFaceEncoder, target: Path) -> None:
         onnx.save(made, str(target))
     except Exception as error:  # the exporter's own, of many kinds, for an architecture that it can't trace
         line = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ModelError(
+        raise UserError(
             f"this architecture can't be exported as ONNX: {type(error).__name__}: {line[:300]}",
             hint="Export the folder without --onnx.",
         ) from error

@@ -139,6 +139,15 @@ def test_weights_without_scores_have_no_card(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+def test_a_run_whose_examples_are_gone_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = kept_run(tmp_path)
+    run.examples_file.unlink()
+    run.features_file.unlink()
+    assert main(["export", str(run.path), "-o", str(tmp_path / "out"), "--card"]) == ExitCode.BAD_DATA
+    assert "the run's examples can't be read" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_card_is_for_a_folder_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = kept_run(tmp_path)
     assert main(["export", str(run.path), "-o", str(tmp_path / "out.csv"), "--card"]) == ExitCode.USAGE

@@ -74,6 +74,7 @@ def test_the_file_computes_what_torch_does_at_any_batch_and_length(
     assert 30 <= int(found[1]) <= 200
     assert float(found[2]) <= 1e-4
     assert [path.name for path in tmp_path.iterdir()] == ["qa.onnx"]
+    assert file.stat().st_mode & 0o077 == 0
     weights = run.checkpoints / "epoch-0002"
     done = subprocess.run(
         [sys.executable, "-P", "-c", COMPARE, str(weights), str(file)], capture_output=True, text=True, check=False
