@@ -13,8 +13,8 @@ from tui.screens.base import ScreenView
 
 
 class Reviewing(Walking):
-    """The part of the app that judges labels. A screen may propose another answer than the one of the snapshot in
-    view (`ScreenView.proposed`), and hears of a verdict (`ScreenView.judged`)."""
+    """The part of the app that judges labels: the screen in front says of which example (`ScreenView.subject`), and
+    what the model answers to it (`ScreenView.proposed`)."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -40,38 +40,41 @@ class Reviewing(Walking):
 
     def do_take_answer(self) -> None:
         """Replace the label by the model's answer."""
-        found = self.view.proposed()
-        if found is None or self.viewer is None:
+        found, subject = self.view.proposed(), self.view.subject()
+        if found is None or subject is None:
             self.say("the model gives no answer here")
             return
         start, end = found
         if start < 0:
             self.judge("unanswerable", by="model")
         else:
-            text = self.viewer.examples[self.view_state.example].context[start:end]
-            self.judge("replace", Answer(text, start), by="model")
+            self.judge("replace", Answer(subject[1].context[start:end], start), by="model")
 
     def do_choose_span(self) -> None:
-        """Choose the right answer by its tokens, in Journey."""
+        """Choose the right answer by its tokens."""
+        self.choose_in_journey()
+
+    def choose_in_journey(self) -> None:
+        """Show the example under the cursor in Journey, where its tokens are walked."""
         if self.viewer is not None and self.viewer.ready and self.viewer.snapshots:
             self.show_view("journey")
             self.say("[ and ] walk the tokens; S at the first token of the right answer, S again at its last")
 
     def judge(self, action: Action, answer: Answer | None = None, *, by: Literal["model", "hand"] = "hand") -> None:
         """Write the verdict on the example under the cursor, and say so. Raises UsageError, WriteError."""
-        viewer, number = self.viewer, self.view_state.example
-        if viewer is None or not viewer.ready or not viewer.snapshots or number >= len(viewer.examples):
+        subject = self.view.subject()
+        if self.viewer is None or subject is None:
             self.say("there is no example to judge yet")
             return
-        example = viewer.examples[number]
+        half, example = subject
         if action == "unanswerable" and not example.answers:
             self.say("the label says no answer already: K keeps it")
         elif action == "replace" and answer in example.answers[:1]:
             self.say("the label says this already: K keeps it")
         else:
-            verdict = give_verdict(viewer.run, "validation", example, action, answer, by=by)
+            verdict = give_verdict(self.viewer.run, half, example, action, answer, by=by)
             self._given.append(verdict)
-            self._judged(number)
+            self._judged()
             self.say(f"label {plain(verdict_words(verdict))} (u takes it back)")
 
     def do_undo(self) -> None:
@@ -81,20 +84,18 @@ class Reviewing(Walking):
             return
         counting = {verdict.name for verdict in viewer.verdicts.current.values()}
         mine = [verdict for verdict in self._given if verdict.name in counting]
-        verdict = mine[-1] if mine else viewer.verdict(self.view_state.example)
+        subject = self.view.subject()
+        verdict = mine[-1] if mine else viewer.verdicts.current.get((subject[0], subject[1].id)) if subject else None
         if verdict is None:
             self.say("there is no verdict to take back")
             return
         take_back(viewer.run, verdict)
-        numbers = {example.id: number for number, example in enumerate(viewer.examples)}
-        number = numbers.get(verdict.example, self.view_state.example)
-        self._judged(number)
-        self.go_to_example(number)
+        self._judged()
+        self.view.show_judged(verdict)
         self.say(f"took back: label {plain(verdict_words(verdict))}")
 
-    def _judged(self, example: int) -> None:
+    def _judged(self) -> None:
         assert self.viewer is not None
         self.viewer.verdicts = read_verdicts(self.viewer.run, self.viewer.verdicts)
         self.view_state.span_from = -1
-        self.view.judged(example)
         self.changed()

@@ -6,7 +6,17 @@ import numpy as np
 import pytest
 
 from engine.insight.dynamics import NEEDED, Dynamics
-from tui.screens.map.model import SORTS, MapCells, MapRows, classes, majorities, map_cells, sorted_examples
+from tui.screens.map.model import (
+    SORTS,
+    MapCells,
+    MapRows,
+    WordChoice,
+    classes,
+    majorities,
+    map_cells,
+    sorted_examples,
+    words_of,
+)
 
 
 def made(confidence: list[float], variability: list[float], **columns: list[float]) -> Dynamics:
@@ -88,3 +98,15 @@ def test_the_cursor_stays_or_takes_the_next_row() -> None:
     assert rows.take(np.array([4], np.int32), 9) == 4
     assert rows.take(np.zeros(0, np.int32), 4) == -1
     assert not rows.point(4)
+
+
+def test_an_answer_is_chosen_by_words() -> None:
+    text = "Take it, twice. 蜂蜜 helps"
+    assert [text[start:end] for start, end in words_of(text)] == ["Take", "it", ",", "twice", ".", "蜂", "蜜", "helps"]
+    choice = WordChoice().begun(text, 4)
+    assert choice.word == 1
+    assert choice.moved(text, 10).word == 7
+    assert choice.moved(text, -10).word == 0
+    assert text[slice(*choice.moved(text, 2).span(text))] == "twice"
+    assert text[slice(*WordChoice(word=1, first=3).span(text))] == "it, twice"
+    assert WordChoice().begun(text, 99).word == 7

@@ -8,7 +8,10 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
+from engine.data.examples import Answer
+from engine.rundir.dynamics import read_dynamics
 from engine.rundir.layout import RunDir
+from engine.rundir.snapshot import COLUMNS, Snapshot, snapshot_name, write_train_snapshot
 from engine.rundir.verdicts import read_verdicts
 from tests.fake_app import make_app, opened, press, screen_text, until
 from tests.fake_run import append_snapshot, fake_set, make_run, seem_alive
@@ -56,7 +59,7 @@ async def test_lists_say_why_and_learn_from_verdicts(run: RunDir) -> None:
     async with app.run_test(size=(140, 40)) as pilot:
         view = await to_map(pilot)
         await press(pilot, "a")
-        first = app.viewer.insight.suspects("place", app.viewer.verdicts, app.viewer.examples)
+        first = app.viewer.insight.validation.suspects("place", app.viewer.verdicts)
         assert app.view_state.example == first[0].example
         assert "the label says “" in screen_text(app)
         await press(pilot, "M")
@@ -136,3 +139,56 @@ async def test_where_it_fails_leads_to_spans(run: RunDir) -> None:
         await press(pilot, "s")
         shares = [score.right / score.count for score in app.view.scores]
         assert shares == sorted(shares)
+
+
+def track_training(run: RunDir) -> None:
+    """Score the training examples of the run, as the option track_train does: they are eval examples under other
+    names, so theirs are the columns of those."""
+    found = read_dynamics(run)
+    assert found is not None
+    rows = [number for number in range(len(found)) if number % 3 != 2]
+    for position, index in enumerate(found.snapshots):
+        with Snapshot(run.path / snapshot_name(index)) as snapshot:
+            columns = {name: snapshot.column(name)[rows] for name in COLUMNS}
+            columns |= {name: values[position][rows] for name, values in found.columns.items()}
+            run.train_snapshots.mkdir(exist_ok=True)
+            write_train_snapshot(run.path, snapshot.info, columns)
+
+
+async def test_training_examples_are_judged_here(run: RunDir) -> None:
+    app = make_app(run)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await to_map(pilot)
+        await press(pilot, "o")
+        assert "--track-train" in screen_text(app)
+    track_training(run)
+    app = make_app(run)
+    async with app.run_test(size=(100, 30)) as pilot:
+        view = await to_map(pilot)
+        before = app.view_state.example
+        await press(pilot, "o")
+        half = app.viewer.insight.train
+        first = half.suspects("place", app.viewer.verdicts)[0]
+        example = half.examples[first.example]
+        assert "wrong place, training examples" in screen_text(app)
+        assert example.question in screen_text(app)
+        await press(pilot, "K", "M", "N", "u", "D")
+        given = [verdict for verdict in read_verdicts(run).current.values() if verdict.half == "train"]
+        assert len(given) == 3
+        assert given[0].example == example.id
+        assert app.view_state.example == before
+        await press(pilot, "enter")
+        assert app.view_name == "map"
+
+        chosen = view.subject()[1]
+        words = chosen.context.split()
+        await press(pilot, "S", *["left_curly_bracket"] * 9, "right_square_bracket", "S", "right_square_bracket")
+        assert f'the right answer: "{words[1]} {words[2]}"' in screen_text(app)
+        await press(pilot, "escape")
+        assert 'the right answer: "' not in screen_text(app)
+        await press(pilot, "S", *["left_curly_bracket"] * 9, "right_square_bracket", "S", "right_square_bracket", "S")
+        verdict = read_verdicts(run).of("train", chosen.id)
+        assert verdict is not None
+        assert verdict.answer == Answer(f"{words[1]} {words[2]}", chosen.context.index(" ") + 1)
+        await press(pilot, "o", "K", "o", "u")
+        assert len([v for v in read_verdicts(run).current.values() if v.half == "validation"]) == 0

@@ -14,7 +14,7 @@ from engine.insight.dynamics import Dynamics, counts
 from engine.insight.suspects import Kind, Suspect, wrong_boundary, wrong_place
 from engine.rundir.dynamics import read_dynamics
 from engine.rundir.layout import RunDir
-from engine.rundir.verdicts import Verdicts, judged_wrong
+from engine.rundir.verdicts import Half, Verdicts, judged_wrong
 
 Key = tuple[tuple[int, float], ...]
 
@@ -24,18 +24,41 @@ def key_of(snapshots: Sequence[SnapshotTaken]) -> Key:
     return tuple((event.index, event.time) for event in snapshots if counts(event.epoch))
 
 
+class HalfInsight:
+    """Dynamics and suspects of one half of the data, the lists kept until a verdict is added."""
+
+    def __init__(self, half: Half, dynamics: Dynamics, examples: Sequence[Example]) -> None:
+        self.half, self.dynamics, self.examples = half, dynamics, examples
+        self._ranked: dict[Kind, tuple[Verdicts, list[Suspect]]] = {}
+
+    def suspects(self, kind: Kind, verdicts: Verdicts) -> list[Suspect]:
+        """The list of a kind in the light of the verdicts, without the examples that have one."""
+        kept = self._ranked.get(kind)
+        if kept is None or kept[0] is not verdicts:
+            judged = judged_wrong(verdicts, self.half, self.examples)
+            ranked = wrong_place if kind == "place" else wrong_boundary
+            kept = self._ranked[kind] = verdicts, ranked(self.dynamics, judged)
+        return kept[1]
+
+
 class Insight:
-    """Dynamics and suspects of one run, kept until an epoch or a verdict is added."""
+    """What is known of both halves of a run, kept until an epoch is added. Training examples are known where the run
+    scores them (`track_train`)."""
 
     def __init__(self, run: RunDir) -> None:
         self._run = run
-        self.dynamics: Dynamics | None = None
+        self.validation: HalfInsight | None = None
+        self.train: HalfInsight | None = None
         self.seen: NDArray[np.bool_] | None = None
         """bool[N]: the passage of an example stands in the training half too."""
         self.trouble = ""
         self.reading = False
         self._key: Key | None = None
-        self._ranked: dict[Kind, tuple[Dynamics, Verdicts, list[Suspect]]] = {}
+
+    @property
+    def dynamics(self) -> Dynamics | None:
+        """Those of the evaluation examples."""
+        return self.validation.dynamics if self.validation is not None else None
 
     def begin(self, snapshots: Sequence[SnapshotTaken]) -> bool:
         """Whether there is something new to `read`, which the caller must do then: nobody else will."""
@@ -44,27 +67,22 @@ class Insight:
         self.reading = True
         return True
 
-    def read(self, snapshots: Sequence[SnapshotTaken]) -> None:
-        """Read the dynamics of the snapshots that count, which takes a while: call it from a thread."""
+    def read(self, snapshots: Sequence[SnapshotTaken], examples: Sequence[Example]) -> None:
+        """Read the dynamics of the snapshots that count, which takes a while: call it from a thread. `examples` are
+        those of the evaluation half."""
         key = key_of(snapshots)
         try:
-            if self.seen is None:
-                self.seen = seen_mask(read_examples(self._run.examples_file))
-            self.dynamics = read_dynamics(self._run)
+            found, train = read_dynamics(self._run), read_dynamics(self._run, "train")
+            if self.seen is None or (train is not None and self.train is None):
+                dataset = read_examples(self._run.examples_file)
+                self.seen = seen_mask(dataset)
+                trained: Sequence[Example] = dataset.train
+            elif self.train is not None:
+                trained = self.train.examples
+            self.validation = HalfInsight("validation", found, examples) if found is not None else None
+            self.train = HalfInsight("train", train, trained) if train is not None else None
             self.trouble = ""
         except (OSError, UserError) as error:
             self.trouble = f"the snapshots can't be read: {error}"
         finally:
             self._key, self.reading = key, False
-
-    def suspects(self, kind: Kind, verdicts: Verdicts, examples: Sequence[Example]) -> list[Suspect]:
-        """The list of a kind in the light of the verdicts, without the examples that have one."""
-        dynamics = self.dynamics
-        if dynamics is None:
-            return []
-        kept = self._ranked.get(kind)
-        if kept is None or kept[0] is not dynamics or kept[1] is not verdicts:
-            judged = judged_wrong(verdicts, "validation", examples)
-            found = wrong_place(dynamics, judged) if kind == "place" else wrong_boundary(dynamics, judged)
-            kept = self._ranked[kind] = dynamics, verdicts, found
-        return kept[2]

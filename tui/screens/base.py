@@ -8,8 +8,8 @@ from typing import Literal, Protocol, cast
 from rich.style import Style
 from textual.widget import Widget
 
-from engine.data.examples import Answer
-from engine.rundir.verdicts import Action
+from engine.data.examples import Answer, Example
+from engine.rundir.verdicts import Action, Half, Verdict
 from tui.drawing.theme import StyleOf
 from tui.model.explainer import Target
 from tui.model.gpu import Gpu
@@ -63,6 +63,9 @@ class Shell(Protocol):
     def explain(self, target: Target) -> None:
         """Open what explains an answer, in front of the screen; the model works in a process of its own."""
 
+    def choose_in_journey(self) -> None:
+        """Show the example under the cursor in Journey, to choose the right answer by its tokens."""
+
     def copy(self, text: str) -> None:
         """Put `text`, made harmless, on the clipboard of the terminal."""
 
@@ -106,8 +109,19 @@ class ScreenView(Widget):
         found = viewer.predicted(min(state.snapshot, len(viewer.snapshots) - 1), state.example)
         return found.char_start, found.char_end
 
-    def judged(self, example: int) -> None:
-        """A verdict on the label of an example was given or taken back."""
+    def subject(self) -> tuple[Half, Example] | None:
+        """The example under the cursor, of which a verdict is; None where there is none yet."""
+        viewer, number = self.tui.viewer, self.tui.view_state.example
+        if viewer is None or not viewer.ready or not viewer.snapshots or number >= len(viewer.examples):
+            return None
+        return "validation", viewer.examples[number]
+
+    def show_judged(self, verdict: Verdict) -> None:
+        """Go to the example of a verdict that was taken back."""
+        viewer = self.tui.viewer
+        for number, example in enumerate(viewer.examples if viewer is not None else ()):
+            if (verdict.half, verdict.example) == ("validation", example.id):
+                self.tui.go_to_example(number)
 
     def on_mouse_scroll_down(self) -> None:
         """The wheel walks through rows, in screens that have them, else through examples."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
@@ -9,6 +10,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.data.characters import UNSPACED
 from engine.insight.dynamics import Dynamics
 from engine.insight.suspects import Kind, Suspect
 
@@ -99,6 +101,34 @@ def sorted_examples(dynamics: Dynamics, sort: Sort) -> Ints:
         "data": np.zeros(len(dynamics)),
     }
     return np.argsort(keys[sort], kind="stable").astype(np.int32)
+
+
+@dataclass(frozen=True)
+class WordChoice:
+    """The right answer of an example as it is chosen word by word: `word` is under the cursor (-1: nothing is chosen),
+    `first` the first word of the answer (-1: not chosen yet)."""
+
+    word: int = -1
+    first: int = -1
+
+    def begun(self, context: str, char: int) -> WordChoice:
+        """At the word that holds a code point of the passage, or follows it."""
+        words = words_of(context)
+        return WordChoice(next((number for number, (_, end) in enumerate(words) if end > char), len(words) - 1))
+
+    def moved(self, context: str, by: int) -> WordChoice:
+        return WordChoice(max(0, min(self.word + by, len(words_of(context)) - 1)), self.first)
+
+    def span(self, context: str) -> tuple[int, int]:
+        """The chosen stretch of the passage in code points."""
+        words = words_of(context)
+        ends = self.word, self.first if self.first >= 0 else self.word
+        return words[min(ends)][0], words[max(ends)][1]
+
+
+def words_of(text: str) -> list[tuple[int, int]]:
+    """Where words and other signs stand in a text, in code points; a letter of a script without spaces is a word."""
+    return [found.span() for found in re.finditer(rf"[{UNSPACED}]|[^\W{UNSPACED}]+|[^\w\s]", text)]
 
 
 @dataclass

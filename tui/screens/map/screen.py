@@ -12,13 +12,18 @@ from textual.containers import Container
 from textual.strip import Strip
 
 from engine.errors import UserError
-from engine.insight.dynamics import Dynamics
 from engine.insight.suspects import Suspect
 from tui.drawing.frame import glyphs_of
-from tui.model.insight import Insight
 from tui.model.viewer import Viewer
-from tui.screens.base import ScreenView
-from tui.screens.map.model import KINDS, NOBODY, MapCells, MapRows, examples_of, sorted_examples
+from tui.screens.map.halves import HalfView
+from tui.screens.map.model import (
+    KINDS,
+    NOBODY,
+    MapCells,
+    MapRows,
+    examples_of,
+    sorted_examples,
+)
 from tui.screens.map.strips import (
     ALL_COLUMNS,
     GUTTER,
@@ -36,10 +41,11 @@ from tui.widgets.row_list import Row, RowList
 
 WIDE = 140
 """From this width on the list stands beside the map."""
+NO_SUSPECTS: Sequence[Suspect] = ()
 NOTHING = "no label deserves a look: all were judged, or no epoch is done"
 
 
-class MapScreen(ScreenView):
+class MapScreen(HalfView):
     """The map, the list, and the example under the cursor in full."""
 
     DEFAULT_CSS = """
@@ -56,9 +62,7 @@ class MapScreen(ScreenView):
         self._left_at = 0
         self._cells: MapCells | None = None
         self._listed: Sequence[Suspect] = ()
-        self._by_example: dict[int, Suspect] = {}
         self._made_of: tuple[object, ...] = ()
-        self._insight: Insight | None = None
 
     def compose(self) -> ComposeResult:
         with Container(id="map-top"):
@@ -71,10 +75,6 @@ class MapScreen(ScreenView):
     @property
     def table(self) -> RowList:
         return self.query_one("#map-table", RowList)
-
-    @property
-    def dynamics(self) -> Dynamics | None:
-        return self._insight.dynamics if self._insight is not None else None
 
     # ------------------------------------------------------------------ data
 
@@ -111,11 +111,11 @@ class MapScreen(ScreenView):
             return
         if viewer.ready and insight.begin(viewer.snapshots):
             self.run_worker(self._read(viewer), exclusive=False)
-        dynamics = insight.dynamics
+        half, dynamics = self._half, self.dynamics
         kind = KINDS.get(self._list.show)
-        self._listed = insight.suspects(kind, viewer.verdicts, viewer.examples) if kind is not None else ()
+        self._listed = half.suspects(kind, viewer.verdicts) if kind is not None and half is not None else NO_SUSPECTS
         made_of = (dynamics, self._listed if kind else self._list.sort, self._list.show)
-        example = self.tui.view_state.example
+        example = self._number
         if len(made_of) != len(self._made_of) or any(a is not b for a, b in zip(made_of, self._made_of, strict=True)):
             self._made_of = made_of
             self._by_example = {suspect.example: suspect for suspect in self._listed}
@@ -124,29 +124,25 @@ class MapScreen(ScreenView):
                 rows = sorted_examples(dynamics, self._list.sort)
             chosen = self._list.take(rows, example)
             if not self._walks_map and chosen >= 0:
-                self.tui.go_to_example(chosen)
+                self._show_example(chosen)
         else:
             self._list.point(example)
 
     async def _read(self, viewer: Viewer) -> None:
-        await asyncio.to_thread(viewer.insight.read, list(viewer.snapshots))
+        await asyncio.to_thread(viewer.insight.read, list(viewer.snapshots), viewer.examples)
         if self.is_mounted:
             self.tui.changed()
 
     def _shown(self) -> Shown | None:
         """The example under the cursor."""
-        viewer, number = self.tui.viewer, self.tui.view_state.example
-        if viewer is None or not viewer.ready or not 0 <= number < len(viewer.examples):
+        viewer, number, subject = self.tui.viewer, self._number, self.subject()
+        if viewer is None or subject is None:
             return None
+        half, example = subject
         suspect, answer = self._by_example.get(number), None
         with suppress(OSError, UserError):  # a snapshot that can't be read shows no answer
             answer = self.proposed()
-        return Shown(number, viewer.examples[number], answer, suspect, viewer.verdict(number))
-
-    def proposed(self) -> tuple[int, int] | None:
-        """Of a suspect the answer that the reason names, else the one of the snapshot in view."""
-        suspect = self._by_example.get(self.tui.view_state.example)
-        return suspect.answer if suspect is not None and suspect.answer is not None else super().proposed()
+        return Shown(number, example, answer, suspect, viewer.verdicts.of(half, example.id), self._choice)
 
     # ------------------------------------------------------------------ pictures
 
@@ -157,7 +153,7 @@ class MapScreen(ScreenView):
             return message_strips(self._waiting(), width, self.style_of)
         strips, self._cells = map_strips(
             dynamics,
-            min(self.tui.view_state.example, len(dynamics) - 1),
+            min(self._number, len(dynamics) - 1),
             width,
             height,
             self.style_of,
@@ -177,11 +173,11 @@ class MapScreen(ScreenView):
 
     def _draw_words(self, width: int, height: int) -> Sequence[Strip]:
         insight = self._insight
-        if insight is None or insight.dynamics is None:
+        if insight is None or self.dynamics is None:
             return []
         return [
             words_strip(
-                self._list.show,
+                f"{self._list.show}, training examples" if self._trains else self._list.show,
                 len(self._list.rows),
                 self._list.sort if self._list.show == "all examples" else "",
                 len(self.tui.viewer.verdicts) if self.tui.viewer else 0,
@@ -199,14 +195,14 @@ class MapScreen(ScreenView):
         return detail_strips(shown, dynamics, width, height, self.style_of, glyphs_of(self.tui.ascii_only))
 
     def _row(self, place: int) -> Row:
-        dynamics, viewer = self.dynamics, self.tui.viewer
-        if dynamics is None or viewer is None or place >= len(self._list.rows):
+        half, viewer = self._half, self.tui.viewer
+        if half is None or viewer is None or place >= len(self._list.rows):
             return {}
         number = int(self._list.rows[place])
-        example = viewer.examples[number]
+        example = half.examples[number]
         if self._list.show == "all examples":
-            return example_row(number, dynamics, example, viewer.verdict(number))
-        return suspect_row(place, self._listed[place], dynamics, example)
+            return example_row(number, half.dynamics, example, viewer.verdicts.of(half.half, example.id))
+        return suspect_row(place, self._listed[place], half.dynamics, example)
 
     # ------------------------------------------------------------------ layout
 
@@ -247,7 +243,7 @@ class MapScreen(ScreenView):
         """A step in the map; in the list rows up or down, and to the sides a snapshot."""
         if self._walks_map:
             if self._cells is not None:
-                self.tui.go_to_example(self._cells.step(self.tui.view_state.example, right, up))
+                self._show_example(self._cells.step(self._number, right, up))
         elif rows:
             self._go(self._list.place + rows)
         else:
@@ -257,7 +253,7 @@ class MapScreen(ScreenView):
         rows = self._list.rows
         if len(rows):
             self._list.place = self._left_at = max(0, min(place, len(rows) - 1))
-            self.tui.go_to_example(int(rows[self._list.place]))
+            self._show_example(int(rows[self._list.place]))
 
     def do_page_down(self) -> None:
         self._walk_list()
@@ -298,16 +294,19 @@ class MapScreen(ScreenView):
 
     def do_same_place(self) -> None:
         """The next example at the same place of the map."""
-        example = self.tui.view_state.example
+        example = self._number
         same = self._cells.same(example).tolist() if self._cells is not None else []
         if len(same) > 1:
-            self.tui.go_to_example(same[(same.index(example) + 1) % len(same)])
+            self._show_example(same[(same.index(example) + 1) % len(same)])
         else:
             self.tui.say("no other example lies here")
 
     def do_open(self) -> None:
         """Show the example under the cursor in Journey."""
-        self.tui.show_view("journey")
+        if self._trains:
+            self.tui.say("Journey shows evaluation examples; S chooses a span of a training example here")
+        else:
+            self.tui.show_view("journey")
 
     def do_copy(self) -> None:
         shown = self._shown()
@@ -335,5 +334,5 @@ class MapScreen(ScreenView):
         found = ((cells.column == column) & (cells.row == row)).nonzero()[0]
         if len(found):
             self._walks_map = True
-            self.tui.go_to_example(int(found[0]))
+            self._show_example(int(found[0]))
             self.tui.changed()

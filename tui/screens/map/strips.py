@@ -21,7 +21,7 @@ from tui.drawing.passage import answer_marks, line_strips, passage_lines
 from tui.drawing.text import plain
 from tui.drawing.theme import StyleOf
 from tui.model.verdict_words import verdict_words
-from tui.screens.map.model import CLASSES, WIDEST, MapCells, classes, majorities, map_cells
+from tui.screens.map.model import CLASSES, WIDEST, MapCells, WordChoice, classes, majorities, map_cells
 from tui.widgets.row_list import CellText, Row
 
 GUTTER = 6
@@ -31,6 +31,7 @@ SIGNS = {UNICODE: "✗○◐●", ASCII: "x-+o"}
 ROLES = ("bad", "warn", "text", "good")
 CELL_LIMIT = 300
 REASON_LINES = 2
+NOTHING_CHOSEN = WordChoice()
 
 SUSPECT_COLUMNS = (
     Column("rank", "#", 4, align="right"),
@@ -54,13 +55,14 @@ ALL_COLUMNS = (
 @dataclass(frozen=True)
 class Shown:
     """The example under the cursor: what the model answers instead of its label (code points; None: nothing to show),
-    why it is listed where it is, and the user's verdict."""
+    why it is listed where it is, the user's verdict, and the answer that is being chosen."""
 
     number: int
     example: Example
     answer: tuple[int, int] | None
     suspect: Suspect | None
     verdict: Verdict | None
+    choice: WordChoice = NOTHING_CHOSEN
 
 
 def map_strips(
@@ -194,13 +196,27 @@ def detail_strips(
     )
     verdict = plain(verdict_words(shown.verdict, 60))
     words_of_verdict = Segment(f" label {verdict} " if verdict else "", style("warn"))
-    lines.append(Strip([words_of_verdict, Segment(figures, style("text"))]))
+    chosen = shown.choice.span(example.context) if shown.choice.word >= 0 else None
+    if chosen is not None:
+        words = f'"{plain(example.context[slice(*chosen)], 200)}"'
+        lines.append(
+            Strip(
+                [
+                    Segment(" the right answer: ", style("warn")),
+                    Segment(words, style("cursor")),
+                    Segment("  S takes it, escape does not", style("dim")),
+                ]
+            )
+        )
+    else:
+        lines.append(Strip([words_of_verdict, Segment(figures, style("text"))]))
     first = example.answers[0] if example.answers else None
     expected = (first.start, first.start + len(first.text)) if first else None
     predicted = shown.answer if shown.answer is not None and shown.answer[0] >= 0 else None
     rows = height - len(lines)
     if rows > 0:
-        passage, _ = passage_lines(example.context, width - 2, rows, answer_marks(expected, predicted), glyphs=glyphs)
+        marks = answer_marks(expected, predicted)
+        passage, _ = passage_lines(example.context, width - 2, rows, marks, cursor=chosen, glyphs=glyphs)
         lines += line_strips(passage, style)
     return [line.crop(0, width) for line in lines[:height]]
 
