@@ -15,7 +15,8 @@ from engine.rundir.layout import RunDir
 from engine.rundir.snapshot import Snapshot, snapshot_name
 from tests.pseudo_terminal import PseudoTerminal
 from tests.tiny_run import kept_run
-from tests.waiting import until
+from tests.waiting import Clock, until
+from tui.cli import progress
 from tui.cli.main import main
 from tui.drawing.frame import ASCII
 
@@ -192,6 +193,16 @@ def test_a_prompt_keeps_the_passage(run: RunDir) -> None:
             terminal.press(f"{text}\n")
         assert terminal.process.wait() == 0
         assert terminal.output.count(b"probability") == 2
+
+
+def test_a_long_wait_shows_how_far_it_is(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    monkeypatch.setattr(progress, "time", clock)
+    with progress.Waiting("reading the passage", "windows") as waiting:
+        for done, seconds in ((0, 4.0), (100, 4.0), (300, 4.0), (400, 0.5), (1000, 20.0)):
+            clock.now += seconds
+            waiting.show(done, 1000)
+    assert capsys.readouterr().err == "reading the passage: 300 of 1,000 windows, 0:28 left\n"
 
 
 # -- predict -------------------------------------------------------------------------------------------------------

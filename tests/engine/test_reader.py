@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -17,6 +18,7 @@ import pytest
 
 from engine.data.examples import Example, read_examples
 from engine.errors import DataError, ModelError, UsageError, UserError
+from engine.launch import start
 from engine.messages import (
     AnswerRequest,
     Answers,
@@ -30,8 +32,9 @@ from engine.messages import (
 )
 from engine.reader import Reader, source_of
 from engine.rundir.layout import RunDir
+from engine.rundir.liveness import State
 from engine.rundir.snapshot import Snapshot, snapshot_name
-from tests.tiny_run import kept_run
+from tests.tiny_run import kept_run, tiny_config
 from tests.waiting import until
 
 CONTEXT = "For the winter fever 7 take honey 7, then rest for 9 days."
@@ -125,6 +128,42 @@ def test_a_passage_of_many_windows(reader: Reader) -> None:
     [held] = [window for window in answer.scores if window.start >= 0]
     assert held.char_start[held.start] == answer.char_start
     assert reader.answer(QUESTION, context, scores="best").scores == (held,)
+
+
+def test_a_passage_of_a_million_characters(reader: Reader) -> None:
+    context = ("Nothing   " + " " * 90) * 9_999 + CONTEXT
+    assert len(context) > 999_000
+    process = psutil.Process(reader.pid)
+    reader.answer(QUESTION, context[-50_000:])
+    before = process.memory_info().rss
+    seen: list[tuple[int, int]] = []
+    [answer] = reader.answers([(QUESTION, context)], progress=lambda done, total: seen.append((done, total)))
+    assert answer.windows == seen[-1][0] == seen[-1][1] > 700
+    assert answer.text == context[answer.char_start : answer.char_end] != ""
+    assert process.memory_info().rss - before < 200 << 20  # all windows at once would take gigabytes
+
+
+def test_nothing_asked_is_nothing_answered(reader: Reader) -> None:
+    assert reader.answers([]) == []
+
+
+def test_answers_of_a_run_with_unanswerable_questions(tmp_path: Path) -> None:
+    config = msgspec.structs.replace(tiny_config(tmp_path), early_snapshots=False, epochs=1)
+    data = json.loads(Path(config.dataset).read_bytes())
+    for split in data.values():
+        for article in split["data"][::3]:
+            article["paragraphs"][0]["qas"][0] |= {"answers": [], "is_impossible": True}
+    Path(config.dataset).write_text(json.dumps(data))
+    started = start(msgspec.structs.replace(config, run_dir=str(tmp_path / "run")))
+    assert started.wait() is State.FINISHED
+    run = started.directory
+    examples = read_examples(run.examples_file).eval
+    with Reader(run.path) as made, Snapshot(run.path / snapshot_name(1)) as snapshot:
+        assert made.source.allow_null
+        answers = made.answers(pairs_of(examples), n_best=0, decision=Decision(threshold=0.0))
+        assert [answer.char_start for answer in answers] == snapshot.column("pred_char_start").tolist()
+        odds = snapshot.column("null_score") - snapshot.column("score")
+        assert np.array_equal(np.array([answer.null_odds for answer in answers], np.float32), odds)
 
 
 def test_no_answer_where_it_may_be_predicted(run: RunDir) -> None:

@@ -14,6 +14,7 @@ from engine.errors import DataError, ExitCode, UsageError
 from tui.cli.answer_lines import answer_lines, change_line, json_line
 from tui.cli.answer_options import MODEL_OPTIONS, decision_from, find_model
 from tui.cli.common import RUN, command
+from tui.cli.progress import Waiting
 from tui.drawing.text import plain
 from tui.options import GroupedOption
 
@@ -88,11 +89,19 @@ def ask(
         raise UsageError("nothing is asked.", hint="Give a question with -q and a passage with -c TEXT or -c @FILE.")
     passage = _passage(context if context is not None else "-" if piped else None)
     with Reader(path, "best" if snapshot == "all" else snapshot, **how) as reader:
-        decision = decision_from(reader.source, threshold, min_probability)
+        decision_from(reader.source, threshold, min_probability)  # what can't be meant is said before anything is asked
         numbers = _kept(reader) if snapshot == "all" else None
         passage = passage if passage is not None else _prompt_passage()
         asking = _Asking(
-            reader, passage, decision, nbest, as_json, why, steps, len(question) > 1 or (piped and not question)
+            reader,
+            passage,
+            threshold,
+            min_probability,
+            nbest,
+            as_json,
+            why,
+            steps,
+            named=len(question) > 1 or (piped and not question),
         )
         code = ExitCode.OK
         for text in question or _prompt_questions(piped=piped):
@@ -116,7 +125,8 @@ class _Asking:
 
     reader: Reader
     passage: str
-    decision: Decision
+    threshold: float | None
+    min_probability: float | None
     nbest: int
     as_json: bool
     why: bool
@@ -159,12 +169,23 @@ class _Asking:
             before = answer
 
     def _answer(self, question: str) -> Answer:
-        return self.reader.answer(question, self.passage, n_best=max(self.nbest, 1), decision=self.decision)
+        with Waiting("reading the passage", "windows") as waiting:
+            [answer] = self.reader.answers(
+                [(question, self.passage)],
+                n_best=max(self.nbest, 1),
+                decision=self._decision(),
+                progress=waiting.show,
+            )
+        return answer
+
+    def _decision(self) -> Decision:
+        """When an answer is given: each checkpoint has a temperature and a threshold of its own."""
+        return decision_from(self.reader.source, self.threshold, self.min_probability)
 
     def _explained(self, question: str) -> Explanation:
         methods: tuple[Method, ...] = ("gradient",) if self.steps is None else ("gradient", "integrated")
         return self.reader.explain(
-            question, self.passage, methods=methods, steps=self.steps or 1, decision=self.decision
+            question, self.passage, methods=methods, steps=self.steps or 1, decision=self._decision()
         )
 
     def _print_json(self, question: str, answer: Answer, found: Explanation | None = None) -> None:

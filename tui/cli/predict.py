@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,14 +10,14 @@ import click
 
 from engine.errors import ExitCode, UsageError
 from tui.cli.answer_options import MODEL_OPTIONS, decision_from, find_model
-from tui.cli.common import DATASET, RUN, can_move_cursor, command
+from tui.cli.common import DATASET, RUN, command
+from tui.cli.progress import Waiting
 from tui.options import GroupedOption
 
 if TYPE_CHECKING:
     from engine.data.questions import QuestionFile
     from engine.predictions import PartScores
 
-SECONDS_BETWEEN_LINES = 10.0
 SHOWN_ISSUES = 5
 N_BEST = 20
 
@@ -78,12 +76,12 @@ def predict(
         unanswered = _tell_issues(file)
         examples = file.examples
         began = time.monotonic()
-        with _Progress(f"answering {len(examples):,} questions") as progress:
+        with Waiting(f"answering {len(examples):,} questions", "windows") as waiting:
             answers = reader.answers(
                 [(example.question, example.context) for example in examples],
                 n_best=N_BEST if nbest_file is not None else 0,
                 decision=decision,
-                progress=progress.show,
+                progress=waiting.show,
                 empty_questions=True,
             )
         seconds = time.monotonic() - began
@@ -145,46 +143,3 @@ def _print_json(known: list[PartScores], count: int, label: str) -> None:
 
     splits = {scores.name or "all": msgspec.to_builtins(scores) for scores in known}
     click.echo(json.dumps({"questions": count, "snapshot": label, "scores": splits}))
-
-
-class _Progress:
-    """How far it is, with the time left: a bar on a terminal, else a line on standard error now and then."""
-
-    def __init__(self, title: str) -> None:
-        self._title = title
-        self._began = self._told = time.monotonic()
-        self.show: Callable[[int, int], None] = self._line
-
-    def __enter__(self) -> _Progress:
-        if can_move_cursor() and sys.stderr.isatty():
-            from rich.console import Console
-            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-            self._bar = Progress(
-                TextColumn("{task.description}", markup=False),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TimeRemainingColumn(),
-                console=Console(stderr=True),
-                transient=True,
-            )
-            self._task = self._bar.add_task(self._title, total=None)
-            self._bar.start()
-            self.show = self._move
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.show == self._move:
-            self._bar.stop()
-
-    def _move(self, done: int, total: int) -> None:
-        self._bar.update(self._task, completed=done, total=total)
-
-    def _line(self, done: int, total: int) -> None:
-        from tui.drawing.format import clock
-
-        now = time.monotonic()
-        if now - self._told >= SECONDS_BETWEEN_LINES and 0 < done < total:
-            self._told = now
-            left = (now - self._began) * (total - done) / done
-            click.echo(f"{done:,} of {total:,} windows, {clock(left)} left", err=True)
