@@ -39,6 +39,10 @@ class RunConfig(Struct, frozen=True, kw_only=True):
     eval_fraction: Annotated[
         float, option("data", "share of passages held out where the file has no split", gt=0, lt=1)
     ] = 0.2
+    columns: Annotated[
+        Annotated[str, Meta(min_length=1)] | None,
+        option("data", "columns of a table, such as context=text,question=q,answer=reply (default: the usual names)"),
+    ] = None
     f1: Annotated[
         F1Units, option("data", "what EM and F1 count; auto: characters where answers are written without spaces")
     ] = "auto"

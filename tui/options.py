@@ -80,7 +80,9 @@ def _metavar(name: str, kind: Any) -> str:
         return "N"
     if float in members:
         return "X"
-    return {"probe": "ID|QUESTION", "model": "ID|PATH", "eval": "FILE"}.get(name, name.rsplit("_", 1)[-1].upper())
+    return {"probe": "ID|QUESTION", "model": "ID|PATH", "eval": "FILE", "columns": "ROLE=NAME,…"}.get(
+        name, name.rsplit("_", 1)[-1].upper()
+    )
 
 
 def training_config(

@@ -362,7 +362,7 @@ def print_check(config: RunConfig, *, repair: Path | None, as_json: bool = False
         for line in report_lines(report):
             print(plain(line))
     if repair is not None:
-        written, left_out = repair_dataset(path, repair)
+        written, left_out = repair_dataset(path, repair, config.columns)
         where = sys.stderr if as_json else sys.stdout
         print(
             plain(f"wrote {written} questions to {repair}; {left_out} could not be repaired and are left out"),

@@ -111,12 +111,14 @@ def check_dataset(path: str | Path, config: RunConfig, tokenizer: Path | None = 
     """Read, validate and count the data set as a run with `config` would use it; `tokenizer` is a
     tokenizer.json to count windows with. Raises DataError only where the file can't be read as data."""
     path = find_dataset(path)
-    dataset = read_dataset(path, eval_path=config.eval, eval_fraction=config.eval_fraction, seed=config.seed)
+    dataset = read_dataset(
+        path, eval_path=config.eval, eval_fraction=config.eval_fraction, seed=config.seed, columns=config.columns
+    )
     issues = list(dataset.issues)
     lack = missing_requirements(dataset)
-    if lack:
+    if lack and (dataset.train or dataset.eval or not any(issue.level == "error" for issue in issues)):
         issues.append(DataIssue("error", "the file", lack[0]))
-    notes: list[str] = []
+    notes = list(dataset.notes)
     windows: list[WindowReport] = []
     passages: dict[str, int] = {}
     longest = 30
@@ -176,7 +178,7 @@ def _record(path: str, issue: DataIssue) -> dict[str, Any]:
     return {"path": path, **fields}
 
 
-def repair_dataset(path: str | Path, out: str | Path) -> tuple[int, int]:
+def repair_dataset(path: str | Path, out: str | Path, columns: str | None = None) -> tuple[int, int]:
     """Write a repaired copy as SQuAD JSON: every answer at its place, ids unique, both halves where the file has
     them; questions that can't be repaired are left out. Returns how many questions were written and left out.
 
@@ -184,7 +186,7 @@ def repair_dataset(path: str | Path, out: str | Path) -> tuple[int, int]:
     """
     path, out = find_dataset(path), Path(out)
     issues = DataIssues()
-    halves = read_halves(path, issues)
+    halves = read_halves(path, issues, columns=columns)
     if not any(halves.values()):
         raise DataError(f"{path.name}: there is no usable question to write.")
     if len(halves) == 2:

@@ -53,16 +53,22 @@ class DataIssue(Struct, frozen=True, gc=False):
 
 
 class Dataset(Struct, frozen=True):
-    """A validated data set. `overlap`: some passages stand both in `train` and in `eval`."""
+    """A validated data set. `overlap`: some passages stand both in `train` and in `eval`; `notes`: how it was read."""
 
     train: tuple[Example, ...]
     eval: tuple[Example, ...]
     has_impossible: bool = False
     issues: tuple[DataIssue, ...] = ()
     overlap: bool = False
+    notes: tuple[str, ...] = ()
 
 
-def make_dataset(train: Sequence[Example], evaluation: Sequence[Example], issues: Sequence[DataIssue] = ()) -> Dataset:
+def make_dataset(
+    train: Sequence[Example],
+    evaluation: Sequence[Example],
+    issues: Sequence[DataIssue] = (),
+    notes: Sequence[str] = (),
+) -> Dataset:
     """A Dataset with `has_impossible` and `overlap` worked out from the examples."""
     return Dataset(
         train=tuple(train),
@@ -70,6 +76,7 @@ def make_dataset(train: Sequence[Example], evaluation: Sequence[Example], issues
         has_impossible=any(e.is_impossible for half in (train, evaluation) for e in half),
         issues=tuple(issues),
         overlap=not {e.context for e in train}.isdisjoint(e.context for e in evaluation),
+        notes=tuple(notes),
     )
 
 

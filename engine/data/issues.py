@@ -41,12 +41,19 @@ def kind_of(value: object) -> str:
 
 
 class DataIssues:
-    """DataIssues in the order they were found; `left_out` counts those beyond MAX_ISSUES."""
+    """DataIssues in the order they were found; `left_out` counts those beyond MAX_ISSUES. `notes`: what was understood
+    without being told, each once."""
 
     def __init__(self) -> None:
         self.found: list[DataIssue] = []
         self.left_out = 0
         self.errors = 0
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        """Note how the file was read, once."""
+        if text not in self.notes:
+            self.notes.append(text)
 
     def add(
         self,

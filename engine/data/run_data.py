@@ -40,6 +40,7 @@ def load_run_data(config: RunConfig) -> RunData:
         eval_fraction=config.eval_fraction,
         seed=config.seed,
         strict=config.strict,
+        columns=config.columns,
     )
     probe = find_probe(dataset.eval, config.probe)
     if config.probe and probe is None:
@@ -52,7 +53,7 @@ def load_run_data(config: RunConfig) -> RunData:
 
 
 def _remarks(dataset: Dataset) -> list[Remark]:
-    remarks = []
+    remarks = [Remark(f"{note}.") for note in dataset.notes]
     for level, word in LEVELS.items():
         issues = [issue for issue in dataset.issues if issue.level == level]
         if issues:

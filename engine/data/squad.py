@@ -11,6 +11,7 @@ from engine.data.examples import (
     Example,
     make_dataset,
 )
+from engine.data.formats.columns import parse_columns
 from engine.data.formats.raw import RawQuestion
 from engine.data.formats.registry import raw_questions, split_values
 from engine.data.formats.source import read_values
@@ -29,16 +30,17 @@ def load_dataset(
     eval_fraction: float = 0.2,
     seed: int = 42,
     strict: bool = False,
+    columns: str | None = None,
 ) -> Dataset:
     """A validated data set, ready to learn from.
 
     The file's own split is used where it has one; with `eval_path` that file is the eval half; else
-    `eval_fraction` of the passages are held out, chosen by `seed`. Raises DataError (one message) where a
-    file can't be read, any question has an error, with `strict` also where one was repaired, or where there
-    is nothing to learn from or to evaluate on.
+    `eval_fraction` of the passages are held out, chosen by `seed`. `columns` names the columns of a table, as
+    `--columns` does. Raises DataError (one message) where a file can't be read, any question has an error, with
+    `strict` also where one was repaired, or where there is nothing to learn from or to evaluate on.
     """
     path = find_dataset(path)
-    dataset = read_dataset(path, eval_path=eval_path, eval_fraction=eval_fraction, seed=seed)
+    dataset = read_dataset(path, eval_path=eval_path, eval_fraction=eval_fraction, seed=seed, columns=columns)
     bad = [f for f in dataset.issues if f.level == "error" or (strict and f.level == "repaired")]
     if bad:
         more = f" ({len(bad) - 1:,} more issues)" if len(bad) > 1 else ""
@@ -48,7 +50,9 @@ def load_dataset(
             file, place = find_dataset(eval_path), bad[0].place
         raise DataError(
             f"{place}: {bad[0].message}.{more}",
-            hint=f"{fixed}, or run: bertqa-tui check {shlex.quote(str(file))} --repair fixed.json",
+            hint=f"With the right --columns, bertqa-tui check {shlex.quote(str(file))} shows what is read."
+            if bad[0].kind == "columns"
+            else f"{fixed}, or run: bertqa-tui check {shlex.quote(str(file))} --repair fixed.json",
         )
     lack = missing_requirements(dataset)
     if lack:
@@ -69,7 +73,12 @@ def missing_requirements(dataset: Dataset) -> tuple[str, str] | None:
 
 
 def read_dataset(
-    path: str | Path, *, eval_path: str | Path | None = None, eval_fraction: float = 0.2, seed: int = 42
+    path: str | Path,
+    *,
+    eval_path: str | Path | None = None,
+    eval_fraction: float = 0.2,
+    seed: int = 42,
+    columns: str | None = None,
 ) -> Dataset:
     """As `load_dataset`, but questions with errors are left out and reported in `issues`, and halves may be empty.
 
@@ -79,27 +88,27 @@ def read_dataset(
     issues = DataIssues()
     if eval_path is not None:
         second = find_dataset(eval_path)
-        halves = read_halves(path, issues, use=("train", "all", "eval"))
-        others = read_halves(second, issues, use=("eval", "all", "train"), part=second.name)
+        halves = read_halves(path, issues, use=("train", "all", "eval"), columns=columns)
+        others = read_halves(second, issues, use=("eval", "all", "train"), part=second.name, columns=columns)
         (train,), (evaluation,) = halves.values(), others.values()
     else:
-        halves = read_halves(path, issues)
+        halves = read_halves(path, issues, columns=columns)
         if len(halves) == 2:
             train, evaluation = halves["train"], halves["eval"]
         else:
             (examples,) = halves.values()
             train, evaluation = _held_out(examples, eval_fraction, seed, issues)
-    return make_dataset(train, evaluation, issues.all())
+    return make_dataset(train, evaluation, issues.all(), issues.notes)
 
 
 def read_halves(
-    path: Path, issues: DataIssues, *, use: tuple[str, ...] = (), part: str = ""
+    path: Path, issues: DataIssues, *, use: tuple[str, ...] = (), part: str = "", columns: str | None = None
 ) -> dict[str, list[Example]]:
     """The usable examples of a file: {"train": …, "eval": …}, one of them, or {"all": …} without a split.
 
     `use` names, best first, which single one is wanted; `part` keeps the file's places apart from another's.
     """
-    return examples_of(read_values(path), issues, use=use, part=part)
+    return examples_of(read_values(path), issues, use=use, part=part, columns=columns)
 
 
 def examples_of(
@@ -108,9 +117,11 @@ def examples_of(
     *,
     use: tuple[str, ...] = (),
     part: str = "",
+    columns: str | None = None,
     origins: dict[str, list[list[RawQuestion]]] | None = None,
 ) -> dict[str, list[Example]]:
     """As `read_halves`, of a file's content as plain values. `origins` gets what each example was made of, by half."""
+    named = parse_columns(columns)
     parts, warning = split_values(values)
     if use and len(parts) == 2:
         parts = {use[0]: parts[use[0]]}
@@ -120,7 +131,7 @@ def examples_of(
     several = len(parts) > 1
     return {
         role: validate(
-            raw_questions(values, part or (SPLIT_NAMES[role] if several else ""), issues),
+            raw_questions(values, part or (SPLIT_NAMES[role] if several else ""), issues, named, own_names=bool(part)),
             issues,
             to_score=role == "eval" or bool(part),
             origins=None if origins is None else origins.setdefault(role, []),

@@ -319,7 +319,7 @@ def _offset(value: Any, name: str) -> int | None:
         return int(value.strip())  # white space to str, such as U+001F, is none to int
     if isinstance(value, str):
         try:
-            number = float(value)
+            number = float(value.replace(",", ".") if value.count(",") == 1 else value)  # 24,0 in many languages
         except ValueError:
             number = 0.5
         if number.is_integer() and abs(number) < 2**53:

@@ -72,7 +72,7 @@ def export_dataset(run: RunDir, out: Path, half: Half | None = None, *, from_run
     if not from_run and Path(identity.path).exists():
         _refuse_changed(identity)
         use = {"train": ("train", "all", "eval"), "validation": ("eval", "all", "train")}[half] if half else ()
-        made = rewrite(Path(identity.path), by_key, use=use)
+        made = rewrite(Path(identity.path), by_key, use=use, columns=run.config.columns)
         if made.fallback:
             notes.append(f"SQuAD JSON and not the file's own layout: {made.fallback}")
     else:

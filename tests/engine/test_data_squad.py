@@ -521,8 +521,9 @@ class TestErrors:
             ({"data": [{"title": "A", "paragraphs": [7]}]}, 'article "A", paragraph 1'),
             ({"data": [{"title": "A", "paragraphs": [{"context": "x"}]}]}, 'article "A", paragraph 1'),
             ([3], "item 1"),
-            ([{"a": 1}], "item 1"),
-            ({"train": [], "validation": [{"b": 2}]}, "validation: item 1"),
+            ([{"a": 1}], "the file"),
+            ([{"a": 1}, {"context": "x", "question": "y", "answers": []}], "item 1"),
+            ({"train": [], "validation": [{"b": 2}]}, "validation"),
         ],
     )
     def test_wrong_structure(self, tmp_path: Path, values: Any, place: str) -> None:

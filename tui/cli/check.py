@@ -12,6 +12,7 @@ from tui.options import GroupedOption, training_options
 
 CHECK_OPTIONS = frozenset(
     {
+        "columns",
         "eval",
         "eval_fraction",
         "seed",

@@ -5,13 +5,14 @@ from __future__ import annotations
 import ast
 import json
 import math
+import re
 import warnings
 from typing import Any
 
 from msgspec import Struct
 
-ANSWERS = ("answers", "answer", "answer_text")
-LABELS = ("label", "labels", "entities")  # of Label Studio's flat export and of doccano
+ANSWERS = ("answers", "answer", "answer_text", "reply")
+LABELS = ("label", "labels", "entities", "annotations")  # of Label Studio's flat export and of doccano
 STARTS = ("answer_start", "answer_starts", "start", "start_char", "char_start", "start_position", "start_offset")
 ENDS = ("answer_end", "end", "end_char", "char_end", "end_offset")
 IMPOSSIBLE = ("is_impossible", "impossible", "unanswerable")
@@ -141,6 +142,8 @@ def _golds(value: Any, start: Any, end: Any) -> list[RawAnswer]:
             return _columns(value)
         case list() if is_spans(value) and isinstance(value[0], list):
             return [RawAnswer(None, span[0], span[1]) for span in _answer_spans(value)]
+        case list() if is_spans(value) and any("label" in span or "labels" in span for span in value):
+            return [answer for span in _answer_spans(value) for answer in _gold(span, None)]
         case list():
             starts = start if isinstance(start, list) else [start] * len(value)
             if len(starts) != len(value):
@@ -170,13 +173,22 @@ def _columns(value: dict[str, Any]) -> list[RawAnswer]:
     return _gold(value, None)
 
 
-def _answer_spans(spans: list[list[Any]]) -> list[list[Any]]:
-    """Those of doccano's [start, end, label] that are answers. Raises TypeError where the labels do not say which."""
-    named = [span for span in spans if len(span) > 2 and "answer" in str(span[2]).lower()]
-    labels = {str(span[2])[:20] for span in spans if len(span) > 2}
-    if not named and len(labels) > 1:
-        raise TypeError(f"has spans with several labels ({', '.join(sorted(labels)[:4])}), and none is named Answer")
+def _answer_spans(spans: list[Any]) -> list[Any]:
+    """Those of doccano's [start, end, label] or labelled objects that are answers. Raises TypeError where the labels do
+    not say which."""
+    labels = [_label(span) for span in spans]
+    named = [span for span, label in zip(spans, labels, strict=True) if "answer" in label.lower()]
+    different = sorted({label[:20] for label in labels if label})
+    if not named and len(different) > 1:
+        raise TypeError(f"has spans with several labels ({', '.join(different[:4])}), and none is named Answer")
     return named or spans
+
+
+def _label(span: Any) -> str:
+    if isinstance(span, dict):
+        label = span.get("label", span.get("labels"))
+        return " ".join(map(str, label)) if isinstance(label, list) else str(label or "")
+    return str(span[2]) if len(span) > 2 else ""
 
 
 def _gold(gold: Any, start: Any) -> list[RawAnswer]:
@@ -206,11 +218,21 @@ def parsed_cell(cell: str) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a stray backslash in the data is no concern of ours
-            tree = _PlainLiteral().visit(ast.parse(stripped, mode="eval"))
+            tree = _PlainLiteral().visit(ast.parse(_with_commas(stripped), mode="eval"))
             value = ast.literal_eval(tree)
     except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
         return cell
     return value if isinstance(value, (dict, list)) else cell
+
+
+_TEXT = r"""'(?:[^'\\]|\\.?)*+(?:'|\Z)|"(?:[^"\\]|\\.?)*+(?:"|\Z)"""
+_VALUES = re.compile(rf"""(?:{_TEXT}|[-+.\w]++|[\])}}])(?P<beside>(?=\s+['"\d\[{{-]))?""", re.DOTALL)
+"""Values of a literal, one after the other; `beside`: another one follows without a comma."""
+
+
+def _with_commas(literal: str) -> str:
+    """The literal with the commas that NumPy leaves out of lists; without them Python would join texts."""
+    return _VALUES.sub(lambda found: found[0] if found["beside"] is None else f"{found[0]},", literal)
 
 
 class _PlainLiteral(ast.NodeTransformer):

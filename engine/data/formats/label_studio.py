@@ -18,7 +18,7 @@ def matches(item: dict[str, Any]) -> bool:
 def questions(item: dict[str, Any], number: int, part: str, issues: DataIssues) -> Iterator[RawQuestion]:
     """The question of one task: each annotation that was not cancelled gives golds, an empty one says that
     the passage has no answer. A task that nobody has annotated yet is left out, with a warning."""
-    data = item["data"]
+    data = item["data"] | {key: item[key] for key in ("context", "question", "title") if key in item}
     where = f"task {number}"
     annotations = item.get("annotations", item.get("completions"))
     done = [

@@ -10,8 +10,8 @@ from engine.data.formats.answers import RawAnswers
 from engine.data.issues import excerpt
 
 CONTEXT_KEYS = ("context", "passage", "paragraph", "text")
-QUESTION_KEYS = ("question", "query")
-ID_KEYS = ("id", "qid", "question_id", "qas_id")
+QUESTION_KEYS = ("question", "query", "q")
+ID_KEYS = ("id", "qid", "question_id", "qas_id", "_id", "external_id")
 
 
 class RawQuestion(Struct, gc=False):
@@ -41,6 +41,11 @@ class RawQuestion(Struct, gc=False):
 def is_row(item: dict[str, Any]) -> bool:
     """Whether the object is one flat row: a question with its passage."""
     return any(name in item for name in CONTEXT_KEYS) and any(name in item for name in QUESTION_KEYS)
+
+
+def key_of(item: dict[str, Any], names: tuple[str, ...]) -> str | None:
+    """The first of the names that is there and not empty."""
+    return next((name for name in names if item.get(name) not in (None, "")), None)
 
 
 def first_of(item: dict[str, Any], names: tuple[str, ...]) -> Any:

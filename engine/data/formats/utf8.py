@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from engine.errors import DataError
@@ -20,4 +21,9 @@ def decode(path: Path, data: bytes) -> str:
         column = len(before[before.rfind(b"\n") + 1 :].decode("utf-8")) + 1
         wide = data[:2] in (b"\xff\xfe", b"\xfe\xff")
         kind = "looks like UTF-16, not UTF-8" if wide else f"byte 0x{data[error.start]:02x} is not UTF-8"
-        raise DataError(f"{path.name}, line {line}, column {column}: {kind}.", hint="Save the file as UTF-8.") from None
+        encoding = "UTF-16" if wide else "WINDOWS-1252"
+        raise DataError(
+            f"{path.name}, line {line}, column {column}: {kind}.",
+            hint='Save it as UTF-8 (spreadsheets: "CSV UTF-8"), or convert it: '
+            f"iconv -f {encoding} -t UTF-8 {shlex.quote(path.name)} > utf8{shlex.quote(path.suffix)}",
+        ) from None

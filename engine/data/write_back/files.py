@@ -110,9 +110,8 @@ def _objects(value: Any) -> list[Any]:
 def _table(path: Path, text: str, rows: list[dict[str, Any]], changed: Marks, dropped: Marks) -> str:
     """Records of a table, each with the lines that it takes up; a changed one is written anew, with the delimiter and
     the line end of the file."""
-    lead = text[: len(text) - len(text.lstrip("\r\n"))]
-    lines = list(io.StringIO(text[len(lead) :], newline=""))
-    delimiter, names = table.header(path, lines[0])
+    start, delimiter, names = table.header(path, text)
+    lead, lines = text[:start], list(io.StringIO(text[start:], newline=""))
     reader = csv.reader(iter(lines), delimiter=delimiter)
     before = list(table.table_rows(path, text))
     next(reader)
@@ -122,10 +121,11 @@ def _table(path: Path, text: str, rows: list[dict[str, Any]], changed: Marks, dr
         records.append(cells)
     written, number = [lead, *lines[: ends[0]]], -1
     for cells, (first, last) in zip(records, pairwise(ends), strict=True):
-        number += bool(cells)
-        if cells and id(rows[number]) in dropped:
+        filled = not table.is_blank(cells)
+        number += filled
+        if filled and id(rows[number]) in dropped:
             continue
-        if cells and id(rows[number]) in changed:
+        if filled and id(rows[number]) in changed:
             written.append(_record(cells, names, before[number], rows[number], delimiter, lines[last - 1]))
         else:
             written += lines[first:last]

@@ -32,8 +32,10 @@ class Rewritten(Struct, frozen=True):
     fallback: str = ""
 
 
-def rewrite(path: Path, corrections: Mapping[Key, Correction], *, use: tuple[str, ...] = ()) -> Rewritten:
-    """The content of the data file `path` with the corrections of its labels; `use` as for `read_halves`.
+def rewrite(
+    path: Path, corrections: Mapping[Key, Correction], *, use: tuple[str, ...] = (), columns: str | None = None
+) -> Rewritten:
+    """The content of the data file `path` with the corrections of its labels; `use` and `columns` as for `read_halves`.
 
     Each question is found again by reading the file as a run does, so that ids are the run's. What is written is
     read again and compared with what it should say. Raises DataError where the file can't be read, or lacks an
@@ -43,7 +45,7 @@ def rewrite(path: Path, corrections: Mapping[Key, Correction], *, use: tuple[str
     data = unpacked(path, data) if data.startswith(GZIP) else data
     file = DataFile(path, data)
     origins: dict[str, list[list[RawQuestion]]] = {}
-    halves = examples_of(file.values, DataIssues(), use=use, origins=origins)
+    halves = examples_of(file.values, DataIssues(), use=use, columns=columns, origins=origins)
     asked = corrections
     if len(halves) == 1:  # the file has no split of its own, or one half of it is used
         corrections = {(next(iter(halves)), ident): correction for (_, ident), correction in corrections.items()}
@@ -63,7 +65,7 @@ def rewrite(path: Path, corrections: Mapping[Key, Correction], *, use: tuple[str
     why = ""
     try:
         content = _in_own_layout(file, halves, origins, corrections)
-        if _same(examples_of(DataFile(path, content).values, DataIssues(), use=use), wanted):
+        if _same(examples_of(DataFile(path, content).values, DataIssues(), use=use, columns=columns), wanted):
             return Rewritten(content, file.kind, places)
         why = "its layout can't hold every change"
     except NotWritable as error:
