@@ -62,7 +62,7 @@ def responded(*values: Any, statuses: tuple[str, ...] = ()) -> dict[str, Any]:
     }
 
 
-RECORDS = {
+RECORDS: dict[str, dict[str, Any]] = {
     "spans": nested({"answer": [{"value": [SPAN], "user_id": "u"}]}),
     "text": nested({"answer": [{"value": "nurse", "user_id": "u"}]}),
     "another name": nested({"span": [{"value": [SPAN]}], "quality": [{"value": 4}], "topic": [{"value": "health"}]}),
@@ -150,8 +150,8 @@ def test_argilla_with_named_fields(tmp_path: Path) -> None:
     assert read(write(tmp_path, [record]), "context=body,question=fields.ask") == NURSE
 
 
-ENTITY = {"id": 7, "label": "Answer", "start_offset": 32, "end_offset": 37}
-DOCCANO = {
+ENTITY: dict[str, Any] = {"id": 7, "label": "Answer", "start_offset": 32, "end_offset": 37}
+DOCCANO: dict[str, dict[str, Any]] = {
     "entities": {"text": HONEY, "question": "Who?", "entities": [ENTITY], "relations": [], "Comments": []},
     "question in meta": {"text": HONEY, "meta": {"question": "Who?"}, "entities": [ENTITY], "relations": []},
     "spans": {"text": HONEY, "meta": {"question": "Who?"}, "label": [[32, 37, "Answer"]]},
@@ -186,7 +186,7 @@ def test_doccano_labels_that_do_not_say_which_is_the_answer(tmp_path: Path) -> N
 SENTENCES = [["Salt", ["Salt is old.", " The nurse sells it."]], ["Honey", ["Honey soothes.", " The nurse says so."]]]
 JOINED = "Salt\nSalt is old. The nurse sells it.\n\nHoney\nHoney soothes. The nurse says so."
 BY_COLUMN = {"title": ["Salt", "Honey"], "sentences": [one[1] for one in SENTENCES]}
-HOTPOT = {
+HOTPOT: dict[str, dict[str, Any]] = {
     "pairs": {"_id": "h1", "context": SENTENCES, "supporting_facts": [["Honey", 1]]},
     "by column": {"id": "h1", "context": BY_COLUMN, "supporting_facts": {"title": ["Honey"], "sent_id": [1]}},
     "paragraphs": {
