@@ -72,6 +72,7 @@ REVIEW = (
     KeyCommand("undo", "u", "take back the last verdict", footer="undo"),
 )
 """Verdicts on the label of the example under the cursor."""
+WHY = (KeyCommand("why", "i", "why this answer: the words that made it, and what each layer thought", footer="why"),)
 COPY = (KeyCommand("copy", "c", "copy question, expected and predicted answer to the clipboard"),)
 SEARCH = (KeyCommand("search", "slash", "search or filter", footer="search"),)
 PAUSE = (KeyCommand("pause", "p", "pause or resume training"),)
@@ -85,6 +86,7 @@ _NAMES = {
     "left": "←", "right": "→", "up": "↑", "down": "↓", "slash": "/", "question_mark": "?", "equals_sign": "=",
     "plus": "+", "minus": "-", "left_square_bracket": "[", "right_square_bracket": "]",
     "left_curly_bracket": "{", "right_curly_bracket": "}", "full_stop": ".", "comma": ",",
+    "less_than_sign": "<", "greater_than_sign": ">",
 }  # fmt: skip
 _ASCII_NAMES = {"left": "<-", "right": "->", "up": "up", "down": "dn"}
 

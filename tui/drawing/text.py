@@ -50,6 +50,11 @@ def plain(text: str, limit: int = LIMIT) -> str:
     return _cut(text, limit).translate(_ONE_LINE)
 
 
+def visible(text: str) -> str:
+    """`text` made harmless, one character for each; line ends and tabs stay. For text that the user edits."""
+    return text.translate(_VISIBLE)
+
+
 def show(text: str, limit: int = LIMIT) -> Content:
     """`text` made harmless, at most `limit` characters, as content that no widget reads markup in."""
     from textual.content import Content

@@ -23,6 +23,7 @@ SCREENS = (
     "heatmap",
     "trust",
     "groups",
+    "ask",
 )
 
 

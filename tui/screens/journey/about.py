@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tui.commands import COPY, EXAMPLES, PAUSE, REVIEW, SEARCH, TOKENS, WALK, WINDOW, KeyCommand
+from tui.commands import COPY, EXAMPLES, PAUSE, REVIEW, SEARCH, TOKENS, WALK, WHY, WINDOW, KeyCommand
 from tui.screens.about import About
 
 ABOUT = About(
@@ -27,7 +27,7 @@ ABOUT = About(
         *WINDOW,
         KeyCommand("change", "d", "show the change since the snapshot before", footer="change"),
         *REVIEW,
-        KeyCommand("why", "i", "why this answer: the words that made it, and what each layer thought", footer="why"),
+        *WHY,
         *COPY,
         *SEARCH,
         *PAUSE,

@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 
 from engine.data.examples import Example
 from engine.data.segments import CONTEXT
-from engine.insight.spans import Candidate, softmax
+from engine.insight.spans import Candidate
 from engine.rundir.eval_set import Tokens
 from engine.rundir.snapshot import Prediction
 from engine.rundir.verdicts import Verdict
+from tui.model.token_scale import extremes, limits, scaled
 from tui.model.viewer import Viewer
 from tui.view_state import Scale, ViewState
 
@@ -81,13 +82,7 @@ class Scene:
 
     def scaled(self, logits: Numbers, scale: Scale) -> Numbers:
         """`logits` as the charts show them."""
-        match scale:
-            case "probability":
-                return softmax(logits, self.choosable)
-            case "shifted":
-                return np.asarray(logits - logits.min(), np.float32)
-            case "logit":
-                return logits
+        return scaled(logits, self.choosable, scale)
 
 
 def make_scene(viewer: Viewer, state: ViewState) -> Scene | None:
@@ -146,13 +141,10 @@ class Limits:
         if state.scale == "probability":
             highest = max(float(scene.scaled(side, state.scale).max()) for side in (scene.start, scene.end))
             return 0.0, 1.0 if state.fixed_scale else max(0.01, highest)
-        shown = [_extremes(scene.start, scene.end)]
+        shown = [extremes(scene.start, scene.end)]
         if state.fixed_scale:
             shown += [found for at in _spread(viewer) if (found := self._at(viewer, at, scene)) is not None]
-        extremes = np.array(shown)
-        if state.scale == "shifted":
-            return 0.0, max(1.0, float((extremes[:, :, 1] - extremes[:, :, 0]).max()))
-        return min(0.0, float(np.floor(extremes.min()))), max(1.0, float(np.ceil(extremes.max())))
+        return limits(np.array(shown), state.scale)
 
     def _at(self, viewer: Viewer, position: int, scene: Scene) -> Numbers | None:
         key = (viewer.snapshots[position].index, scene.tokens.feature)
@@ -162,17 +154,8 @@ class Limits:
             found = viewer.peek(position, scene.tokens)
             if found is None:
                 return None
-            self._extremes[key] = _extremes(*found)
+            self._extremes[key] = extremes(*found)
         return self._extremes[key]
-
-
-def _extremes(start: Numbers, end: Numbers) -> Numbers:
-    """float32[2, 2]: lowest and highest of the finite start scores, and of the end scores."""
-    rows = []
-    for side in (start, end):
-        finite = side[np.isfinite(side)]
-        rows.append([finite.min(), finite.max()] if len(finite) else [0.0, 0.0])
-    return np.array(rows, np.float32)
 
 
 def _spread(viewer: Viewer) -> list[int]:

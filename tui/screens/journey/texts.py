@@ -7,11 +7,12 @@ from textual.strip import Strip
 
 from engine.data.segments import CONTEXT
 from engine.insight.metrics import prepare_golds
-from engine.insight.spans import Candidate, null_odds, softmax
+from engine.insight.spans import Candidate, null_odds
 from tui.drawing.frame import Glyphs
 from tui.drawing.passage import answer_marks, line_strips, passage_lines
 from tui.drawing.text import plain
 from tui.drawing.theme import StyleOf
+from tui.drawing.token_words import token_strip
 from tui.model.verdict_words import verdict_words
 from tui.screens.journey.model import Scene
 
@@ -41,18 +42,8 @@ def chosen_token_strip(scene: Scene, token: int, style: StyleOf, span_from: int 
                 Segment("  S takes it, escape does not", style("dim")),
             ]
         )
-    if not 0 <= token < len(scene.tokens):
-        return Strip([Segment(" [ and ] choose a token, m jumps to the expected one", style("dim"))])
-    segments = [
-        Segment(f" token {token} ", style("dim")),
-        Segment(f'"{plain(scene.texts[token], 30)}"', style("cursor")),
-    ]
-    for name, logits in (("start", scene.start), ("end", scene.end)):
-        share = float(softmax(logits, scene.choosable)[token])
-        rank = int((logits > logits[token]).sum()) + 1
-        segments.append(Segment(f"  {name} ", style(name)))
-        segments.append(Segment(f"{logits[token]:.2f} p {share:.3f} rank {rank}", style("text")))
-    return Strip(segments)
+    hint = "[ and ] choose a token, m jumps to the expected one"
+    return token_strip(scene.texts, scene.start, scene.end, scene.choosable, token, style, hint=hint)
 
 
 def answer_strips(scene: Scene, width: int, rows: int, style: StyleOf, glyphs: Glyphs) -> list[Strip]:
