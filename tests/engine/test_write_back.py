@@ -274,6 +274,9 @@ def test_ids_that_were_made_unique_and_questions_that_were_merged(tmp_path: Path
     made, after = write(path, {"q0": EMPTY["q0"], "q0#2": CHANGES["q1"]})
     assert not made.fallback
     assert [example.answers for example in after] == [(), (CHANGES["q1"].answer,), ()]
+    made, after = write(path, {"q0": Correction(LABELS[0], answer(0, "day"))})
+    assert not made.fallback
+    assert after[0].answers == (answer(0, "day"), answer(0, "honey"))
     _, after = write(path, {"q0": Correction(drop=True)})
     assert [example.id for example in after] == ["q0", "q2"]
 

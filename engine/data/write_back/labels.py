@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 from msgspec import Struct
@@ -57,9 +56,8 @@ def corrected(example: Example, correction: Correction | None) -> Example | None
 
 
 def correct(item: dict[str, Any], context: str, correction: Correction, *, row: bool) -> None:
-    """Change the answers of a question's object in place; of a flat row (`row`), cells may hold JSON or literals.
-
-    Raises NotWritable where the object has no place for the answer.
+    """Change the golds equal to the label in place, if there are any; of a flat row (`row`), cells may hold JSON or
+    literals. Raises NotWritable where the object has no place for the answer.
     """
     if isinstance(item.get("data"), dict):
         _correct_task(item, context, correction)
@@ -125,9 +123,11 @@ def _correct_list(item: dict[str, Any], golds: list[Any], context: str, correcti
         if label is None:
             golds.append({"text": answer.text, "answer_start": answer.start})
             return
-        _each(golds, lambda gold: _correct_gold(gold, context, label, answer))
+        for gold in golds:
+            _correct_gold(gold, context, label, answer)
     elif all(isinstance(gold, list) for gold in golds):
-        _each(golds, lambda gold: _correct_span(gold, context, label, answer))
+        for gold in golds:
+            _correct_span(gold, context, label, answer)
     elif starts_key and len(item[starts_key]) == len(golds):
         starts = item[starts_key]
         for place, (text, start) in enumerate(zip(golds, starts, strict=True)):
@@ -137,24 +137,18 @@ def _correct_list(item: dict[str, Any], golds: list[Any], context: str, correcti
         raise NotWritable("its answers have no offsets of their own")
 
 
-def _each(golds: list[Any], change: Callable[[Any], bool]) -> None:
-    if not sum(change(gold) for gold in golds):
-        raise NotWritable("the label is not found where it was read")
-
-
-def _correct_gold(gold: dict[str, Any], context: str, label: Answer, answer: Answer) -> bool:
+def _correct_gold(gold: dict[str, Any], context: str, label: Answer, answer: Answer) -> None:
     """Change {"text": …, "answer_start": …} if it is the label."""
     text_key = next((name for name in ("text", "answer") if name in gold), "text")
     start_key = next((name for name in STARTS if gold.get(name) is not None), "answer_start")
     end_key = next((name for name in ENDS if gold.get(name) is not None), None)
     if not _is(gold.get(text_key), gold.get(start_key), gold.get(end_key or ""), context, label):
-        return False
+        return
     if text_key in gold:
         gold[text_key] = answer.text
     if end_key:
         gold[end_key] = _end_like(gold.get(start_key), gold[end_key], label, answer)
     gold[start_key] = answer.start
-    return True
 
 
 def _end_like(start: Any, end: Any, label: Answer, answer: Answer) -> int:
@@ -164,12 +158,10 @@ def _end_like(start: Any, end: Any, label: Answer, answer: Answer) -> int:
     return answer.start + len(answer.text) - inclusive
 
 
-def _correct_span(span: list[Any], context: str, label: Answer | None, answer: Answer) -> bool:
+def _correct_span(span: list[Any], context: str, label: Answer | None, answer: Answer) -> None:
     """Change doccano's [start, end, name] if it is the label."""
-    if label is None or not _is(None, span[0], span[1], context, label):
-        return False
-    span[0], span[1] = answer.start, answer.start + len(answer.text)
-    return True
+    if label is not None and _is(None, span[0], span[1], context, label):
+        span[0], span[1] = answer.start, answer.start + len(answer.text)
 
 
 def _correct_columns(value: dict[str, Any], context: str, correction: Correction) -> None:
@@ -182,7 +174,7 @@ def _correct_columns(value: dict[str, Any], context: str, correction: Correction
             value.clear()
             value.update({"text": [answer.text] if answer else [], "answer_start": [answer.start] if answer else []})
         else:
-            _each([value], lambda gold: _correct_gold(gold, context, label, answer))
+            _correct_gold(value, context, label, answer)
         return
     if answer is None:
         value["text"], value[starts_key] = [], []
