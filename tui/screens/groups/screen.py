@@ -128,7 +128,7 @@ class GroupsScreen(ScreenView):
                 Segment(" ", self.style_of("text")),
                 Segment(f"{glyphs.forgotten} {every.forgotten:,} forgotten", self.style_of("bad")),
             ]
-        hint = " + turned right, - turned wrong since the snapshot before; enter shows a group in Spans"
+        hint = " +: turned right, -: turned wrong since then; enter shows a group in Spans"
         return [Strip(segments), Strip([Segment(hint, self.style_of("dim"))])]
 
     def _row(self, place: int) -> Row:
