@@ -15,7 +15,8 @@ from engine.rundir.layout import RunDir
 
 KEPT = Path(__file__).parent / "run"
 EXPLANATIONS = Path(__file__).parent / "explanations.json"
-"""What a model that was fine-tuned on SQuAD says of the run's probe; made by `python -m tests.recorded.explain RUN`."""
+"""What a model that was fine-tuned on the sample data for two epochs says of the run's probe; made by
+`python -m tests.recorded.explain RUN`."""
 NAME = "remedies"
 
 

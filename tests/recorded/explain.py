@@ -1,6 +1,6 @@
 """Makes the recorded explanations: what a model says of the recorded run's first question.
 
-python -m tests.recorded.explain RUN          # a run on SQuAD, or any question-answering model
+python -m tests.recorded.explain RUN          # a run on the sample data, or any model
 """
 
 from __future__ import annotations

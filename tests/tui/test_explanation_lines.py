@@ -198,7 +198,7 @@ def layers_of(tokens: int, rows: int) -> Layers:
 def test_layers_are_two_maps_with_the_layer_the_answer_stands_from() -> None:
     strips = layer_strips(layers_of(len(PLACES), 4), 80, 19, layer=3, token=6, style=plain_style, glyphs=UNICODE)
     lines = [strip.text.rstrip() for strip in strips]
-    assert len(lines) == 19
+    assert len(lines) == 18
     assert lines[0].startswith(" start and end of the answer are likeliest from layer 2 on")
     assert "token 6" in lines[0]
     assert lines[1].strip() == "start of the answer"
@@ -207,8 +207,15 @@ def test_layers_are_two_maps_with_the_layer_the_answer_stands_from() -> None:
     assert lines[5].startswith("›")
     assert lines[2].index("█") == 13 + 5 * 5
     assert lines[4].index("█") == 13 + 6 * 5
-    assert "▲ the model's answer" in lines[-2]
-    assert lines[-1].strip() == "A lens, not a proof: only the last layer was trained for this head."
+    assert "▲ the model's answer" in lines[-1]
+
+
+def test_seven_rows_of_a_small_model_fit_a_small_terminal() -> None:
+    strips = layer_strips(layers_of(len(PLACES), 7), 80, 20, layer=6, token=-1, style=plain_style, glyphs=UNICODE)
+    lines = [strip.text for strip in strips]
+    assert len(lines) == 20
+    assert sum("embedding" in line for line in lines) == 2
+    assert sum("layer 6" in line for line in lines) == 2
 
 
 def test_layers_in_ascii_and_narrow() -> None:

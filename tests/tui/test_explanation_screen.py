@@ -94,7 +94,7 @@ async def test_a_key_in_journey_explains_the_example_in_view(run: RunDir, explai
         assert explainer.target == Target(example.question, example.context, run.path, step=seen.step, seen=seen.label)
         assert explainer.asked == [Wanted(1, "gradient")]
         lines = screen_lines(app)
-        assert lines[0].startswith(" Why this answer: gradient, by epoch 5 (snapshot 9")
+        assert lines[0].startswith(" Why this answer: gradient: by epoch 5 (snapshot 9")
         assert "Nearest to step 8 in view. Kept too: epoch 4." in lines[1]
         assert "esc back" in lines[-1]
         await press(pilot, "escape")
@@ -111,7 +111,7 @@ async def test_gradient_integrated_gradients_and_layers_to_choose(run: RunDir, e
         await shown(pilot, "for the answer")
         assert "against it" in screen_text(app)
         await press(pilot, "x")
-        await shown(pilot, "A lens, not a proof")
+        await shown(pilot, "▲ the model's answer")
         assert "embedding" in screen_text(app)
         assert "layer 6" in screen_text(app)
         await press(pilot, "right_square_bracket")
@@ -193,7 +193,7 @@ def test_pictures(snap_compare: Any, run: RunDir, explainers: list[Recorded], na
             await shown(pilot, "against it")
         if view == "layers":
             await press(pilot, "x", "right_square_bracket")
-            await shown(pilot, "A lens")
+            await shown(pilot, "▲ the model's answer")
         await pilot.pause(0.3)
 
     assert snap_compare(app, terminal_size=(width, height), run_before=walk)
@@ -211,9 +211,9 @@ async def test_with_a_real_process_the_app_stays_alive(tmp_path: Path) -> None:
         explainer = app.screen.explainer
         assert threading.current_thread() is not explainer._thread
         await shown(pilot, "masking the top 5")
-        assert "by epoch 1" in screen_lines(app)[0]
+        assert ": by epoch 1" in screen_lines(app)[0]
         await press(pilot, "x")
-        await shown(pilot, "A lens, not a proof")
+        await shown(pilot, "▲ the model's answer")
         assert "layer 2" in screen_text(app)
         assert "layer 3" not in screen_text(app)
         await press(pilot, "q")

@@ -17,7 +17,6 @@ from tui.drawing.theme import StyleOf
 WIDE = 120
 NOTE = 24
 """Cells of the word that a layer thinks most likely, on wide screens."""
-LENS = " A lens, not a proof: only the last layer was trained for this head."
 
 
 def layer_labels(found: Layers) -> list[str]:
@@ -28,8 +27,8 @@ def layer_labels(found: Layers) -> list[str]:
 def layer_strips(
     found: Layers, width: int, height: int, *, layer: int, token: int, style: StyleOf, glyphs: Glyphs
 ) -> list[Strip]:
-    """`height` lines: what became of the answer, two maps, what shades and marks mean. `layer` and `token` are the
-    reader's cursors (-1: none)."""
+    """At most `height` lines: what became of the answer, two maps, what shades and marks mean. `layer` and `token`
+    are the reader's cursors (-1: none)."""
     [window] = found.answer.scores
     labels = layer_labels(found)
     note_width = NOTE if width >= WIDE else 0
@@ -50,13 +49,13 @@ def layer_strips(
             current=layer,
             token=token,
             width=width,
-            height=max(3, (height - 3) // 2),
+            height=max(3, (height - 2) // 2),
             style=style,
             glyphs=glyphs,
             notes=notes,
         )
     legend = legend_strip(width, style, glyphs, expected="the model's answer", predicted="likeliest")
-    return [*lines[: height - 2], legend, Strip([Segment(LENS, style("warn"))])]
+    return [*lines[: height - 1], legend]
 
 
 def _story(found: Layers, token: int, width: int, style: StyleOf) -> Strip:
@@ -70,7 +69,7 @@ def _story(found: Layers, token: int, width: int, style: StyleOf) -> Strip:
         name = [*layer_labels(found), "no layer alone"][since]
         words = f" start and end of the answer are likeliest from {name} on" if since < len(right) else f" {name}"
         if since == len(right):
-            words = " start and end apart have other likeliest tokens than the answer, also in the last layer"
+            words = " the best span, though start or end alone is likelier elsewhere"
     segments = [Segment(fit_text(words, min(width, len(words) + 2)), style("text"))]
     [window] = found.answer.scores
     if 0 <= token < len(window.tokens):

@@ -46,7 +46,11 @@ KEYS = [
     ("j k", "scroll, layer"),
     ("[ ]", "token"),
 ]
-NAMES: dict[View, str] = {"gradient": "gradient", "integrated": "integrated gradients", "layers": "layers"}
+TITLES: dict[View, str] = {
+    "gradient": "Why this answer: gradient",
+    "integrated": "Why this answer: integrated gradients",
+    "layers": "Layers, a lens, not a proof",
+}
 
 
 class ExplanationScreen(ModalScreen[None]):
@@ -166,8 +170,7 @@ class ExplanationScreen(ModalScreen[None]):
         return [*head, *body, keys_strip(KEYS, width, self._style)]
 
     def _title(self, wanted: Wanted, width: int) -> Strip:
-        name = NAMES[wanted.view]
-        words = f" Why this answer: {name}, by {plain(self.explainer.label(wanted), 200)}"
+        words = f" {TITLES[wanted.view]}: by {plain(self.explainer.label(wanted), 200)}"
         return Strip([Segment(fit_text(words, width), self._style("heading"))])
 
     def _answer(self, found: Explanation | Layers, width: int) -> Strip:
@@ -182,7 +185,7 @@ class ExplanationScreen(ModalScreen[None]):
         if answer.windows > 1:
             segments.append(Segment(f"  window {window.number + 1}/{answer.windows}", style("warn")))
         if isinstance(found, Explanation):
-            here = f"  P(start) × P(end) in this window: {100 * found.probability:.1f} %, explained here"
+            here = f"  explained here: P(start) × P(end) = {100 * found.probability:.1f} %"
             segments.append(Segment(here, style("dim")))
         return Strip(segments).crop(0, width)
 
