@@ -29,6 +29,9 @@ def option(group: str, description: str, **limits: Any) -> Meta:
 
 
 F1Units = Literal["auto", "words", "characters"]
+StopSignal = Literal["SIGALRM", "SIGCONT", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGVTALRM", "SIGXCPU"]
+STOP_SIGNALS = ("SIGTERM", "SIGINT", "SIGUSR1", "SIGUSR2")
+"""Signals that save a checkpoint and stop: batch systems send SIGUSR1 or SIGUSR2 when time is nearly up."""
 
 
 class RunConfig(Struct, frozen=True, kw_only=True):
@@ -95,12 +98,21 @@ class RunConfig(Struct, frozen=True, kw_only=True):
         float, option("keeping", "also save a resumable checkpoint this often inside an epoch", gt=0)
     ] = 10.0
 
+    stop_signal: Annotated[
+        StopSignal | None,
+        option("machine", "one more signal that saves and stops, besides SIGTERM, SIGINT, SIGUSR1 and SIGUSR2"),
+    ] = None
     on_finish: Annotated[
         str | None, option("machine", "shell command to run when the run ends, with its outcome in BERTQA_RESULT_…")
     ] = None
 
     run_dir: Annotated[str | None, option("place", "folder of this run (default: a new one in the runs folder)")] = None
     runs_dir: Annotated[str | None, option("place", "folder that holds all runs (default: ./runs)")] = None
+
+
+def stop_signals(config: RunConfig) -> tuple[str, ...]:
+    """Names of the signals that save a checkpoint and stop a run of `config`."""
+    return tuple(dict.fromkeys((*STOP_SIGNALS, *([config.stop_signal] if config.stop_signal else []))))
 
 
 def config_from(values: dict[str, Any]) -> RunConfig:

@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 import psutil
 
-from engine.config import RunConfig
+from engine.config import RunConfig, stop_signals
 from engine.data.examples import dump_examples
 from engine.data.run_data import load_run_data
 from engine.data.samples import find_dataset
@@ -193,9 +193,9 @@ def _launch(run: RunDir) -> Run:
     config = run.exact_config
     worker = ["-m", WORKER, str(run.path)]
     if config.devices > 1:
-        # torchrun would pass a hang-up on to its ranks; only these two signals are for them.
+        # torchrun would pass a hang-up on to its ranks; only these signals are for them.
         launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={config.devices}"]
-        worker = [*launcher, "--signals-to-handle=SIGTERM,SIGINT", *worker]
+        worker = [*launcher, f"--signals-to-handle={','.join(stop_signals(config))}", *worker]
     # What was asked of an engine that is no more is not for the next one.
     clear_commands(run)
     with raises_write_error(run.engine_log):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from engine.config import stop_signals
 from engine.errors import ExitCode, UsageError
 from engine.events import (
     AnyEvent,
@@ -37,7 +38,7 @@ from tui.drawing.text import plain
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-    from engine.config import RunConfig
+    from engine.config import RunConfig, stop_signals
     from engine.launch import Run
     from engine.rundir.commands import CommandName
 
@@ -94,8 +95,9 @@ def follow(run: Run, *, as_json: bool = False, bars: bool = False, owns_run: boo
 
     `bars` adds progress bars, which need a terminal that can move its cursor.
 
-    SIGINT and SIGTERM stop a run that this command started (`owns_run`), which then saves a checkpoint and
-    ends with 75; a second one leaves at once. A run that is only watched is left alone.
+    The run's stop signals (SIGTERM, SIGINT, SIGUSR1, SIGUSR2 and its `stop_signal`) stop a run that this command
+    started (`owns_run`), which then saves a checkpoint and ends with 75; a second one leaves at once. A run that is
+    only watched is left alone.
     """
     return asyncio.run(_follow(run, as_json=as_json, bars=bars, owns_run=owns_run, after=after))
 
@@ -114,8 +116,8 @@ async def _follow(run: Run, *, as_json: bool, bars: bool, owns_run: bool, after:
         run.stop()
         print("stopping after this step, saving a checkpoint; again to leave at once", file=sys.stderr)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, interrupted)
+    for name in stop_signals(run.directory.config):
+        loop.add_signal_handler(signal.Signals[name], interrupted)
 
     if not as_json:
         print(f"run {plain(str(run.path))}", flush=True)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import FrameType
 
+from engine.config import STOP_SIGNALS
 from engine.events import AnyEvent, CommandDone, Paused, Resumed
 from engine.learning.distributed import Group
 from engine.rundir.commands import take_commands
@@ -23,17 +24,19 @@ class StopAsked(Exception):
 
 
 class Signals:
-    """SIGTERM and SIGINT set a flag; a second one ends the process at once. A hang-up does nothing."""
+    """A signal that asks to stop (`engine.config.STOP_SIGNALS`) sets a flag; a second one ends the process at once. A
+    hang-up does nothing unless it is the run's `stop_signal`."""
 
     def __init__(self, group: Group) -> None:
         self.name = ""
         self._since = 0.0
         self._group = group
 
-    def install(self) -> None:
+    def install(self, names: Iterable[str] = STOP_SIGNALS) -> None:
+        """Heed the signals `names` from now on."""
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._note)
+        for name in names:
+            signal.signal(signal.Signals[name], self._note)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         now = time.monotonic()

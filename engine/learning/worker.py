@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
-from engine.config import RunConfig
+from engine.config import RunConfig, stop_signals
 from engine.errors import ExitCode, UserError
 from engine.events import ENDINGS, AnyEvent, Failed, Metrics, Phase, SnapshotTaken, Stopped, Warned
 from engine.learning.control import Control, Signals, StopAsked
@@ -42,6 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         log: EventLog | None = None
         try:
             config = run.exact_config
+            signals.install(stop_signals(config))
             if group.rank == 0:
                 held.enter_context(Ownership(run))
                 log = EventLog(run.events_file)

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import msgspec
@@ -10,13 +14,15 @@ import pytest
 
 from engine.config import RunConfig
 from engine.errors import ExitCode
-from engine.events import Failed, Finished, Metrics, SnapshotTaken, Stopped, Warned
+from engine.events import Failed, Finished, Metrics, SnapshotTaken, Step, Stopped, Warned
 from engine.launch import Run, resume, start
 from engine.learning import on_finish
 from engine.learning.on_finish import outcome, run_on_finish
 from engine.rundir.checkpoints import checkpoints
 from engine.rundir.layout import RunDir
 from engine.rundir.liveness import State
+from engine.rundir.log import read_events
+from engine.rundir.process import read_owner
 from tests.tiny_run import events_of, tiny_config
 from tests.waiting import until
 
@@ -118,3 +124,32 @@ def test_the_outcome_of_every_ending(tmp_path: Path) -> None:
     failed = outcome(run, Failed(message="no room", exit_code=73), METRICS)
     assert (failed["BERTQA_RESULT_STATE"], failed["BERTQA_RESULT_EXIT_CODE"]) == ("failed", "73")
     assert json.loads(failed["BERTQA_RESULT_F1"]) == 37.5
+
+
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU])
+def test_time_is_nearly_up(config: RunConfig, tmp_path: Path, number: signal.Signals) -> None:
+    """Batch systems say so by SIGUSR1 or SIGUSR2, or by what the user names."""
+    many = msgspec.structs.replace(
+        config, run_dir=str(tmp_path / "run"), epochs=500, early_stopping_patience=None, stop_signal="SIGXCPU"
+    )
+    run = start(many)
+    until(lambda: any(isinstance(event, Step) for event in events_of(run)), "the first step")
+    owner = read_owner(run.directory)
+    assert owner is not None
+    os.kill(owner.pid, number)
+    assert run.wait() is State.STOPPED
+    (ending,) = [event for event in events_of(run) if isinstance(event, Stopped)]
+    assert ending.reason == f"stopped by {number.name}"
+    assert max(manifest.step for manifest in checkpoints(run.directory).values()) == ending.step
+
+
+def test_train_passes_it_on(config: RunConfig, tmp_path: Path) -> None:
+    run = RunDir(tmp_path / "run")
+    command = [sys.executable, "-P", "-m", "tui.cli", "train", config.dataset, "--run-dir", str(run.path)]
+    command += ["--model", config.model, "--epochs", "500", "--max-length", "128", "--doc-stride", "32"]
+    job = subprocess.Popen([*command, "--device", "cpu", "--precision", "fp32"], stdout=subprocess.PIPE)
+    until(lambda: any(isinstance(event, Step) for event in read_events(run.events_file)), "the first step")
+    job.send_signal(signal.SIGUSR1)
+    output, _ = job.communicate(timeout=170)
+    assert job.returncode == ExitCode.STOPPED, output
+    assert isinstance(read_events(run.events_file)[-1], Stopped)
