@@ -257,10 +257,13 @@ Reply = Ready | Progress | Answers | Explanation | Layers | Failure
 
 
 def write_record(stream: BinaryIO, record: Struct) -> None:
-    """Write one record. Raises OSError, and ValueError for one that is too large."""
+    """Write one record. Raises OSError, and UsageError for one that is too large; nothing is written then."""
     data = msgspec.msgpack.encode(record)
     if len(data) > MAX_RECORD:
-        raise ValueError(f"a record of {len(data):,} bytes is too large")
+        raise UsageError(
+            f"{len(data) / 1e6:,.0f} MB at a time are too much for the answering process.",
+            hint="Ask fewer questions at a time.",
+        )
     stream.write(LENGTH.pack(len(data)) + data)
     stream.flush()
 

@@ -313,12 +313,19 @@ class Reader:
         return next(self._ids)
 
     def submit(self, request: Request) -> int:
-        """Send any request, starting the process where there is none; returns its id at once."""
+        """Send any request, starting the process where there is none; returns its id at once.
+
+        Raises UsageError for one that is too large.
+        """
         self._pending[request.id] = request
-        if self._process is None:
-            self._start()
-        elif not self._process.send(request):
-            self._restart()
+        try:
+            if self._process is None:
+                self._start()
+            elif not self._process.send(request):
+                self._restart()
+        except UsageError:
+            del self._pending[request.id]
+            raise
         return request.id
 
     def poll(self) -> list[Reply]:

@@ -113,7 +113,11 @@ def serve(session: Session, waiting: queue.SimpleQueue[bytes], idle: float) -> N
             continue
         if data == END:
             return
-        session.send(_reply(session, data))
+        reply = _reply(session, data)
+        try:
+            session.send(reply)
+        except UserError as error:
+            session.send(Failure.of(reply.id, error))
 
 
 def _reply(session: Session, data: bytes) -> Reply:

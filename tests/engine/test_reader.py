@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import json
 import os
+import queue
 import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
 import psutil
 import pytest
 
+from engine import messages
 from engine.data.examples import Example, read_examples
 from engine.errors import DataError, ModelError, UsageError, UserError
 from engine.launch import start
+from engine.learning import answer as process
 from engine.messages import (
     AnswerRequest,
     Answers,
@@ -366,6 +370,57 @@ def test_a_closed_reader_answers_no_more(run: RunDir) -> None:
     made.close()
     assert not process.is_running()
     assert made.poll() == []
+
+
+class Broken:
+    """Stands for the process's work: requests fail as `error` does."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.error: Exception = RuntimeError("no idea")
+        handlers: dict[Any, Any] = process.HANDLERS
+        monkeypatch.setitem(handlers, AnswerRequest, self)
+
+    def __call__(self, session: process.Session, request: AnswerRequest) -> Answers:
+        raise self.error
+
+    def reply(self) -> Failure:
+        sent: list[object] = []
+        waiting: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        waiting.put(msgspec.msgpack.encode(AnswerRequest(id=8, contexts=("a",), questions=((0, "b"),))))
+        waiting.put(process.END)
+        process.serve(process.Session(sent.append), waiting, idle=60)
+        [failure] = sent
+        assert isinstance(failure, Failure)
+        assert failure.id == 8
+        return failure
+
+
+def test_what_nobody_foresaw_is_one_line(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    broken = Broken(monkeypatch)
+    assert broken.reply().message == "answering failed: RuntimeError: no idea"
+    assert "Traceback" in capfd.readouterr().err  # for the log
+    broken.error = ValueError("bad\nnews")
+    assert broken.reply().message == "answering failed: ValueError: bad"
+    for no_room in (MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried")):
+        broken.error = no_room
+        assert broken.reply().message == "there is not enough memory to answer."
+        assert "shorter passage" in broken.reply().hint
+
+
+def test_a_warm_up_that_fails_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    session = process.Session(lambda reply: None, cold=[128, 64])
+    waiting: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+    process.serve(session, waiting, idle=0.01)  # no model is loaded: the first size fails, and ends the warm-up
+    assert session.cold == []
+
+
+def test_too_much_at_a_time_is_refused(reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = reader.answer(QUESTION, CONTEXT)
+    with monkeypatch.context() as patched:
+        patched.setattr(messages, "MAX_RECORD", 1000)
+        with pytest.raises(UsageError, match=r"too much .* fewer questions"):
+            reader.answer(QUESTION, CONTEXT * 100)
+    assert reader.answer(QUESTION, CONTEXT) == first
 
 
 def test_records_are_cut_by_their_length(tmp_path: Path) -> None:

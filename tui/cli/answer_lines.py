@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import textwrap
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -14,14 +15,32 @@ if TYPE_CHECKING:
 
 AROUND = 60
 """Characters of the passage that are shown on each side of an answer."""
+LONGEST_WORD = 20
+NAMES = 13
+"""Columns of the names before the values."""
 NO_ANSWER = "(no answer)"
 WITHHELD = "(withheld: too improbable)"
 
 
 def answer_lines(
-    question: str | None, passage: str, answer: Answer, nbest: int, ready: Ready | None = None
+    question: str | None,
+    passage: str,
+    answer: Answer,
+    nbest: int,
+    ready: Ready | None = None,
+    *,
+    width: int | None = None,
 ) -> Iterator[str]:
-    """An answer with its probability, place and rivals, and which model gave it, ready to print."""
+    """An answer with its probability, place and rivals, and which model gave it, ready to print; wrapped between words
+    to `width` columns where it is given."""
+    for line in _lines(question, passage, answer, nbest, ready):
+        if width is None:
+            yield line
+        else:
+            yield from textwrap.wrap(line, max(width, 2 * NAMES), subsequent_indent=" " * NAMES) or [""]
+
+
+def _lines(question: str | None, passage: str, answer: Answer, nbest: int, ready: Ready | None) -> Iterator[str]:
     if question is not None:
         yield _row("question", plain(question))
     yield _row("answer", _text(answer))
@@ -61,6 +80,11 @@ def json_line(question: str, answer: Answer, label: str, nbest: int, more: Mappi
 def excerpt(passage: str, start: int, end: int) -> str:
     """The answer in [[ ]], with what stands around it."""
     low, high = max(0, start - AROUND), min(len(passage), end + AROUND)
+    # Not in the middle of a word, where there are words.
+    if low and (space := passage.find(" ", low, min(low + LONGEST_WORD, start))) >= 0:
+        low = space + 1
+    if high < len(passage) and (space := passage.rfind(" ", max(high - LONGEST_WORD, end), high)) >= 0:
+        high = space
     before = ("… " if low else "") + passage[low:start]
     after = passage[end:high] + (" …" if high < len(passage) else "")
     return plain(f"{before}[[{passage[start:end]}]]{after}")
@@ -82,7 +106,7 @@ def _place(answer: Answer) -> tuple[int, int]:
 
 
 def _row(name: str, text: str) -> str:
-    return f"{name:<11}  {text}".rstrip()
+    return f"{name:<{NAMES}}{text}".rstrip()
 
 
 def _finite(value: Any) -> Any:

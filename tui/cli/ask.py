@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +15,7 @@ import click
 from engine.errors import DataError, ExitCode, UsageError
 from tui.cli.answer_lines import answer_lines, change_line, json_line
 from tui.cli.answer_options import MODEL_OPTIONS, decision_from, find_model
-from tui.cli.common import RUN, command
+from tui.cli.common import RUN, can_move_cursor, command
 from tui.cli.progress import Waiting
 from tui.drawing.text import plain
 from tui.options import GroupedOption
@@ -144,7 +146,9 @@ class _Asking:
         if self.begun:
             click.echo()
         ready = None if self.begun else self.reader.ready
-        for line in answer_lines(question if self.named else None, self.passage, answer, self.nbest, ready):
+        width = shutil.get_terminal_size().columns if can_move_cursor() else None
+        asked = question if self.named else None
+        for line in answer_lines(asked, self.passage, answer, self.nbest, ready, width=width):
             click.echo(line)
         if found is not None:
             from tui.cli.why_lines import why_lines
@@ -243,7 +247,8 @@ def _prompt_questions(*, piped: bool) -> Iterator[str]:
     if piped:
         yield from (line.rstrip("\r\n") for line in sys.stdin if line.strip())
         return
-    import readline  # noqa: F401 - input() then edits lines and remembers them
+    with suppress(ImportError):
+        import readline  # noqa: F401 - input() then edits lines and remembers them
 
     while True:
         try:
