@@ -140,8 +140,7 @@ def write_onnx(network: HuggingFaceEncoder, target: Path) -> None:
     names = INPUTS if network.takes_types else INPUTS[:2]
     ids = torch.full((2, 8), network.pad_id)
     ids[0] = torch.arange(8) % 4 + network.pad_id + 1
-    mask, types = torch.ones_like(ids), torch.zeros_like(ids)
-    types[:, 4:] = 1
+    mask, types = torch.ones_like(ids), torch.zeros_like(ids)  # RoBERTa knows no other type than 0
     free = {axis: torch.export.Dim.DYNAMIC for axis in AXES}
     try:
         torch.onnx.export(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -120,6 +119,8 @@ def _write(request: Request, *, temporary: bool = False) -> None:
 
 def _push(run: RunDir, output: str | None, name: str, *, public: bool, agreed: bool, options: dict[str, Any]) -> int:
     """Export the folder, kept at `output` or else temporary, show what would leave the machine, ask, and upload."""
+    import tempfile
+
     from engine.export.hub import hub_target, plan, push
     from engine.export.kinds import Request, kind_of
 
