@@ -95,7 +95,7 @@ async def test_a_new_screen_is_a_folder_and_a_line(run: RunDir, monkeypatch: pyt
 
     commands = (KeyCommand("wind_up", "W", "wind it up", footer="wind"),)
     for part, held in (
-        ("about", {"ABOUT": About("toy", "ToyScreen", "9", "Toy", "Toy: for this test", "It is a toy.", commands)}),
+        ("about", {"ABOUT": About("toy", "ToyScreen", "0", "Toy", "Toy: for this test", "It is a toy.", commands)}),
         ("screen", {"ToyScreen": ToyScreen}),
     ):
         module = ModuleType(f"tui.screens.toy.{part}")
@@ -109,9 +109,9 @@ async def test_a_new_screen_is_a_folder_and_a_line(run: RunDir, monkeypatch: pyt
     app = app_class(run.path, runs_dir=run.path.parent, settings=Settings(), remember=False, theme_name="dark")
     async with app.run_test(size=(100, 30)) as pilot:
         await opened(pilot)
-        await press(pilot, "9")
+        await press(pilot, "0")
         assert app.view_name == "toy"
-        assert "[9 Toy]" in screen_lines(app)[0]
+        assert "[0 Toy]" in screen_lines(app)[0]
         assert "W wind" in screen_lines(app)[-1]
         await press(pilot, "W")
         assert "it runs" in screen_text(app)

@@ -192,3 +192,17 @@ async def test_training_examples_are_judged_here(run: RunDir) -> None:
         assert verdict.answer == Answer(f"{words[1]} {words[2]}", chosen.context.index(" ") + 1)
         await press(pilot, "o", "K", "o", "u")
         assert len([v for v in read_verdicts(run).current.values() if v.half == "validation"]) == 0
+
+
+async def test_the_app_comes_back_to_the_map(run: RunDir) -> None:
+    app = make_app(run)
+    app.view_name = "map"  # as the app remembers it
+    async with app.run_test(size=(100, 30)) as pilot:
+        await opened(pilot)
+        await until(pilot, lambda: "wrong place" in screen_text(app))
+        assert app.view.table.size.height < 10
+        await press(pilot, "a", "down")
+        assert app.view_state.example == app.view._list.rows[1]
+        await pilot.resize_terminal(160, 45)
+        await until(pilot, lambda: app.view.table.size.height > 20)
+        assert screen_text(app).count("the label says") > 10

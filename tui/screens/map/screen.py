@@ -9,6 +9,7 @@ from contextlib import suppress
 from textual import events
 from textual.app import ComposeResult
 from textual.containers import Container
+from textual.geometry import Size
 from textual.strip import Strip
 
 from engine.errors import UserError
@@ -60,6 +61,7 @@ class MapScreen(HalfView):
         self._list = MapRows()
         self._walks_map = True
         self._left_at = 0
+        self._laid_out_for: Size | None = None
         self._cells: MapCells | None = None
         self._listed: Sequence[Suspect] = ()
         self._made_of: tuple[object, ...] = ()
@@ -94,6 +96,8 @@ class MapScreen(HalfView):
     def renew(self) -> None:
         if not self._is_whole:
             return
+        if self._laid_out_for != self.size:
+            self._resize()
         self._load()
         self.table.columns = ALL_COLUMNS if self._list.show == "all examples" else SUSPECT_COLUMNS
         self.table.empty = NOTHING if self.dynamics is not None else ""
@@ -214,6 +218,7 @@ class MapScreen(HalfView):
         """Map over list, or beside it where there is room; the example takes a third of the height at most."""
         if not self._is_whole:
             return
+        self._laid_out_for = self.size
         width, height = self.size
         wide = width >= WIDE
         top, chart, side = (self.query_one(f"#map-{name}") for name in ("top", "chart", "side"))
