@@ -34,12 +34,12 @@ class Contents:
     notes: tuple[str, ...] = ()
     """What could not be read."""
 
-    @property
+    @cached_property
     def count(self) -> int:
         """How many examples are scored."""
         return len(self.eval_set.examples)
 
-    @property
+    @cached_property
     def examples(self) -> tuple[Example, ...]:
         return tuple(self.eval_set.examples)
 
@@ -85,7 +85,7 @@ class Contents:
                 last[event.step] = event
         return [last[step] for step in sorted(last)]
 
-    @property
+    @cached_property
     def by_character(self) -> bool:
         """Whether EM and F1 count characters."""
         return is_by_character(self.examples, self.run.config.f1)

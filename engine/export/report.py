@@ -33,7 +33,20 @@ from engine.export.report_payload import (
 from engine.rundir.privacy import scrub
 from engine.storage.atomic_io import create_stream
 
-SCRIPTS = ("data", "elements", "state", "bars", "passage", "journey", "examples", "spans", "curves", "map", "main")
+SCRIPTS = (
+    "data",
+    "elements",
+    "state",
+    "bars",
+    "passage",
+    "journey",
+    "examples",
+    "spans",
+    "curves",
+    "map",
+    "fails",
+    "main",
+)
 """The page's scripts, in the order in which they are joined."""
 BEST_RATIO = 0.6
 """To how much a payload is compressed at best: as much is tried first, and then less."""

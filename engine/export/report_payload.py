@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.export.contents import Contents
+from engine.insight.groups import group_scores, groups_of
 from engine.insight.suspects import reason
 
 FORMAT = 1
@@ -158,7 +159,9 @@ def build(contents: Contents, chosen: Sequence[int], moments: Sequence[int], hea
     place = _joined(np.arange(window.lo, window.hi) for window in windows)
     first = np.concatenate([[0], np.cumsum([len(data.features_of(number)) for number in chosen])])
     char_start = _joined(window.char_start for window in windows)
-    payload = Payload(header | _texts(contents, chosen) | {"suspects": _suspects(contents, chosen), "format": FORMAT})
+    groups, group_columns = _groups(contents, chosen, moments)
+    texts = _texts(contents, chosen) | {"groups": groups}
+    payload = Payload(header | texts | {"suspects": _suspects(contents, chosen), "format": FORMAT})
     arrays = payload.arrays
     arrays["window_offset"] = first.astype(np.int32)
     arrays["token_offset"] = offset.astype(np.int32)
@@ -168,6 +171,7 @@ def build(contents: Contents, chosen: Sequence[int], moments: Sequence[int], hea
     arrays["char_gap"] = char_start - np.concatenate([[0], char_end[:-1]])
     arrays["char_length"] = char_end - char_start
     arrays["segment"] = _joined(window.segment for window in windows).astype(np.uint8)
+    arrays |= group_columns
     rows = np.asarray(chosen, np.int64)
     first_feature = np.searchsorted(data.feature_example, rows)
     found: dict[str, list[NDArray[Any]]] = {}
@@ -243,3 +247,32 @@ def _suspects(contents: Contents, chosen: Sequence[int]) -> dict[str, list[list[
                 words = reason(suspect, found, example.context, label)
                 lists[name].append([places[suspect.example], words])
     return lists
+
+
+def _groups(
+    contents: Contents, chosen: Sequence[int], moments: Sequence[int]
+) -> tuple[list[dict[str, Any]], dict[str, NDArray[Any]]]:
+    """The groups of all scored questions with those of them that the page holds, and their scores `[S, G]`."""
+    groups = groups_of(contents.examples, contents.seen, by_character=contents.by_character)
+    columns: dict[str, list[list[int]]] = {f"group_{name}": [] for name in ("right", "f1", "learned", "forgotten")}
+    before: NDArray[np.bool_] | None = None
+    for position in moments:
+        with contents.open(position) as snapshot:
+            right, f1 = snapshot.column("exact_match") >= 1, np.nan_to_num(snapshot.column("f1"))
+        scores = group_scores(groups, right, f1, before)
+        columns["group_right"].append([score.right for score in scores])
+        columns["group_f1"].append([round(score.f1 * SHARE) for score in scores])
+        columns["group_learned"].append([score.learned for score in scores])
+        columns["group_forgotten"].append([score.forgotten for score in scores])
+        before = right
+    held = np.asarray(chosen)
+    named = [
+        {
+            "kind": group.kind,
+            "name": group.name,
+            "count": len(group.rows),
+            "members": np.flatnonzero(np.isin(held, group.rows)).tolist(),
+        }
+        for group in groups
+    ]
+    return named, {name: np.array(values, np.int64) for name, values in columns.items()}

@@ -296,3 +296,19 @@ def test_a_run_without_a_whole_epoch_has_no_map(browser: Page, tmp_path: Path) -
     assert browser.run("document.getElementById('map').hidden")
     assert text(browser, "label") == "untrained"
     assert browser.errors == []
+
+
+def test_a_group_of_questions_fills_the_list(page: Page) -> None:
+    press(page, "Home")
+    rows = page.run("[...document.querySelectorAll('#fails-table tbody tr:not(.kind)')].map(row => row.textContent)")
+    assert rows[0].startswith("all examples44")
+    page.run("[...document.querySelectorAll('#fails-table button')].find(b => b.textContent === '1 word').click()")
+    page.drawn()
+    assert text(page, "count") == "11 of 44"
+    assert text(page, "group-name") == "answer length: 1 word"
+    press(page, "End", "/", "a", "Escape")
+    assert int(text(page, "count").split()[0]) <= 11
+    page.run("document.getElementById('group-clear').click()")
+    page.run("const s = document.getElementById('search'); s.value = ''; s.dispatchEvent(new Event('input'))")
+    page.drawn()
+    assert text(page, "count") == "44"

@@ -185,3 +185,29 @@ def test_nothing_is_overwritten_and_nothing_is_written_of_nothing(tmp_path: Path
     with pytest.raises(UsageError, match="no snapshot yet"):
         write_export(Request(empty, tmp_path / "empty.html"))
     assert not (tmp_path / "empty.html").exists()
+
+
+def test_groups_are_of_all_scored_questions(tmp_path: Path) -> None:
+    run = recorded_run(tmp_path)
+    header, arrays = payload(written(run, tmp_path))
+    groups = header["groups"]
+    assert [groups[0][name] for name in ("kind", "name", "count")] == ["all", "all examples", 44]
+    assert groups[0]["members"] == list(range(44))
+    right = arrays["group_right"].reshape(10, len(groups))
+    for position in (0, 9):
+        with Snapshot(run.path / snapshot_name(position)) as snapshot:
+            assert right[position, 0] == snapshot.column("exact_match").sum()
+    words = [number for number, group in enumerate(groups) if group["kind"] == "question word"]
+    assert sorted(number for group in words for number in groups[group]["members"]) == list(range(44))
+    assert (right[:, words].sum(axis=1) == right[:, 0]).all()
+
+
+def test_suspects_come_with_their_reasons(tmp_path: Path) -> None:
+    run = recorded_run(tmp_path)
+    header, arrays = payload(written(run, tmp_path))
+    assert header["counted"] == [f"epoch {number}" for number in range(1, 6)]
+    (example, words), *_ = header["suspects"]["place"]
+    assert "the label says “" in words
+    with open_contents(run) as contents:
+        assert contents.suspects[0][0].example == example
+        assert arrays["run_confidence"] == pytest.approx(contents.dynamics.confidence if contents.dynamics else 0)

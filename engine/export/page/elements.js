@@ -32,6 +32,8 @@ function number(value) {
   return value.toFixed(2).replace("-", "−");
 }
 
+const two = (value) => (Number.isFinite(value) ? value.toFixed(2).replace("-", "−") : "–");
+
 // A table, built when its fold is opened, and again when `draw` is called while it is open.
 function table(id, rows) {
   const fold = $(id), host = fold.querySelector(".scroll");

@@ -11,6 +11,7 @@ function startExamples() {
     select.addEventListener("change", () => choose_again({ [key]: select.value }));
   }
   $("search").addEventListener("input", (event) => choose_again({ query: event.target.value }));
+  $("group-clear").addEventListener("click", () => showGroup(null, ""));
   $("rows").addEventListener("scroll", () => requestAnimationFrame(drawRows));
   $("rows").addEventListener("click", (event) => {
     const row = event.target.closest("[data-example]");

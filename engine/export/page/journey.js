@@ -85,19 +85,19 @@ function drawWords(example, position, window) {
   const since = learned(position, example) ? " ↑ just learned" : forgotten(position, example) ? " ↓ just forgotten" : "";
   $("verdict").replaceChildren(
     el("span", { class: "badge " + kind }, `${sign} ${kind}${since}`), " ", el("bdi", {}, text),
-    el("span", { class: "quiet" }, ` · F1 ${number(share("f1", position, example))} · confidence ${number(confidence(position, example))}`));
+    el("span", { class: "quiet" }, ` · F1 ${two(share("f1", position, example))} · confidence ${two(confidence(position, example))}`));
   $("window").hidden = count < 2;
   say($("window"), `window ${nth}/${count}`);
   drawPassage(example, position);
   $("answers").replaceChildren(...nBest(example, position, 5).map((span) =>
     el("tr", { class: span.exact ? "first" : null },
-      el("td", { class: "num" }, percent(span.share)), el("td", { class: "num" }, number(span.score)),
+      el("td", { class: "num" }, percent(span.share)), el("td", { class: "num" }, two(span.score)),
       el("td", { dir: "auto" }, span.text === null ? "(no answer)" : span.text))));
   $("history").replaceChildren(...report.snapshots.map((snapshot, p) => {
     const found = predictedText(example, p);
     return el("tr", { class: p === position ? "first" : null, "aria-current": p === position ? "true" : null },
       el("td", {}, isRight(p, example) ? "✓" : "✗"), el("td", { class: "when" }, snapshot.label),
-      el("td", { class: "num" }, number(confidence(p, example))),
+      el("td", { class: "num" }, two(confidence(p, example))),
       el("td", { dir: "auto" }, found === null ? "(no answer)" : short(found, 90)));
   }));
 }
@@ -111,7 +111,7 @@ function drawReadout() {
     const values = laid.raw[n], value = values[token];
     let rank = 1;
     for (const other of values) if (other > value) rank++;
-    return `${side} ${number(value)}, p ${softmax(values, laid.tokens.choosable)[token].toFixed(3)}, rank ${rank}`;
+    return `${side} ${two(value)}, p ${softmax(values, laid.tokens.choosable)[token].toFixed(3)}, rank ${rank}`;
   });
   say(host, `token ${token} “${laid.tokens.texts[token]}” · ${parts.join(" · ")}`);
 }
@@ -125,8 +125,8 @@ function tokenRows() {
     expected[n] === i ? "expected " + side : null, predicted[n] === i ? "predicted " + side : null,
   ]).filter(Boolean).join(", ");
   const body = tokens.texts.map((text, i) => [
-    String(i), text, ["special", "question", "passage"][tokens.kinds[i]], number(raw[0][i]), shares[0][i].toFixed(3),
-    number(raw[1][i]), shares[1][i].toFixed(3), marks(i),
+    String(i), text, ["special", "question", "passage"][tokens.kinds[i]], two(raw[0][i]), shares[0][i].toFixed(3),
+    two(raw[1][i]), shares[1][i].toFixed(3), marks(i),
   ]);
   return { heads: ["token", "text", "of", "start", "p start", "end", "p end", "marks"], body };
 }

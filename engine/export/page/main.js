@@ -18,6 +18,7 @@ async function start() {
   startSpans();
   startCurves();
   startMap();
+  startFails();
   startConfiguration();
   painters.push(announce);
   document.addEventListener("keydown", key);

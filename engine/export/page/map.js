@@ -86,7 +86,7 @@ function drawMap() {
   }
   const first = arrays.run_first_learned[e], known = report.snapshots.find((snapshot) => snapshot.index === first);
   say($("map-readout"), !mapped ? "This example's label is in no window as a whole: it has no place on the map." :
-    `confidence ${number(arrays.run_confidence[e])} · variability ${number(arrays.run_variability[e])} · ` +
+    `confidence ${two(arrays.run_confidence[e])} · variability ${two(arrays.run_variability[e])} · ` +
     `right at ${percent(arrays.run_correctness[e])} of the epochs · forgotten ${arrays.run_forgetting[e]}× · ` +
     (first < 0 ? "never learned" : `learned at ${known ? known.label : "snapshot " + first}`));
   for (const button of document.querySelectorAll(".suspects button")) {
@@ -115,7 +115,7 @@ function startSuspects(name) {
 
 function mapRows() {
   const body = state.shown.filter(isMapped).slice(0, SPAN_ROWS).map((e) => [
-    short(report.examples[e].question, 120), number(arrays.run_confidence[e]), number(arrays.run_variability[e]),
+    short(report.examples[e].question, 120), two(arrays.run_confidence[e]), two(arrays.run_variability[e]),
     percent(arrays.run_correctness[e]), String(arrays.run_forgetting[e]),
   ]);
   return { heads: ["question", "confidence", "variability", "right", "forgotten"], body };

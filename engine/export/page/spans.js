@@ -62,8 +62,8 @@ function spanRows() {
     const found = predictedText(e, p), gold = expectedText(e);
     return [
       short(data.question, 120), gold === null ? "(no answer)" : short(gold, 80), found === null ? "(no answer)" : short(found, 80),
-      mark(START_RIGHT), mark(END_RIGHT), number(share("iou", p, e)), mark(RIGHT), number(share("f1", p, e)),
-      number(confidence(p, e)), learned(p, e) ? "↑ learned" : forgotten(p, e) ? "↓ forgotten" : "",
+      mark(START_RIGHT), mark(END_RIGHT), two(share("iou", p, e)), mark(RIGHT), two(share("f1", p, e)),
+      two(confidence(p, e)), learned(p, e) ? "↑ learned" : forgotten(p, e) ? "↓ forgotten" : "",
     ];
   });
   if (state.shown.length > SPAN_ROWS) {

@@ -6,7 +6,7 @@ const SCALES = [
 ];
 const state = {
   example: 0, position: 0, window: null, token: -1, scale: "shifted", fixed: true,
-  query: "", filter: "all", sort: "data", shown: [],
+  query: "", filter: "all", sort: "data", group: null, shown: [],
 };
 const painters = [];
 let asked = false;
@@ -133,7 +133,9 @@ function choose() {
   const words = state.query.toLowerCase().split(/\s+/).filter(Boolean);
   const keep = FILTERS[state.filter][1], key = SORTS[state.sort][1], p = state.position;
   const shown = [];
-  for (let e = 0; e < N; e++) if (keep(e, p) && (!words.length || matches(e, words))) shown.push(e);
+  for (const e of state.group === null ? report.examples.keys() : report.groups[state.group].members) {
+    if (keep(e, p) && (!words.length || matches(e, words))) shown.push(e);
+  }
   if (state.sort !== "data") {
     const keys = new Map(shown.map((e) => [e, key(e, p)]));
     shown.sort((a, b) => (keys.get(a) === keys.get(b) ? a - b : keys.get(a) - keys.get(b)));
