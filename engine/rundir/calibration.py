@@ -1,16 +1,20 @@
 """Where a checkpoint's calibration lies: qa_calibration.json beside its weights, and in the snapshot of its epoch.
 
 It is no part of the manifest: it comes with the snapshot, after the checkpoint, and a checkpoint without it is whole.
+`python -m engine.rundir.calibration RUN SNAPSHOT` prints that of a snapshot's file, for who would rather not hold all
+scores in memory.
 """
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
-from engine.errors import UserError, WriteError
+from engine.errors import ExitCode, UserError, WriteError
 from engine.insight.calibration import Calibration, calibrate, decode_calibration
 from engine.insight.scoring import prepared
 from engine.rundir.checkpoints import checkpoints
@@ -77,3 +81,22 @@ def calibration_of_model(folder: Path) -> Calibration | None:
                     write_calibration(folder, found)
                 return found
     return None
+
+
+def main(argv: Sequence[str]) -> int:
+    """Print the calibration of a snapshot's file of a run as JSON; returns the exit code."""
+    try:
+        with Snapshot(Path(argv[1])) as snapshot:
+            found = calibration_of_snapshot(RunDir(Path(argv[0])), snapshot)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return int(error.exit_code)
+    except OSError as error:
+        print(error, file=sys.stderr)
+        return int(ExitCode.RUN_FAILED)
+    print(msgspec.json.encode(found).decode())
+    return int(ExitCode.OK)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

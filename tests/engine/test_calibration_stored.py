@@ -7,11 +7,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from engine.insight.calibration import Calibration
+from engine.insight.calibration import Calibration, decode_calibration
 from engine.rundir.calibration import (
     CALIBRATION,
     calibration_of_model,
     calibration_of_snapshot,
+    main,
     read_calibration,
     write_calibration,
 )
@@ -91,3 +92,13 @@ def test_a_temperature_that_is_none_is_refused(run: RunDir, tmp_path: Path) -> N
 def test_a_link_in_its_place_is_not_followed(run: RunDir, tmp_path: Path) -> None:
     (tmp_path / CALIBRATION).symlink_to(run.checkpoints / "epoch-0002" / CALIBRATION)
     assert read_calibration(tmp_path) is None
+
+
+def test_printed_for_another_process(run: RunDir, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(run.path), str(run.path / snapshot_name(5))]) == 0
+    with Snapshot(run.path / snapshot_name(5)) as snapshot:
+        assert decode_calibration(capsys.readouterr().out.encode()) == snapshot.calibration
+    assert main([str(run.path), str(run.path / snapshot_name(99))]) == 1
+    (tmp_path / "torn").write_bytes(b"torn")
+    assert main([str(run.path), str(tmp_path / "torn")]) == 65
+    assert "torn" in capsys.readouterr().err

@@ -51,6 +51,8 @@ class AskScreen(ScreenView):
         super().__init__(id=id)
         self._asker: Asker | None = None
         self._seen = -1
+        self._answers: dict[Asked, Answer] = {}
+        """What an answering process that was ended had answered."""
         self._kept: list[KeptWeights] = []
         self._trouble = ""
         """Why there are no weights to ask."""
@@ -99,6 +101,7 @@ class AskScreen(ScreenView):
     def _stop(self) -> None:
         """End the answering process; answers stay where they are shown again."""
         if self._asker is not None:
+            self._answers = dict(self._asker.answers)
             self._asker.close()
             self._asker = None
 
@@ -202,10 +205,11 @@ class AskScreen(ScreenView):
     def _want(self) -> None:
         """Ask the weights in view (the others after them, where all are shown) what was asked last."""
         if self._asked is not None and self._chosen >= 0:
-            wanted = [self._kept[self._chosen]]
-            if self._all:
-                wanted += [one for one in self._kept if one is not wanted[0]]
-            self._start().ask(*(Asked(*self._asked, one.folder) for one in wanted))
+            first = self._kept[self._chosen]
+            weights = [first, *(one for one in self._kept if one is not first)] if self._all else [first]
+            wanted = [Asked(*self._asked, one.folder) for one in weights]
+            if not all(one in self._answers for one in wanted):
+                self._start().ask(*wanted)
         self.tui.changed()
 
     def _start(self) -> Asker:
@@ -216,9 +220,13 @@ class AskScreen(ScreenView):
 
     def _found(self, weights: KeptWeights) -> Answer | str:
         """What the weights answered; in words why nothing (yet)."""
-        if self._asked is None or self._asker is None:
+        if self._asked is None:
             return "not asked"
         asked = Asked(*self._asked, weights.folder)
+        if asked in self._answers:
+            return self._answers[asked]
+        if self._asker is None:
+            return "not asked"
         if asked in self._asker.answers:
             return self._asker.answers[asked]
         if asked in self._asker.failed:

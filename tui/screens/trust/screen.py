@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,10 +15,9 @@ from textual.app import ComposeResult
 from textual.strip import Strip
 
 from engine.errors import UserError
-from engine.insight.calibration import Calibration
-from engine.rundir.calibration import calibration_of_snapshot
+from engine.insight.calibration import Calibration, decode_calibration
 from engine.rundir.layout import RunDir
-from engine.rundir.snapshot import Snapshot
+from engine.rundir.process import child_environment
 from tui.drawing.columns import fit_text
 from tui.drawing.frame import glyphs_of
 from tui.drawing.text import plain
@@ -31,7 +32,7 @@ Key = tuple[str, int, float]
 
 
 class TrustScreen(ScreenView):
-    """One picture; the calibration of a snapshot that does not hold its own is computed in a thread."""
+    """One picture; the calibration of a snapshot that does not hold its own is computed in a process of its own."""
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -85,7 +86,7 @@ class TrustScreen(ScreenView):
         """Where several are asked for, the one in view comes next: `renew` asks for it."""
         try:
             file = viewer.run.inside(viewer.snapshots[position].file)
-            found: Calibration | str = await asyncio.to_thread(_calibration, viewer.run, file)
+            found: Calibration | str = await _calibration(viewer.run, file)
         except (OSError, UserError, IndexError) as error:
             found = f"this snapshot can't be read: {error}"
         self._computing = None
@@ -125,6 +126,17 @@ class TrustScreen(ScreenView):
         self.call_after_refresh(self.renew)
 
 
-def _calibration(run: RunDir, file: Path) -> Calibration:
-    with Snapshot(file) as snapshot:
-        return calibration_of_snapshot(run, snapshot)
+async def _calibration(run: RunDir, file: Path) -> Calibration | str:
+    """Computed in a process of its own: the scores of all examples take more memory than all else in the app."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-P", "-m", "engine.rundir.calibration", str(run.path), str(file),
+        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        cwd=os.path.abspath(os.sep), env=child_environment(),
+    )  # fmt: skip
+    try:
+        output, errors = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+    lines = errors.decode("utf-8", "replace").strip().splitlines()
+    return decode_calibration(output) or f"this snapshot can't be read: {lines[-1] if lines else 'no reason is known'}"
