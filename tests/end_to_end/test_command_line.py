@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.fake_run import make_run
+from tui.cli.registry import COMMANDS
 
 ROOT = Path(__file__).parents[2]
 PASSAGE = "Chilblains itch. Warm the feet slowly."
@@ -142,7 +143,7 @@ def test_options_that_a_run_takes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ("bertqa-tui ", {"train", "attach", "resume", "pause", "stop", "runs", "check"}),
+        ("bertqa-tui ", {command.name for command in COMMANDS}),
         ("bertqa-tui tr", {"train"}),
         ("bertqa-tui --ep", {"--epochs"}),
         ("bertqa-tui data.json --dev", {"--device", "--devices"}),

@@ -99,7 +99,7 @@ def test_answers_are_those_of_the_snapshot(run: RunDir, index: int) -> None:
 
 def test_a_hub_model_gives_the_same_answers_as_the_packed_one(reader: Reader, run: RunDir, tmp_path: Path) -> None:
     """A folder that transformers saved; its type is one that Hugging Face's own code computes."""
-    kept = reader.snapshots()[-1].folder
+    kept = Path(reader.source.model)
     folder = tmp_path / "model"
     shutil.copytree(kept, folder)
     config = msgspec.json.decode((folder / "config.json").read_bytes())
@@ -110,6 +110,20 @@ def test_a_hub_model_gives_the_same_answers_as_the_packed_one(reader: Reader, ru
         assert not other.ready.packed
     ours = reader.answer(QUESTION, CONTEXT)
     assert theirs.score == pytest.approx(ours.score, abs=0.05)
+
+
+def test_a_model_in_the_hubs_cache(reader: Reader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cached = tmp_path / "models--someone--tiny"
+    shutil.copytree(reader.source.model, cached / "snapshots" / "1234")
+    (cached / "refs").mkdir()
+    (cached / "refs" / "main").write_text("1234")
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with Reader("someone/tiny", precision="fp32") as made:
+        assert made.answer(QUESTION, CONTEXT).score == reader.answer(QUESTION, CONTEXT).score
+        assert made.snapshots() == []
+    with Reader("someone/else") as made, pytest.raises(ModelError, match="not in the Hub's cache"):
+        made.answer(QUESTION, CONTEXT)
 
 
 def test_another_snapshot_is_loaded_by_the_same_process(run: RunDir) -> None:
