@@ -75,7 +75,7 @@ class AnswerRequest(Struct, frozen=True, kw_only=True, tag="answer"):
 
 class ExplainRequest(Struct, frozen=True, kw_only=True, tag="explain"):
     """Tell which tokens made the answer to one question; answered by Explanation. An opinion comes from each of
-    `methods`; integrated gradients take `steps`. The masking test masks `masked` tokens, and as many random ones
+    `methods`; integrated gradients take `steps`. The masking test masks `masked` tokens, and as many random others
     `draws` times, drawn from `seed`."""
 
     id: int
@@ -182,7 +182,7 @@ class Answers(Struct, frozen=True, kw_only=True, tag="answers"):
 
 class MaskingTest(Struct, frozen=True, kw_only=True):
     """P of the answer as it is, with the tokens `masked` (those that weigh most, outside the answer) masked, and the
-    mean with as many random ones, over `draws` draws."""
+    mean with as many random others, over `draws` draws."""
 
     masked: tuple[int, ...]
     before: float

@@ -2,7 +2,7 @@
 
 Gradient norms are the first opinion (Bastings et al. 2021 find them the most faithful for BERT), integrated gradients
 (Sundararajan et al. 2017) the second. Neither is believed without the test: the tokens that matter most are masked,
-and the answer's probability must fall further than where random ones are.
+and the answer's probability must fall further than where random others are.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Attribution:
 @dataclass(frozen=True)
 class MaskingTest:
     """P of the answer as it is, with the `masked` tokens (those that weigh most) masked, and the mean with as many
-    random ones, over `draws` draws."""
+    random others, over `draws` draws."""
 
     masked: tuple[int, ...]
     before: float
@@ -138,15 +138,18 @@ def masking_test(
     seed: int = 0,
     dtype: torch.dtype | None = None,
 ) -> MaskingTest:
-    """Mask the `count` maskable tokens of largest weight, and as many random maskable ones, `draws` times.
+    """Mask the `count` maskable tokens of largest weight, and as many random other maskable ones, `draws` times (fewer
+    where there are fewer).
 
-    The draws are a pure function of `seed` and the number of tokens. Equal weights: the earlier token.
+    The draws are a pure function of `seed` and of which tokens are left. Equal weights: the earlier token.
     """
     places = np.flatnonzero(asked.maskable)
     count = min(count, len(places))
     top = places[np.argsort(-weights[places], kind="stable")[:count]]
+    others = np.setdiff1d(places, top)
     rng = np.random.default_rng([seed, len(asked.choosable), 0x4D41534B])
-    rows = [np.empty(0, np.int64), top, *(rng.choice(places, count, replace=False) for _ in range(draws))]
+    drawn = [rng.choice(others, min(count, len(others)), replace=False) for _ in range(draws)]
+    rows = [np.empty(0, np.int64), top, *drawn]
     with evaluating(model), torch.inference_mode():
         single = asked.copies(1, model.device).input_ids
         ids = single.repeat(len(rows), 1)

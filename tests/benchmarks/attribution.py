@@ -2,9 +2,9 @@
 
     python -m tests.benchmarks.attribution RUN [--examples 200] [--methods gradient,integrated]
 
-RUN is a run or a model fine-tuned on SQuAD. Of each question of the dev set, spread over all of it, the model's own
-answer is explained. The five tokens of largest weight, the answer's own left out, are masked, and the drop of the
-answer's probability is compared with that of five random ones (mean of five draws).
+RUN is a run or a model that was fine-tuned on SQuAD. Of each question of the dev set, spread over all of it, the
+model's own answer is explained. The five tokens of largest weight, the answer's own left out, are masked, and the drop
+of the answer's probability is compared with that of five random others (mean of five draws).
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def main() -> None:
 
 
 def drops(loaded: LoadedModel, examples: Sequence[Example], method: Any, steps: int) -> dict[str, Any]:
-    """Of every example the answer's probability as it is, with the top five masked and with random ones."""
+    """Of every example the answer's probability as it is, with the top five masked and with random others."""
     rows = []
     for number, example in enumerate(examples, 1):
         request = ExplainRequest(
@@ -108,12 +108,12 @@ def seconds(loaded: LoadedModel, examples: Sequence[Example], steps: int, rounds
 
 
 def report(results: dict[str, Any]) -> None:
-    print("| method | median P | top 5 masked: median drop | 5 random: median drop | ratio | deeper than random |")
-    print("|---|---|---|---|---|---|")
+    print("| method | answers | median P | top 5 masked: drop | 5 random others: drop | ratio | deeper than others |")
+    print("|---|---|---|---|---|---|---|")
     for method, found in results.items():
         if method != "seconds":
             print(
-                f"| {method} | {100 * found['probability']:.0f} % | {100 * found['drop']:.1f} | "
+                f"| {method} | {len(found['rows'])} | {100 * found['probability']:.0f} % | {100 * found['drop']:.1f} | "
                 f"{100 * found['random']:.1f} | {found['ratio']:.1f}× (goal {GOAL:.0f}×) | "
                 f"{100 * found['deeper']:.0f} % |"
             )

@@ -296,7 +296,7 @@ def test_why_prints_words_with_weights_and_the_masking_test(run: RunDir, call: C
         assert len(words) == 12
         assert sum(line.endswith(" masked") for line in words) <= 5
         [tested] = [line for line in lines if "masking the top 5" in line]
-        assert "; 5 random (mean of 5) " in tested
+        assert "; 5 random others (mean of 5) " in tested
         assert tested.endswith(("they matter", "doubt it"))
     assert "for the answer" in third
 

@@ -220,11 +220,29 @@ def test_the_null_answer_is_explained_by_all_words(tmp_path: Path) -> None:
 
 def test_fewer_words_than_are_to_be_masked(tmp_path: Path) -> None:
     saved("bert", tmp_path)
-    features = question_and_passage((9, LENGTH))
-    ask = Asked(features, 0, 7, 7, features.segment[:9] == CONTEXT)
-    found = masking_test(loaded("bert", tmp_path), ask, np.ones(9, np.float32), MASK)
+    features = question_and_passage((10, LENGTH))
+    ask = Asked(features, 0, 7, 8, features.segment[:10] == CONTEXT)
+    found = masking_test(loaded("bert", tmp_path), ask, np.ones(10, np.float32), MASK)
     assert found.masked == (1, 2, 3, 4, 5)
-    assert found.after == pytest.approx(found.after_random, rel=1e-4)
+    assert found.after_random == pytest.approx(found.before, rel=1e-4), "there are no others"
+    assert found.after != pytest.approx(found.before, rel=1e-4)
+
+
+def test_random_ones_are_others(tmp_path: Path) -> None:
+    """With one token left besides the top five and the answer, every draw is that one."""
+    theirs = saved("bert", tmp_path)
+    features = question_and_passage((10, LENGTH))
+    ask = Asked(features, 0, 8, 8, features.segment[:10] == CONTEXT)
+    weights = np.arange(10, dtype=np.float32)
+    found = masking_test(loaded("bert", tmp_path), ask, weights, MASK)
+    assert found.masked == (2, 3, 4, 5, 7)
+    ids = ids_of(ask)
+    ids[1] = MASK
+    with torch.no_grad():
+        out = theirs(input_ids=ids[None], attention_mask=torch.ones(1, 10, dtype=torch.long))
+    allowed = torch.from_numpy(ask.choosable)
+    start, end = (x[0].masked_fill(~allowed, -torch.inf).softmax(-1)[8] for x in (out.start_logits, out.end_logits))
+    assert found.after_random == pytest.approx(float(start * end), rel=1e-4)
 
 
 def test_log_probability_is_among_the_choosable_tokens() -> None:

@@ -116,10 +116,10 @@ def test_the_list_has_the_heaviest_words_with_what_became_of_them() -> None:
 
 def test_the_masking_test_says_whether_to_believe_it() -> None:
     text = masking_strip(TEST, plain_style).text
-    assert text.strip() == "masking the top 5 90% → 12%; 5 random (mean of 5) 90% → 80%   they matter"
+    assert text.strip() == "masking the top 5 90% → 12%; 5 random others (mean of 5) 90% → 80%   they matter"
     doubt = MaskingTest(masked=(1, 2, 3), before=0.02, after=0.019, after_random=0.01, draws=2)
     text = masking_strip(doubt, plain_style).text
-    assert text.strip() == "masking the top 3 2.0% → 1.9%; 3 random (mean of 2) 2.0% → 1.0%   doubt it"
+    assert text.strip() == "masking the top 3 2.0% → 1.9%; 3 random others (mean of 2) 2.0% → 1.0%   doubt it"
 
 
 @pytest.mark.parametrize("method", ["gradient", "integrated"])

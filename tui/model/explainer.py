@@ -127,6 +127,9 @@ class Explainer:
         except (OSError, UserError) as error:
             self.trouble = error if isinstance(error, UserError) else UserError(str(error))
             self.changes += 1
+        except Exception as error:  # a thread that ends without a word leaves the screen waiting
+            self.trouble = UserError(f"explaining failed: {type(error).__name__}: {error}")
+            self.changes += 1
         finally:
             if reader is not None:
                 reader.close()

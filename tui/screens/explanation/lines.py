@@ -90,7 +90,7 @@ def masking_strip(test: MaskingTest, style: StyleOf) -> Strip:
         [
             Segment(f" masking the top {count} ", style("heading")),
             Segment(f"{_percent(test.before)} → {_percent(test.after)}", style("text")),
-            Segment(f"; {count} random (mean of {test.draws}) {_percent(test.before)} → ", style("dim")),
+            Segment(f"; {count} random others (mean of {test.draws}) {_percent(test.before)} → ", style("dim")),
             Segment(_percent(test.after_random), style("dim")),
             Segment(f"   {verdict}", style(role)),
         ]
