@@ -303,7 +303,8 @@ class BertQAApp(Reviewing):
 
     def _unsay(self) -> None:
         self.message = ""
-        self.screen_stack[0].query_one(KeyBar).redraw()
+        if self.screen_stack:  # the timer may fire while the app ends
+            self.screen_stack[0].query_one(KeyBar).redraw()
 
     def show_view(self, name: str) -> None:
         """Bring a view to the front."""

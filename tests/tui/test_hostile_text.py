@@ -85,7 +85,8 @@ async def walk(app: Any, run: RunDir, failure: str) -> str:
         for keys in (
             ["m", "]", "down", "w", "y", "d", "z"], ["question_mark"], ["escape"], ["2", "v", "down", "s"], ["3"],
             ["4", "down", "K", "v", "down", "M", "s", "S", "]", "S", "]", "S"], ["8", "down", "enter"], ["escape"],
-            ["5", "a", "left", "down"], ["6", "down"], ["x", "down", "]"], ["q"], ["escape"],
+            ["5", "a", "left", "down"], ["6", "down"], ["x", "down", "]"], ["7", "]"],
+            ["9", "down", "enter"], ["escape"], ["q"], ["escape"],
         ):  # fmt: skip
             await press(pilot, *keys)
             await pilot.pause(0.02)
