@@ -206,3 +206,14 @@ async def test_the_app_comes_back_to_the_map(run: RunDir) -> None:
         await pilot.resize_terminal(160, 45)
         await until(pilot, lambda: app.view.table.size.height > 20)
         assert screen_text(app).count("the label says") > 10
+
+
+async def test_snapshots_that_do_not_fit_each_other_are_said(run: RunDir, tmp_path: Path) -> None:
+    other = make_run(tmp_path, name="other", examples=12, snapshots=5, tokens=40)
+    (run.path / snapshot_name(3)).write_bytes((other.path / snapshot_name(3)).read_bytes())
+    app = make_app(run)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await opened(pilot, "4")
+        await until(pilot, lambda: "can't be read" in screen_text(app))
+        await press(pilot, "v", "down", "K")
+        assert app.view_name == "map"

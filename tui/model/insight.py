@@ -82,7 +82,7 @@ class Insight:
             self.validation = HalfInsight("validation", found, examples) if found is not None else None
             self.train = HalfInsight("train", train, trained) if train is not None else None
             self.trouble = ""
-        except (OSError, UserError) as error:
+        except (OSError, UserError, ValueError, KeyError) as error:  # also files that do not fit each other
             self.trouble = f"the snapshots can't be read: {error}"
         finally:
             self._key, self.reading = key, False
