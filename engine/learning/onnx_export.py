@@ -35,6 +35,7 @@ INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 OUTPUTS = ("start_logits", "end_logits")
 AXES = {0: "batch", 1: "length"}
 INTERRUPTED = 130
+REPORT_SECONDS = 5.0
 Say = Callable[[Answer], None]
 
 
@@ -106,7 +107,8 @@ def export(run: RunDir, weights: Path, target: Path, say: Say) -> Checked:
     threads = torch.get_num_threads()
     other = HuggingFaceEncoder(OnnxModel(target, threads), network.pad_id)
     other.takes_types = network.takes_types
-    ours, theirs = _scores(network, files, features), _scores(other, files, features)
+    ours = _scores(network, files, features, progress_lines(say, "torch"))
+    theirs = _scores(other, files, features, progress_lines(say, "onnxruntime"))
     difference = max(float(np.abs(a - b).max()) for a, b in zip(ours.scores, theirs.scores, strict=True))
     if not difference <= TOLERANCE:
         raise UserError(
@@ -168,12 +170,29 @@ def write_onnx(network: HuggingFaceEncoder, target: Path) -> None:
         ) from error
 
 
-def _scores(network: HuggingFaceEncoder, files: ModelFiles, features: Features) -> SimpleNamespace:
+def progress_lines(say: Say, what: str, clock: Callable[[], float] = time.monotonic) -> Callable[[int, int], None]:
+    """A callback for windows done of all, which says how many and the time left every REPORT_SECONDS."""
+    began = told = clock()
+
+    def progress(done: int, total: int) -> None:
+        nonlocal told
+        now = clock()
+        if now - told >= REPORT_SECONDS and done < total:
+            told = now
+            left = (now - began) / done * (total - done)
+            say(Progress(f"ONNX: {what} has scored {done} of {total} windows, about {left:.0f} s left"))
+
+    return progress
+
+
+def _scores(
+    network: HuggingFaceEncoder, files: ModelFiles, features: Features, progress: Callable[[int, int], None]
+) -> SimpleNamespace:
     """Scores of all tokens, and how long they took once everything is warm."""
     model = Model(network, files, torch.device("cpu"), torch.float32, packed=False)
     score_windows(model, select_windows(features, np.arange(min(8, len(features)))))
     began = time.perf_counter()
-    scores = score_windows(model, features)
+    scores = score_windows(model, features, progress=progress)
     return SimpleNamespace(scores=scores, seconds=time.perf_counter() - began)
 
 

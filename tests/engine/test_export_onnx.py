@@ -115,6 +115,20 @@ def test_a_file_that_differs_is_refused_and_nothing_is_left(
     assert [path.name for path in tmp_path.iterdir()] == ["spoiled"]
 
 
+def test_a_long_comparison_says_how_far_it_is_and_the_time_left() -> None:
+    from engine.learning.onnx_export import progress_lines
+
+    times = iter([0.0, 1.0, 10.0, 12.0, 20.0, 40.0])
+    told: list[onnx_kind.Answer] = []
+    progress = progress_lines(told.append, "torch", clock=lambda: next(times))
+    for done in (10, 50, 60, 100, 200):
+        progress(done, 200)
+    assert [answer.line for answer in told if isinstance(answer, onnx_kind.Progress)] == [
+        "ONNX: torch has scored 50 of 200 windows, about 30 s left",
+        "ONNX: torch has scored 100 of 200 windows, about 20 s left",
+    ]
+
+
 def test_a_process_that_breaks_off_is_one_line(
     run: RunDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
