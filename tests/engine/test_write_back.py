@@ -281,6 +281,18 @@ def test_ids_that_were_made_unique_and_questions_that_were_merged(tmp_path: Path
     assert [example.id for example in after] == ["q0", "q2"]
 
 
+def test_what_else_an_annotator_said_stays(tmp_path: Path) -> None:
+    tasks = label_studio()
+    rating = {"from_name": "sure", "to_name": "text", "type": "choices", "value": {"choices": ["No answer"]}}
+    tasks[0]["annotations"][0]["result"].append(rating)
+    path = tmp_path / "data.json"
+    path.write_text(json.dumps(tasks))
+    made, after = write(path, {"q0": EMPTY["q0"]})
+    assert not made.fallback
+    assert after[0].is_impossible
+    assert json.loads(made.content)[0]["annotations"][0]["result"] == [rating]
+
+
 def test_questions_without_ids_are_found_by_their_place(tmp_path: Path) -> None:
     path = tmp_path / "data.json"
     path.write_text(json.dumps(rows(ids=False)))

@@ -289,7 +289,10 @@ def _correct_task(item: dict[str, Any], context: str, correction: Correction) ->
     annotations = item.get("annotations", item.get("completions"))
     results = [a["result"] for a in annotations or [] if isinstance(a, dict) and isinstance(a.get("result"), list)]
     for result in results:
-        for region in [r for r in result if isinstance(r, dict) and isinstance(r.get("value"), dict)]:
+        spans = [
+            r for r in result if isinstance(r, dict) and isinstance(r.get("value"), dict) and "start" in r["value"]
+        ]
+        for region in spans:  # what else an annotator said stays
             value = region["value"]
             if not isinstance(value.get("start"), int):
                 raise NotWritable("its answers are not counted in characters")
