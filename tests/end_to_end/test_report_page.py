@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 
 from engine.data.examples import dump_examples
 from engine.export.kinds import Request, write_export
 from engine.rundir.layout import RunDir
+from engine.rundir.snapshot import COLUMNS, Snapshot, snapshot_name, write_snapshot
 from engine.storage.atomic_io import replace_file
 from tests.browser import Page, find_chromium, open_browser
 from tests.fake_run import fake_set, make_run
@@ -312,3 +314,45 @@ def test_a_group_of_questions_fills_the_list(page: Page) -> None:
     page.run("const s = document.getElementById('search'); s.value = ''; s.dispatchEvent(new Event('input'))")
     page.drawn()
     assert text(page, "count") == "44"
+
+
+def test_a_filter_follows_the_slider(page: Page) -> None:
+    page.run("const f = document.getElementById('filter'); f.value = 'wrong'; f.dispatchEvent(new Event('change'))")
+    press(page, "End")
+    last = int(text(page, "count").split()[0])
+    press(page, "Home")
+    assert int(text(page, "count").split()[0]) > last
+    press(page, "End")
+    assert int(text(page, "count").split()[0]) == last
+    press(page, "ArrowDown")
+    assert text(page, "verdict").startswith("✗ wrong")
+
+
+def test_windows_of_a_long_passage_are_walked(browser: Page, tmp_path: Path) -> None:
+    run = make_run(tmp_path, examples=4, snapshots=2, windows=3, has_impossible=True)
+    browser.size(*LAPTOP)
+    show(browser, exported(run, tmp_path))
+    seen = set()
+    for _ in range(3):
+        seen.add(text(browser, "window"))
+        press(browser, "w")
+    assert seen == {"window 1/3", "window 2/3", "window 3/3"}
+    press(browser, *["ArrowDown"] * 3)
+    assert browser.run(f"{MARKS}('start')")["token"] == 0, "no answer is expected at the null token"
+    assert browser.errors == []
+
+
+def test_scores_that_are_no_numbers_are_drawn_as_none(browser: Page, tmp_path: Path) -> None:
+    run = make_run(tmp_path, examples=3, snapshots=3)
+    with Snapshot(run.path / snapshot_name(2)) as snapshot:
+        start, end = (side.copy() for side in snapshot.logits())
+        columns = {name: snapshot.column(name) for name in COLUMNS}
+        info = snapshot.info
+    start[::3], end[::2], columns["score"] = np.nan, np.inf, np.full(3, -np.inf, np.float32)
+    write_snapshot(run.path, info, start, end, columns)
+    browser.size(*LAPTOP)
+    show(browser, exported(run, tmp_path))
+    press(browser, "m", "y", "y", "ArrowDown", "=")
+    assert browser.errors == []
+    assert heights(browser, "end")[0] == 0
+    assert "NaN" not in browser.run("document.body.innerText")

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.data.examples import dump_examples
-from engine.errors import UsageError, WriteError
+from engine.errors import ExitCode, UsageError, WriteError
 from engine.export import report
 from engine.export.contents import open_contents
 from engine.export.kinds import Request, write_export
@@ -27,6 +27,7 @@ from engine.rundir.snapshot import Snapshot, snapshot_name
 from engine.storage.atomic_io import replace_file
 from tests.fake_run import fake_set, make_run
 from tests.recorded import recorded_run
+from tui.cli.main import main
 
 HOSTILE = "</script><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\"><!--"
 
@@ -211,3 +212,19 @@ def test_suspects_come_with_their_reasons(tmp_path: Path) -> None:
     with open_contents(run) as contents:
         assert contents.suspects[0][0].example == example
         assert arrays["run_confidence"] == pytest.approx(contents.dynamics.confidence if contents.dynamics else 0)
+
+
+def test_the_command_says_what_it_wrote_and_refuses_what_has_no_meaning(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = make_run(tmp_path, examples=4, snapshots=2)
+    path = tmp_path / "report.html"
+    assert main(["export", str(run.path), "-o", str(path)]) == ExitCode.OK
+    assert capsys.readouterr().out == f"wrote {path} ({path.stat().st_size:,} bytes)\n"
+    assert main(["export", str(run.path), "-o", str(path)]) == ExitCode.CANNOT_WRITE
+    assert "exists already" in capsys.readouterr().err
+    assert main(["export", str(run.path), "-o", str(tmp_path / "b.html"), "--tokens"]) == ExitCode.USAGE
+    assert "--tokens has no meaning for a .html file" in capsys.readouterr().err
+    assert main(["export", str(run.path), "-o", str(tmp_path / "a.csv"), "--tokens", "--passages"]) == ExitCode.USAGE
+    assert "--passages has no meaning with --tokens" in capsys.readouterr().err
+    assert not (tmp_path / "a.csv").exists()

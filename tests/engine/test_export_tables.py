@@ -18,6 +18,7 @@ from engine.export import tables
 from engine.export.contents import open_contents
 from engine.export.kinds import Request, write_export
 from engine.launch import attach
+from engine.rundir.dynamics import read_dynamics
 from engine.rundir.layout import RunDir
 from engine.rundir.snapshot import COLUMNS, Snapshot, snapshot_name
 from engine.storage.atomic_io import replace_file
@@ -188,3 +189,16 @@ def test_a_run_without_snapshots_says_so(tmp_path: Path) -> None:
     run = make_run(tmp_path, examples=3, snapshots=0, live=True)
     with pytest.raises(UsageError, match="no snapshot yet"):
         write_table(run, tmp_path / "spans.csv")
+
+
+def test_dynamics_are_those_of_the_run(run: RunDir, tmp_path: Path) -> None:
+    write_table(run, tmp_path / "spans.json")
+    rows = json.loads((tmp_path / "spans.json").read_text("utf-8"))
+    found = read_dynamics(run)
+    assert found is not None
+    for at, row in enumerate(rows):
+        number = at % EXAMPLES
+        assert row["run_confidence"] == pytest.approx(float(found.confidence[number]), nan_ok=True)
+        assert row["run_forgetting"] == found.forgetting[number]
+        first = int(found.first_learned[number])
+        assert row["run_first_learned"] == (None if first < 0 else first)

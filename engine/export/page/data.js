@@ -155,7 +155,7 @@ function nBest(example, position, count) {
       const last = Math.min(tokens.count, i + report.maxAnswer);
       for (let j = i; j < last && tokens.kinds[j] === CONTEXT; j++) {
         const score = start[i] + end[j];
-        if (best.length > count && !(score > best[count].score)) continue;
+        if (score !== score || (best.length > count && score <= best[count].score)) continue;
         const place = best.findIndex((span) => span.score < score);
         const span = { score, from: tokens.starts[i], to: tokens.starts[j] + tokens.lengths[j] };
         best.splice(place < 0 ? best.length : place, 0, span);
@@ -175,9 +175,10 @@ function nBest(example, position, count) {
   const first = { score: at(name, position, example), from: exact[0], to: exact[1], exact: true };
   const others = spans.filter((span) => !isFirst(span)).sort((a, b) => b.score - a.score);
   const kept = [first, ...others.slice(0, count - 1)];
-  const total = kept.reduce((sum, span) => sum + Math.exp(span.score - first.score), 0);
+  const weight = (span) => (span.score === first.score ? 1 : Math.exp(span.score - first.score));
+  const total = kept.reduce((sum, span) => sum + weight(span), 0);
   for (const span of kept) {
-    span.share = Math.exp(span.score - first.score) / total;
+    span.share = weight(span) / total;
     span.text = span.from < 0 ? null : slice(passageOf(example), span.from, span.to);
   }
   lastBest = { key, kept };

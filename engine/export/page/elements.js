@@ -24,7 +24,7 @@ function say(element, text) {
 
 const short = (text, most) => (Array.from(text).length > most ? Array.from(text).slice(0, most - 1).join("") + "…" : text);
 const quoted = (text) => (text === null ? "no answer" : "“" + text + "”");
-const percent = (value) => (100 * value).toFixed(value < 0.0995 ? 1 : 0) + " %";
+const percent = (value) => (Number.isNaN(value) ? "–" : (100 * value).toFixed(value < 0.0995 ? 1 : 0) + " %");
 
 function number(value) {
   if (!Number.isFinite(value)) return "–";

@@ -48,7 +48,15 @@ function walk(by) {
   const { shown, example } = state;
   if (!shown.length) return;
   const place = shown.indexOf(example);
-  change({ example: shown[place < 0 ? 0 : Math.min(shown.length - 1, Math.max(0, place + by))] });
+  if (place < 0) return change({ example: neighbour(shown, example, by) });
+  change({ example: shown[Math.min(shown.length - 1, Math.max(0, place + by))] });
+}
+
+// From an example that the list no longer shows, the next one in the order of the data, or the one before.
+function neighbour(shown, example, by) {
+  const beyond = shown.filter((e) => (by > 0 ? e > example : e < example));
+  if (!beyond.length) return shown[0];
+  return beyond.reduce((a, b) => ((by > 0 ? b < a : b > a) ? b : a));
 }
 
 const drawn = { example: -1 };

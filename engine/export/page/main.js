@@ -3,10 +3,8 @@ const HEADLINE = ["has_answer_f1", "no_answer_f1", "exact_match", "f1", "start_a
 let playing = 0;
 
 async function start() {
-  if (typeof DecompressionStream === "undefined") {
-    $("trouble").hidden = false;
-    say($("trouble"), "This browser is too old to unpack the report: Chrome 103, Firefox 113, Safari 16.4 or newer can.");
-    return;
+  if (typeof DecompressionStream === "undefined" || !CSS.supports("color", "light-dark(red, red)")) {
+    throw new Error("this browser is too old; Chrome 123, Firefox 120, Safari 17.5 or newer can show it.");
   }
   take(await unpack($("data").textContent));
   $("data").remove();
@@ -40,7 +38,7 @@ function startHeader() {
   painters.push(() => {
     const now = report.snapshots[state.position].metrics;
     for (const [name, value] of cells) {
-      say(value, report.metrics[name][1] === 1 ? (100 * now[name]).toFixed(1) + " %" : (now[name] ?? NaN).toFixed(1));
+      say(value, report.metrics[name][1] === 1 ? (100 * (now[name] ?? NaN)).toFixed(1) + " %" : (now[name] ?? NaN).toFixed(1));
     }
   });
 }

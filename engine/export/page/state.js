@@ -12,9 +12,10 @@ const painters = [];
 let asked = false;
 
 function change(values) {
-  const before = state.example;
+  const { example, position } = state;
   Object.assign(state, values);
-  if (state.example !== before) Object.assign(state, { window: null, token: -1 }, values);
+  if (state.position !== position && dependsOnSnapshot()) choose();
+  if (state.example !== example) Object.assign(state, { window: null, token: -1 }, values);
   if (asked) return;
   asked = true;
   requestAnimationFrame(() => {
@@ -128,7 +129,10 @@ function matches(example, words) {
   return words.every((word) => haystacks[example].includes(word));
 }
 
-// Examples that search and filter leave, in order. They stay as they are while the slider moves, unless they depend on it.
+// Whether another snapshot may show other examples, or another order: then filter or sort take it as second argument.
+const dependsOnSnapshot = () => FILTERS[state.filter][1].length > 1 || SORTS[state.sort][1].length > 1;
+
+// Examples that search, filter and group leave, in order.
 function choose() {
   const words = state.query.toLowerCase().split(/\s+/).filter(Boolean);
   const keep = FILTERS[state.filter][1], key = SORTS[state.sort][1], p = state.position;
