@@ -145,8 +145,14 @@ def test_the_marked_token_is_the_label(browser: Page, tmp_path: Path) -> None:
 def test_nothing_is_asked_of_the_network(page: Page, report: Path) -> None:
     press(page, "Home", "ArrowRight", "ArrowDown", "y", "m")
     assert page.requests == [report.as_uri()]
-    refused = page.run("fetch('https://example.com/').then(() => 'fetched', error => error.name)")
-    assert refused == "TypeError"
+    for address in ("data:text/plain,x", "https://example.com/"):
+        assert page.run(f"fetch('{address}').then(() => 'fetched', error => error.name)") == "TypeError"
+    page.run("const s = document.createElement('script'); s.textContent = 'window.ran = 1'; document.head.append(s)")
+    page.run(
+        "const i = document.createElement('i'); i.innerHTML = '<b style=\"color: red\">x</b>'; document.body.append(i)"
+    )
+    assert page.run("typeof window.ran") == "undefined", "no script but the page's own runs"
+    assert page.run("getComputedStyle(document.querySelector('i b')).color") != "rgb(255, 0, 0)"
 
 
 def test_the_page_never_scrolls_sideways(page: Page) -> None:
