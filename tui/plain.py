@@ -355,10 +355,10 @@ def print_check(config: RunConfig, *, repair: Path | None, as_json: bool = False
         report = check_dataset(path, config, tokenizer)
     except DataError as error:
         if as_json:
-            print(json.dumps(refusal_record(path, error)))
+            print(json.dumps(refusal_record(config.dataset, error)))
         raise
     if as_json:
-        for record in issue_records(report, config.eval):
+        for record in issue_records(report, config.dataset, config.eval):
             print(json.dumps(record))  # ASCII alone: no control character of a data set reaches the terminal
     else:
         for line in report_lines(report):

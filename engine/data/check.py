@@ -28,7 +28,7 @@ from engine.data.features import Features, advance, build_features, default_max_
 from engine.data.issues import DataIssues
 from engine.data.samples import find_dataset
 from engine.data.segments import CONTEXT
-from engine.data.squad import missing_requirements, read_dataset, read_halves
+from engine.data.squad import belongs_to, missing_requirements, read_dataset, read_halves
 from engine.data.tokenizer import PairTokenizer
 from engine.errors import DataError
 from engine.storage.atomic_io import create_file
@@ -116,7 +116,7 @@ def check_dataset(path: str | Path, config: RunConfig, tokenizer: Path | None = 
     )
     issues = list(dataset.issues)
     lack = missing_requirements(dataset)
-    if lack and (dataset.train or dataset.eval or not any(issue.level == "error" for issue in issues)):
+    if lack and not any(issue.level == "error" for issue in issues):  # else it may be what the errors leave
         issues.append(DataIssue("error", "the file", lack[0]))
     notes = list(dataset.notes)
     windows: list[WindowReport] = []
@@ -158,18 +158,19 @@ def check_dataset(path: str | Path, config: RunConfig, tokenizer: Path | None = 
     )
 
 
-def issue_records(report: CheckReport, eval_path: str | None = None) -> list[dict[str, Any]]:
-    """Every issue as a record for scripts: path, level, kind, id, place, message, before, after."""
+def issue_records(report: CheckReport, path: str | Path, eval_path: str | None = None) -> list[dict[str, Any]]:
+    """Every issue as a record for scripts: path, level, kind, id, place, message, before, after. `path` and `eval_path`
+    are those of the files, as the user names them."""
     second = Path(eval_path).name if eval_path else None
     return [
-        _record(str(eval_path) if second and issue.place.startswith(f"{second}: ") else report.path, issue)
+        _record(str(eval_path) if second and belongs_to(issue.place, second) else str(path), issue)
         for issue in report.issues
     ]
 
 
-def refusal_record(path: Path, error: DataError) -> dict[str, Any]:
+def refusal_record(path: str | Path, error: DataError) -> dict[str, Any]:
     """As `issue_records`, of a file that can't be read as data at all."""
-    return _record(path.name, DataIssue("error", "the file", error.message))
+    return _record(str(path), DataIssue("error", "the file", error.message))
 
 
 def _record(path: str, issue: DataIssue) -> dict[str, Any]:
@@ -195,7 +196,7 @@ def repair_dataset(path: str | Path, out: str | Path, columns: str | None = None
         (examples,) = halves.values()
         content = squad_bytes(examples)
     create_file(out, content)
-    return sum(map(len, halves.values())), issues.errors
+    return sum(map(len, halves.values())), issues.dropped
 
 
 def _half(name: str, examples: Sequence[Example]) -> HalfReport:

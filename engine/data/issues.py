@@ -42,12 +42,13 @@ def kind_of(value: object) -> str:
 
 class DataIssues:
     """DataIssues in the order they were found; `left_out` counts those beyond MAX_ISSUES. `notes`: what was understood
-    without being told, each once."""
+    without being told, each once; `dropped` counts questions that can't be used."""
 
     def __init__(self) -> None:
         self.found: list[DataIssue] = []
         self.left_out = 0
         self.errors = 0
+        self.dropped = 0
         self.notes: list[str] = []
 
     def note(self, text: str) -> None:

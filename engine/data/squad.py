@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from engine.data.examples import (
+    DataIssue,
     Dataset,
     Example,
     make_dataset,
 )
-from engine.data.formats.columns import parse_columns
+from engine.data.formats.columns import SUGGESTED, parse_columns
 from engine.data.formats.raw import RawQuestion
 from engine.data.formats.registry import raw_questions, split_values
 from engine.data.formats.source import read_values
@@ -44,15 +45,13 @@ def load_dataset(
     bad = [f for f in dataset.issues if f.level == "error" or (strict and f.level == "repaired")]
     if bad:
         more = f" ({len(bad) - 1:,} more issues)" if len(bad) > 1 else ""
-        fixed = "Fix the text or the offset" if bad[0].level == "error" else "Repairs are refused (strict)"
         file, place = path, f"{path.name}: {bad[0].place}"
-        if eval_path is not None and bad[0].place.startswith(f"{Path(eval_path).name}: "):
+        if eval_path is not None and belongs_to(bad[0].place, Path(eval_path).name):
             file, place = find_dataset(eval_path), bad[0].place
+        message = bad[0].message.partition(SUGGESTED)[0]  # the hint ends with it
         raise DataError(
-            f"{place}: {bad[0].message}.{more}",
-            hint=f"With the right --columns, bertqa-tui check {shlex.quote(str(file))} shows what is read."
-            if bad[0].kind == "columns"
-            else f"{fixed}, or run: bertqa-tui check {shlex.quote(str(file))} --repair fixed.json",
+            f"{place}: {message}.{more}",
+            hint=_hint(bad[0], shlex.quote(str(file))),
         )
     lack = missing_requirements(dataset)
     if lack:
@@ -61,12 +60,29 @@ def load_dataset(
     return dataset
 
 
+def belongs_to(place: str, part: str) -> bool:
+    """Whether an issue's place lies in the part of that name (a second file)."""
+    return place == part or place.startswith(f"{part}: ")
+
+
+def _hint(issue: DataIssue, file: str) -> str:
+    """What to do about the first issue of a file."""
+    if issue.kind == "columns":
+        option = issue.message.partition(SUGGESTED)[2]
+        return f"Try: bertqa-tui check {file}{' --columns ' + option if option else ' with the right --columns'}"
+    if issue.kind == "no answer" and issue.id is None and issue.level == "error":
+        return 'Mark them "is_impossible": true if that is what is meant.'
+    fixed = "Fix the text or the offset" if issue.level == "error" else "Repairs are refused (strict)"
+    return f"{fixed}, or run: bertqa-tui check {file} --repair fixed.json"
+
+
 def missing_requirements(dataset: Dataset) -> tuple[str, str] | None:
     """Why nothing can be learned from the data set, with a hint; None where all is well."""
     if not dataset.train:
         return "there are no training questions", CHECK_HINT
     if not any(example.answers for example in dataset.train):
-        return "no training question has an answer", "Answers are needed to learn from."
+        hint = "Answers are needed to learn from; to be scored on such questions alone, give the file with --eval."
+        return "no training question has an answer", hint
     if not dataset.eval:
         return "there are no questions to evaluate on", "Add questions, or name a second file with --eval FILE."
     return None
@@ -133,7 +149,6 @@ def examples_of(
         role: validate(
             raw_questions(values, part or (SPLIT_NAMES[role] if several else ""), issues, named, own_names=bool(part)),
             issues,
-            to_score=role == "eval" or bool(part),
             origins=None if origins is None else origins.setdefault(role, []),
         )
         for role, values in parts.items()

@@ -28,24 +28,22 @@ def validate(
     questions: Iterable[RawQuestion],
     issues: DataIssues,
     *,
-    to_score: bool = False,
     origins: list[list[RawQuestion]] | None = None,
     unlabelled: set[str] | None = None,
 ) -> list[Example]:
     """The questions that can be used, in order, with unique ids; passages with equal text are one object.
 
-    Of questions `to_score` at least one must have an answer, or be marked as having none. To `origins` is added, for
-    each example, what it was made of: one question, or several where they were merged. With `unlabelled` a question
-    whose labels are missing or can't be used stays, without answers, and its id is added to the set.
+    At least one must have an answer, or be marked as having none. To `origins` is added, for each example, what it was
+    made of: one question, or several where they were merged. With `unlabelled` a question whose labels are missing or
+    can't be used stays, without answers, and its id is added to the set.
     """
     texts: dict[str, str] = {}
     by_id: dict[str, int] = {}
     examples: list[Example] = []
     questions = list(questions)
     units = _units(questions)
-    first, says_so = "", False
+    dropped, says_so = issues.dropped, False
     for raw in questions:
-        first = first or raw.place
         says_so = says_so or raw.answers.impossible is True
         bare = False
         try:
@@ -61,6 +59,7 @@ def validate(
             issues.add(
                 "error", raw.place, str(error), kind=error.kind, ident=raw.id, before=error.before, cause=error.cause
             )
+            issues.dropped += 1
             continue
         number = by_id.get(example.id)
         if number is not None:
@@ -87,10 +86,11 @@ def validate(
             unlabelled.add(example.id)
     if unlabelled is not None and not says_so and all(example.is_impossible for example in examples):
         unlabelled.update(by_id)
-    if to_score and examples and not says_so and all(example.is_impossible for example in examples):
+    whole = unlabelled is None and issues.dropped == dropped
+    if whole and examples and not says_so and all(example.is_impossible for example in examples):
         issues.add(
             "error",
-            first,
+            questions[0].part or "the file",
             f'none of the {len(examples):,} questions has an answer, and none is marked "is_impossible": true',
             kind="no answer",
         )

@@ -20,6 +20,7 @@ OTHER = {"context": "Honey soothes a cough.", "question": "What soothes?", "answ
 MISSING_LIKE = (
     "Na", "NA", "na", "None", "none", "null", "NULL", "nan", "NaN", "N/A", "n/a", "#N/A", "<NA>", "-nan", "nil",
     "true", "False", "yes", "No", "-", "?", "0", "1e5", "1.0", "~", "inf", "TRUE", "#REF!", "2024-01-01",
+    "007", "=SUM(A1)", "01/02/2024", "y", "n", "1,5",
 )  # fmt: skip
 """Words that pandas, YAML or a spreadsheet takes for a missing or another kind of value."""
 

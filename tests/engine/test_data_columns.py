@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from engine.config import RunConfig
 from engine.data.check import check_dataset, repair_dataset
@@ -17,6 +20,8 @@ from engine.data.examples import Answer, Dataset
 from engine.data.run_data import load_run_data
 from engine.data.squad import load_dataset, read_dataset
 from engine.errors import DataError, UsageError
+from tests.engine.test_data_fuzz import cells, fuzz
+from tests.engine.test_data_fuzz import read as read_anything
 
 HONEY = "Honey soothes a cough, says the nurse."
 TEA = "Warm tea helps against the cold, too."
@@ -130,7 +135,7 @@ def test_missing_columns_are_listed_and_guessed(tmp_path: Path, kind: str) -> No
     assert "no column for the context and the question; the columns are " in said
     assert all(f'"{name}"' in said for name in ROWS[0])
     assert '"body" looks like the context, "ask" looks like the question, "found" looks like the answer' in said
-    option = next(word.rstrip(".") for word in said.split() if word.startswith("context=body"))
+    option = next(word for word in said.split() if word.startswith("context=body"))
     assert option == COLUMNS
     assert read(path, option) == EXPECTED
     lines = report_lines(check_dataset(path, RunConfig(dataset=str(path))))
@@ -144,9 +149,7 @@ def test_without_a_guess_the_option_is_named(tmp_path: Path) -> None:
     for content in ("a,b\n1,2\n3,4\n", [{"a": 1, "b": 2}]):
         with pytest.raises(DataError) as caught:
             load_dataset(write(tmp_path, content))
-        assert 'the columns are "a", "b"; name yours: --columns context=NAME,question=NAME,answer=NAME' in str(
-            caught.value
-        )
+        assert 'the columns are "a", "b"; name yours. Try: bertqa-tui check' in str(caught.value)
     with pytest.raises(DataError) as caught:
         load_dataset(write(tmp_path, "hello\n"))
     assert caught.value.hint is not None
@@ -195,7 +198,7 @@ def test_the_eval_file_has_the_same_names_or_its_own(tmp_path: Path) -> None:
         dataset = load_dataset(train, eval_path=write(tmp_path, second, "eval.json"), columns=COLUMNS)
         assert (len(dataset.train), len(dataset.eval)) == (2, 2)
     bad = write(tmp_path, [{"x": 1, "y": 2}], "eval.json")
-    with pytest.raises(DataError, match=r"eval.json: --columns names .body., and there is no such column"):
+    with pytest.raises(DataError, match=r"^eval.json: --columns names .body., and there is no such column"):
         load_dataset(train, eval_path=bad, columns=COLUMNS)
 
 
@@ -264,3 +267,69 @@ class TestSpreadsheets:
         path = write(tmp_path, f"context,question,answer,Answer\n{HONEY},Who?,nurse,Honey\n", "set.csv")
         with pytest.raises(DataError, match="two columns are named 'answer'"):
             load_dataset(path)
+
+
+def test_a_set_without_any_answer_is_refused_unless_it_says_so(tmp_path: Path) -> None:
+    rows = [{"context": text, "question": "What?", "answer": ""} for text in (HONEY, TEA)]
+    for kind in ("csv", "parquet", "json", "jsonl", "pandas split"):
+        path = write_rows(tmp_path, kind, rows)
+        with pytest.raises(DataError, match=r"the file: none of the 2 questions has an answer, and none is marked"):
+            load_dataset(path)
+        train = write(tmp_path, ROWS, "train.json")
+        with pytest.raises(DataError, match=rf"^{path.name}: none of the 2 questions has an answer") as caught:
+            load_dataset(train, eval_path=path, columns=COLUMNS)
+        assert caught.value.hint == 'Mark them "is_impossible": true if that is what is meant.'
+        marked = write_rows(tmp_path, kind, [{**row, "is_impossible": "true"} for row in rows])
+        dataset = load_dataset(train, eval_path=marked, columns=COLUMNS)
+        assert [example.is_impossible for example in dataset.eval] == [True, True]
+        with pytest.raises(DataError, match="no training question has an answer"):
+            load_dataset(marked)
+
+
+WORDS = [
+    "NA",
+    "N/A",
+    "null",
+    "None",
+    "nan",
+    "#N/A",
+    "-",
+    "~",
+    "yes",
+    "no",
+    "true",
+    "1e5",
+    "007",
+    "2024-01-01",
+    "=SUM(A1)",
+]
+
+
+@settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sampled_from(WORDS), st.sampled_from(KINDS), st.booleans())
+def test_words_for_missing_values_survive_every_kind(tmp_path: Path, word: str, kind: str, placed: bool) -> None:
+    context = f"In the last line of the form stands {word} alone."
+    row = {"body": context, "ask": "What?", "found": word} | ({"at": str(context.index(word))} if placed else {})
+    columns = COLUMNS if placed else COLUMNS.rpartition(",")[0]
+    dataset = read_dataset(write_rows(tmp_path, kind, [row, row | {"ask": "Else?"}]), columns=columns)
+    assert {golds[0].text for golds in answers(dataset).values()} == {word}
+
+
+@fuzz
+@given(
+    rows=st.lists(
+        st.lists(cells | st.sampled_from(["['a' 'b']", "array([1 2", "sep=;", "24,0", "\ufeff"]), max_size=6),
+        max_size=6,
+    ),
+    delimiter=st.sampled_from(",\t;|"),
+    head=st.sampled_from(["text;q;reply", "sep=;", "", "body,ask,found,at", "\ufeffcontext\tquestion", "a|b|c"]),
+    columns=st.sampled_from([None, "context=body,question=ask,answer=found", "context=a", "answer=c"]),
+)
+def test_any_table(tmp_path: Path, rows: list[list[str]], delimiter: str, head: str, columns: str | None) -> None:
+    """Whatever stands in a table, whichever columns are named: reading ends with examples, or with one DataError."""
+    text = "\n".join([head, *(delimiter.join(row) for row in rows)])
+    path = write(tmp_path, text.encode("utf-8", "replace"), "set.csv")
+    with suppress(DataError):
+        dataset = read_dataset(path, columns=columns)
+        assert all(e.context.startswith(a.text, a.start) for e in (*dataset.train, *dataset.eval) for a in e.answers)
+    read_anything(path, path.read_bytes())

@@ -111,7 +111,7 @@ def read(path: Path, content: bytes) -> Dataset | None:
     assert (again.train, again.eval) == (dataset.train, dataset.eval)
     assert report_lines(check_dataset(path, RunConfig(dataset=str(path))))
     if any(issue.level == "error" for issue in dataset.issues):
-        with pytest.raises(DataError, match=r"--repair|--columns"):
+        with pytest.raises(DataError, match=r"--repair|--columns|is_impossible"):
             load_dataset(path)
     elif any(example.answers for example in dataset.train) and dataset.eval:
         assert load_dataset(path) == dataset

@@ -573,7 +573,7 @@ class TestErrors:
 
     def test_nothing_to_learn_or_to_score(self, tmp_path: Path) -> None:
         unanswered = squad((CONTEXT, [qa(1, None, None)]), (OTHER, [qa(2, None, None)]))
-        with pytest.raises(DataError, match="no training question has an answer"):
+        with pytest.raises(DataError, match="none of the 2 questions has an answer"):
             load_dataset(write(tmp_path, unanswered))
         with pytest.raises(DataError, match="no questions to evaluate on"):
             load_dataset(write(tmp_path, squad((CONTEXT, [qa(1, "warm", 5)]))))

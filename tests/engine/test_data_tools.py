@@ -150,6 +150,16 @@ def test_argilla_with_named_fields(tmp_path: Path) -> None:
     assert read(write(tmp_path, [record]), "context=body,question=fields.ask") == NURSE
 
 
+def test_records_without_known_fields_list_them_and_guess(tmp_path: Path) -> None:
+    record = nested({"answer": [{"value": [SPAN]}]}, fields={"body": HONEY, "ask": "Who?"})
+    task = {"data": {"body": HONEY, "ask": "Who?"}, "annotations": [{"result": []}]}
+    for item in (record, task):
+        (issue, *_) = read_dataset(write(tmp_path, [item] * 2)).issues
+        assert (issue.level, issue.kind) == ("error", "columns")
+        assert "--columns context=body,question=ask" in issue.message
+        assert read_dataset(tmp_path / "set.json", columns="context=body,question=ask").train
+
+
 ENTITY: dict[str, Any] = {"id": 7, "label": "Answer", "start_offset": 32, "end_offset": 37}
 DOCCANO: dict[str, dict[str, Any]] = {
     "entities": {"text": HONEY, "question": "Who?", "entities": [ENTITY], "relations": [], "Comments": []},

@@ -232,6 +232,58 @@ def test_best_threshold_by_trying_all(rows: list[tuple[float, str, int, bool]]) 
     assert threshold == min(t for t, value in tried.items() if value > max(tried.values()) - 1e-9)
 
 
+def slow_search(scores: list[float], texts: list[str], nulls: list[float], has: list[bool]) -> tuple[float, float]:
+    """evaluate-v2.0.py's search in words: all blank at first; then one question after the other, least null first,
+    is answered, and a score that beats all before is kept. Equal nulls stay in the file's order."""
+    answered = sorted(range(len(scores)), key=lambda n: nulls[n])
+    best, at = float(has.count(False)), 0.0
+    reached = best
+    for n in answered:
+        reached += scores[n] if has[n] else -1.0 if texts[n] else 0.0
+        if reached > best:
+            best, at = reached, nulls[n]
+    return 100.0 * best / len(scores), at
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.lists(TEXTS.filter(lambda text: slow_normal(text) != ""), max_size=3),
+            st.just("") | TEXTS,
+            st.sampled_from([0.0, 0.5, 1.0]) | st.floats(0, 1),
+        ),
+        min_size=1,
+        max_size=12,
+    ),
+    st.sampled_from([0.0, 0.5, 1.0]) | st.floats(0, 1),
+)
+def test_evaluate_v2_equals_a_slow_reading_on_random_null_scores(
+    questions: list[tuple[list[str], str, float]], threshold: float
+) -> None:
+    golds, texts, nulls = [row[0] for row in questions], [row[1] for row in questions], [row[2] for row in questions]
+    has = [bool(answers) for answers in golds]
+    ours = evaluate_v2(prepare_golds(golds, v2=True), texts, np.array(nulls), threshold=threshold)
+    expected: dict[str, float] = {"total": len(texts)}
+    for column, name in enumerate(("exact", "f1")):
+        raw = [slow_scores(answers or [""], text, v2=True)[column] for answers, text in zip(golds, texts, strict=True)]
+        kept = [float(not has[n]) if nulls[n] > threshold else raw[n] for n in range(len(raw))]
+        expected[name] = mean_of(kept)
+        for part, wanted in (("HasAns", True), ("NoAns", False)):
+            some = [score for score, answered in zip(kept, has, strict=True) if answered is wanted]
+            if some:
+                expected[f"{part}_{name}"], expected[f"{part}_total"] = mean_of(some), len(some)
+        expected[f"best_{name}"], expected[f"best_{name}_thresh"] = slow_search(raw, texts, nulls, has)
+    assert ours == expected
+
+
+def mean_of(scores: list[float]) -> float:
+    total = 0.0
+    for score in scores:
+        total += score
+    return 100.0 * total / len(scores)
+
+
 def test_threshold_is_zero_where_nothing_improves() -> None:
     assert best_threshold(np.zeros(2), ["cat", "cat"], np.array([0.1, 0.2]), np.array([False, True])) == (50.0, 0.0)
 

@@ -88,7 +88,7 @@ def read_answers(item: dict[str, Any], *, row: bool) -> RawAnswers:
         and all(isinstance(v, dict) and v.get("answer_category") == "NOT_GIVEN" for v in value)
     ):
         flag, golds = True, []  # Haystack exports an unanswerable question with the span the annotator had open
-    if not golds and not flag and (problem := _unread(item, names)):
+    if not golds and not flag and (problem := _unread(item, names, row=row)):
         return RawAnswers(problem=problem, absent=problem == NO_KEY)
     return RawAnswers(tuple(golds), flag, column=row)
 
@@ -104,13 +104,17 @@ def _is_span(value: object) -> bool:
     return isinstance(value, list) and len(value) >= 2 and all(type(place) is int for place in value[:2])
 
 
-def _unread(item: dict[str, Any], names: tuple[str, ...]) -> str:
+def _unread(item: dict[str, Any], names: tuple[str, ...], *, row: bool) -> str:
     """Why a question without an answer can't be taken for an unanswerable one; "" where it says that itself."""
     for name, value in item.items():
         key = str(name).lower()
         known = key in names or key in STARTS or key in ENDS or key in NOT_ANSWERS
         if any(word in key for word in ANSWER_WORDS) and not known and not (is_empty(value) or value in ([], {})):
-            return f'has no answer where answers are read, but a value under "{key[:40]}"; rename that key to "answers"'
+            option = f", or name it: --columns answer={key[:40]}" if row else ""
+            return (
+                f'has no answer where answers are read, but a value under "{key[:40]}"; rename that key to "answers"'
+                f"{option}"
+            )
     if not any(name in item for name in (*names, *LABELS, *IMPOSSIBLE)) and not any(name in item for name in STARTS):
         return NO_KEY
     return ""

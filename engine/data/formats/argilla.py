@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from engine.data.formats.answers import ANSWER_WORDS, RawAnswer, RawAnswers, is_empty
-from engine.data.formats.raw import CONTEXT_KEYS, ID_KEYS, QUESTION_KEYS, RawQuestion, first_of
+from engine.data.formats.columns import missing_message
+from engine.data.formats.raw import CONTEXT_KEYS, ID_KEYS, QUESTION_KEYS, RawQuestion, first_of, is_row
 from engine.data.issues import DataIssues
 
 RESPONSES, SUGGESTION, OLD_SUGGESTION = ".responses", ".suggestion", "-suggestion"
@@ -43,6 +44,11 @@ def questions(item: dict[str, Any], number: int, part: str, issues: DataIssues) 
         first_of(fields, CONTEXT_KEYS),
         RawAnswers(),
     )
+    if not is_row(fields):
+        issues.add(
+            "error", raw.place, missing_message([fields]), kind="columns", cause="records lack a passage or a question"
+        )
+        return
     name, problem = _answer_question(responses, suggestions)
     if problem:
         raw.answers = RawAnswers(problem=problem)

@@ -28,6 +28,8 @@ ROLES: dict[str, tuple[str, ...]] = {
 """What a column may be, and the names that are understood without being told."""
 NESTED = ("meta", "metadata", "fields", "data")
 """Where annotation tools put what a user brought along."""
+SUGGESTED = ": --columns "
+"""Stands before the value of the option that a message suggests, at its end."""
 SAMPLE = 50
 """So many rows are looked at for a guess."""
 
@@ -129,7 +131,7 @@ def missing_message(items: Sequence[Any]) -> str:
     looks = ", ".join(f"{excerpt(name, 30)} looks like the {role}" for role, name in guess.items())
     option = ",".join(f"{role}={name}" for role, name in guess.items())
     rest = [f"{role}=NAME" for role in ("context", "question", "answer") if role not in guess]
-    return f"{message}; {looks}: --columns {quoted_option(','.join([option, *rest]))}"
+    return f"{message}; {looks}{SUGGESTED}{quoted_option(','.join([option, *rest]))}"
 
 
 def quoted_option(text: str) -> str:

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from engine.data.formats.answers import RawAnswer, RawAnswers
-from engine.data.formats.raw import CONTEXT_KEYS, ID_KEYS, QUESTION_KEYS, RawQuestion, first_of
+from engine.data.formats.columns import missing_message
+from engine.data.formats.raw import CONTEXT_KEYS, ID_KEYS, QUESTION_KEYS, RawQuestion, first_of, is_row
 from engine.data.issues import DataIssues
 
 
@@ -36,6 +37,11 @@ def questions(item: dict[str, Any], number: int, part: str, issues: DataIssues) 
         RawAnswers(),
         item,
     )
+    if not is_row(data):
+        issues.add(
+            "error", raw.place, missing_message([data]), kind="columns", cause="tasks lack a passage or a question"
+        )
+        return
     if not done:
         issues.add("warning", raw.place, "is not annotated yet and left out")
         return
