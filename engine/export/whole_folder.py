@@ -6,7 +6,10 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from glob import escape
 from pathlib import Path
+
+import psutil
 
 from engine.errors import WriteError
 from engine.storage.atomic_io import (
@@ -55,6 +58,7 @@ def _temporary_folder(path: Path, needed: int) -> Iterator[Path]:
     path = Path(os.path.abspath(path))
     check_room(path, needed)
     make_folder(path.parent)
+    _sweep(path)
     making = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     remove_folder(making)
     make_folder(making)
@@ -68,6 +72,15 @@ def _temporary_folder(path: Path, needed: int) -> Iterator[Path]:
     finally:
         with suppress(WriteError, OSError):
             remove_folder(making)
+
+
+def _sweep(path: Path) -> None:
+    """Remove what an export to the same place left that was killed on this host."""
+    for left in path.parent.glob(f".{escape(path.name)}.*.tmp"):
+        pid = left.name.split(".")[-2]
+        if pid.isdecimal() and not psutil.pid_exists(int(pid)):
+            with suppress(WriteError, OSError):
+                remove_folder(left)
 
 
 def _settle(file: Path) -> None:

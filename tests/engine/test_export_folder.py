@@ -109,6 +109,17 @@ def test_a_disk_that_fills_up_leaves_nothing(run: RunDir, tmp_path: Path) -> Non
     assert left_in(tmp_path) == []
 
 
+def test_an_export_that_was_killed_is_tidied_up_by_the_next(run: RunDir, tmp_path: Path) -> None:
+    process = subprocess.Popen([sys.executable, "-c", "pass"])
+    process.wait()
+    dead, living = tmp_path / f".out.{process.pid}.tmp", tmp_path / f".out.{os.getppid()}.tmp"
+    for folder in (dead, living):
+        folder.mkdir()
+        (folder / "model.safetensors").write_text("half")
+    write_export(Request(run, tmp_path / "out"))
+    assert left_in(tmp_path) == [living.name, "out"]
+
+
 def test_a_half_written_checkpoint_is_bad_data(run: RunDir, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (run.checkpoints / "epoch-0003" / MANIFEST).unlink()
     assert main(["export", str(run.path), "-o", str(tmp_path / "out")]) == ExitCode.BAD_DATA
