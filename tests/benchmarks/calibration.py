@@ -12,14 +12,16 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import statistics
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
-from engine.insight.calibration import Calibration, calibrate
+from engine.insight.calibration import Bin, Calibration, calibrate
 from engine.insight.scoring import prepared
 from engine.rundir.checkpoints import snapshot_infos
 from engine.rundir.eval_set import EvalSet
@@ -68,6 +70,13 @@ def measured(run: RunDir, index: int, rounds: int) -> tuple[Calibration, list[fl
     return found, seconds
 
 
+def by_chance(bins: Sequence[Bin]) -> float:
+    """The expected calibration error of probabilities that are exactly right, for so many answers in each bin: the mean
+    deviation of a share p of n is about the square root of 2 p (1 - p) / (pi n)."""
+    total = sum(one.count for one in bins) or 1
+    return sum(math.sqrt(2 * one.count * one.confidence * (1 - one.confidence) / math.pi) for one in bins) / total
+
+
 def show(info: SnapshotInfo, found: Calibration, seconds: list[float]) -> None:
     low, high = min(seconds), max(seconds)
     print(f"snapshot {info.index} ({info.label}): EM {info.metrics.exact_match:.1f}, F1 {info.metrics.f1:.1f}")
@@ -76,6 +85,7 @@ def show(info: SnapshotInfo, found: Calibration, seconds: list[float]) -> None:
     print("| | temperature | calibration error | goal |\n|---|---|---|---|")
     print(f"| before | 1 | {found.error_before:.3f} | |")
     print(f"| after | {found.temperature:.3f} | {found.error_after:.3f} | {GOAL} |")
+    print(f"\nAn error of about {by_chance(found.after):.3f} is to be expected by chance alone.")
     if found.no_answer_threshold is not None:
         print(
             f"\nno-answer threshold {found.no_answer_threshold:+.2f}: F1 {found.f1:.1f}; at 0: {found.f1_at_zero:.1f}"

@@ -24,6 +24,7 @@ from engine.rundir.snapshot import Snapshot, snapshot_name
 from tests.fake_app import make_app, opened, press, screen_lines, screen_text, settle, until
 from tests.fake_run import make_run
 from tests.recorded import recorded_run
+from tests.tiny_model import make_tiny_model
 from tests.tiny_run import tiny_config
 from tests.waiting import until as wait_until
 from tui.drawing.text import visible
@@ -282,14 +283,18 @@ def test_the_process_ends_when_idle_and_starts_again(run: RunDir) -> None:
     assert asker.join(30)
 
 
-def test_a_folder_that_is_no_model_is_told() -> None:
-    asker = Asker(Path("/nowhere/model"))
-    one = Asked("what", "text", Path("/nowhere/model"))
+def test_a_folder_that_is_no_model_is_told_and_tried_again(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    asker = Asker(folder)
+    one = Asked("what", "some text", folder)
     asker.ask(one)
-    wait_until(lambda: asker.settled(one) or asker.trouble is not None)
+    wait_until(lambda: asker.settled(one))
+    assert str(folder) in str(asker.failed[one])
+    make_tiny_model(folder)
+    asker.ask(one)
+    wait_until(lambda: one in asker.answers)
     asker.close()
     assert asker.join(30)
-    assert "/nowhere/model" in str(asker.failed.get(one) or asker.trouble)
 
 
 @pytest.mark.parametrize("text", [HOSTILE, "a\tb\nc", "é\U0001f600", "\ud800", "\r\n", ""])

@@ -66,7 +66,9 @@ class Asker:
         self._thread.start()
 
     def ask(self, *wanted: Asked) -> None:
-        """Ask these questions, in place of those that are not answered yet."""
+        """Ask these questions, in place of those that are not answered yet; what failed is tried again."""
+        for one in wanted:
+            self.failed.pop(one, None)
         self._wanted = wanted
         self._new.set()
 
@@ -123,7 +125,7 @@ class Asker:
         """Ask one question, and wait for the reply, or until another is wanted in its place. Raises UserError."""
         self.progress = Progress()
         self.changes += 1
-        if asked.folder != self._folder:
+        if asked.folder != self._folder or reader.failure is not None:
             reader.path, self._folder = asked.folder, asked.folder
             reader.use("best")
         number = reader.submit_pairs([(asked.question, asked.context)], n_best=N_BEST, scores="best", progress=True)
