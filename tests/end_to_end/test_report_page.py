@@ -362,3 +362,23 @@ def test_scores_that_are_no_numbers_are_drawn_as_none(browser: Page, tmp_path: P
     assert browser.errors == []
     assert heights(browser, "end")[0] == 0
     assert "NaN" not in browser.run("document.body.innerText")
+
+
+def test_the_chart_of_spans_leads_to_an_example_and_agrees_with_the_scores(page: Page) -> None:
+    page.run("document.getElementById('spans').scrollIntoView()")
+    press(page, "Home", "End")
+    label = page.run("document.getElementById('spans-chart').getAttribute('aria-label')")
+    assert label.startswith("44 examples at epoch 5: 43 right")
+    boxes = {
+        kind: page.run(f"(document.querySelector('#spans-chart .{kind}').getAttribute('d').match(/M/g) || []).length")
+        for kind in ("gold", "right", "near", "apart")
+    }
+    assert boxes["gold"] == 44
+    assert boxes["right"] == 43
+    assert boxes["near"] + boxes["apart"] == 1
+    left, top, width = page.run(
+        "(b => [b.left, b.top, b.width])(document.getElementById('spans-chart').getBoundingClientRect())"
+    )
+    page.click(left + width / 44 * 2.5, top + 20)
+    page.drawn()
+    assert text(page, "where").startswith("example 3 of 44")

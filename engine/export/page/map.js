@@ -15,9 +15,11 @@ function startMap() {
     $("map").hidden = true;
     return;
   }
-  say($("map-about"), `Over ${report.counted.length} snapshots after whole epochs: how sure the model was of the label (upwards), ` +
-    "and how much that changed (to the right). Top left is easily learned; right, it wavers; bottom left it never agrees " +
-    "with the label: hard, or labelled wrong.");
+  const counted = report.counted.length;
+  say($("map-about"), counted === 1 ? "One epoch is done: how sure the model was of the label then (upwards). Variability needs two." :
+    `Over ${counted} snapshots after whole epochs: how sure the model was of the label (upwards), and how much that ` +
+    "changed (to the right). Top left is easily learned; right, it wavers; bottom left it never agrees with the label: " +
+    "hard, or labelled wrong.");
   let widest = 0.1;
   for (let e = 0; e < N; e++) if (isMapped(e)) widest = Math.max(widest, arrays.run_variability[e]);
   const { width, height, left, right, top, bottom } = MAP;

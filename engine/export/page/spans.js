@@ -1,4 +1,4 @@
-// All listed examples at one snapshot: left the expected span, right the predicted one, over the passage's characters.
+// All listed examples at one snapshot: left the expected span, right the predicted one, at their place in the passage.
 const SPANS_HIGH = 200;
 let spans = {};
 
@@ -22,16 +22,15 @@ function drawSpans() {
   const width = Math.max(4, Math.min(20, Math.floor(room / Math.max(1, shown.length))));
   const half = width / 2 - 0.5;
   if (spans.shown !== shown || spans.width !== width) {
-    Object.assign(spans, { shown, width, longest: 1 });
-    for (const e of shown) spans.longest = Math.max(spans.longest, lengthOf(passageOf(e)));
-    set(spans.gold, "d", shown.map((e, n) => spanBox(n * width, expectedChars(e), half)).join(""));
+    Object.assign(spans, { shown, width });
+    set(spans.gold, "d", shown.map((e, n) => spanBox(e, n * width, expectedChars(e), half)).join(""));
     set(host, "width", Math.max(1, shown.length * width));
     set(host, "height", SPANS_HIGH + 10);
   }
   const paths = { right: [], near: [], apart: [] };
   shown.forEach((e, n) => {
     const kind = isRight(position, e) ? "right" : share("iou", position, e) > 0 ? "near" : "apart";
-    paths[kind].push(spanBox(n * width + half, predictedChars(e, position), half));
+    paths[kind].push(spanBox(e, n * width + half, predictedChars(e, position), half));
   });
   for (const [name, boxes] of Object.entries(paths)) spans[name].setAttribute("d", boxes.join(""));
   const place = shown.indexOf(state.example);
@@ -46,11 +45,11 @@ function drawSpans() {
   spans.example = state.example;
 }
 
-// An answer as a box; no answer stands below the passage.
-function spanBox(x, span, wide) {
-  const [from, to] = span || [-0.03 * spans.longest, -0.01 * spans.longest];
-  const unit = SPANS_HIGH / spans.longest, top = SPANS_HIGH - to * unit;
-  return `M${x},${top.toFixed(1)}h${wide}v${Math.max(2, (to - from) * unit).toFixed(1)}h${-wide}z`;
+// An answer as a box, at its place between the first and the last character of its passage; below it for no answer.
+function spanBox(example, x, span, wide) {
+  const unit = SPANS_HIGH / Math.max(1, lengthOf(passageOf(example)));
+  const top = span ? SPANS_HIGH - span[1] * unit : SPANS_HIGH + 3, high = span ? (span[1] - span[0]) * unit : 0;
+  return `M${x},${top.toFixed(1)}h${wide}v${Math.max(3, high).toFixed(1)}h${-wide}z`;
 }
 
 const SPAN_ROWS = 200;
