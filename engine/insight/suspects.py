@@ -84,17 +84,17 @@ deviation is tiny."""
 def suspicion(kind: Kind, dynamics: Dynamics) -> Floats:
     """What a list is ranked by, float64[N], higher where a label is more suspicious; NaN where it can't be judged.
 
-    Wrong place: the overlap with the label that is expected of the model's answers (twice, as it finds best what
-    people got wrong), the far margin (or the one to "no answer", if that is smaller) and the label's log probability,
-    each as logit of its rank, since their tails differ. Wrong boundary: the near margin, and half as much that the
-    model puts its answer where the label is, in robust deviations; later epochs weigh more, as a model first
-    learns where answers are and then where they end. What else was tried: tests/benchmarks/README.md.
+    Wrong place: the overlap with the label that is expected of the model's answers, the far margin (or the one to "no
+    answer", if that is smaller) and the label's log probability, each as logit of its rank, since their tails differ.
+    Wrong boundary: the near margin, and half as much that the model puts its answer where the label is, in robust
+    deviations; later epochs weigh more, as a model first learns where answers are and then where they end. What else
+    was tried: tests/benchmarks/README.md.
     """
     columns = dynamics.columns
     if kind == "place":
         margin = mean_over_snapshots(np.fmin(columns["far_margin"], columns["null_margin"]))
         parts = [rank_logit(-dynamics.overlap), rank_logit(-margin), rank_logit(-dynamics.log_prob)]
-        return np.average(parts, axis=0, weights=[2.0, 1.0, 1.0])
+        return np.asarray(np.mean(parts, axis=0))
     later = np.arange(1, len(dynamics.snapshots) + 1)
     near = columns["near_margin"]
     # The gold answer and its best near rival together: nearly all that the model puts on spans that touch the label.
