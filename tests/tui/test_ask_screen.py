@@ -214,6 +214,30 @@ async def test_a_run_without_weights_and_no_run(tmp_path: Path) -> None:
         assert "no run is open" in screen_text(app)
 
 
+async def test_a_key_explains_the_answer_to_a_question_of_ones_own(run: RunDir) -> None:
+    app = make_app(run)
+    async with app.run_test(size=SIZE) as pilot:
+        await opened(pilot, "9")
+        await press(pilot, "i")
+        assert len(app.screen_stack) == 1
+        assert "ask something first" in screen_text(app)
+        app.view.box.value = "How long do I rest?"
+        await press(pilot, "enter", "enter")
+        await asked(pilot)
+        [(question, answer)] = answers(app).items()
+        await press(pilot, "i")
+        await until(pilot, lambda: "masking the top 5" in screen_text(app))
+        explainer = app.screen.explainer
+        [found] = explainer.found.values()
+        assert question.question == "How long do I rest?"
+        assert (found.answer.char_start, found.answer.char_end) == (answer.char_start, answer.char_end)
+        assert found.answer.probability == pytest.approx(answer.probability, rel=1e-4)
+        assert f"by epoch {best_of(run)} " in screen_lines(app)[0]
+        await press(pilot, "escape")
+        assert app.view_name == "ask"
+        await until(pilot, lambda: explainer.join(0))
+
+
 async def test_empty_texts_are_not_asked(run: RunDir) -> None:
     app = make_app(run)
     async with app.run_test(size=SIZE) as pilot:
