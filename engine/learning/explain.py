@@ -24,7 +24,9 @@ from engine.learning.encoder.load import Model
 FloatArray = NDArray[np.float32]
 
 BATCH_TOKENS = 8192
-"""Most tokens computed at once: twenty steps of integrated gradients over a window of 384 tokens are one batch."""
+"""Most tokens computed at once: twenty steps of integrated gradients over a window of 384 tokens are one batch. Of a
+model of more than SMALL parameters proportionally fewer, since each token then keeps more for the backward pass."""
+SMALL = 25_000_000
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ def integrated_gradients(
         way = embedded - baseline
         total = torch.zeros_like(way)
         places = (torch.arange(steps, device=model.device) + 0.5) / steps
-        for part in _parts(places, len(way)):
+        for part in _parts(places, len(way), model):
             points = (baseline + part[:, None, None] * way).requires_grad_()
             batch = asked.copies(len(part), model.device)
             log_p = log_probability(scores_of_embeddings(model, batch, points, dtype or model.dtype), asked)
@@ -156,7 +158,7 @@ def masking_test(
         for row, hidden in enumerate(rows):
             ids[row, torch.from_numpy(hidden).to(model.device)] = mask_id
         found: list[float] = []
-        for part in _parts(ids, len(single)):
+        for part in _parts(ids, len(single), model):
             batch = replace(asked.copies(len(part), model.device), input_ids=part.reshape(-1))
             scores: Tensor = model.network(batch, None, dtype or model.dtype)
             found += log_probability(scores.view(len(part), -1, 2), asked).exp().tolist()
@@ -164,9 +166,9 @@ def masking_test(
     return MaskingTest(tuple(sorted(top.tolist())), before, after, float(np.mean(random)), draws)
 
 
-def _parts(rows: Tensor, tokens: int) -> list[Tensor]:
+def _parts(rows: Tensor, tokens: int, model: Model) -> list[Tensor]:
     """`rows` in parts of as many windows of `tokens` tokens as are computed at once."""
-    each = max(1, BATCH_TOKENS // tokens)
+    each = max(1, BATCH_TOKENS * SMALL // max(SMALL, model.parameters) // tokens)
     return [rows[low : low + each] for low in range(0, len(rows), each)]
 
 

@@ -3,6 +3,7 @@ plain Hugging Face computation."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import transformers
 from engine.data.features import Features
 from engine.data.segments import CONTEXT, QUESTION, SPECIAL
 from engine.learning.batches import make_batch
+from engine.learning.encoder.batch import Batch
 from engine.learning.encoder.inner import layer_scores, scores_of_embeddings, word_embeddings
 from engine.learning.encoder.load import Model, load_model
 from engine.learning.explain import Asked, gradient_norms, integrated_gradients, log_probability, masking_test
@@ -175,14 +177,31 @@ def test_windows_computed_together_are_those_computed_alone(tmp_path: Path) -> N
         torch.testing.assert_close(together[row], alone[0], rtol=1e-4, atol=1e-5)
 
 
-def test_more_steps_than_one_batch_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def counting(rows: list[int]) -> Callable[..., torch.Tensor]:
+    """scores_of_embeddings, with the number of windows of each call kept in `rows`."""
+
+    def counted(model: Model, batch: Batch, embedded: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+        rows.append(len(batch.lengths))
+        return scores_of_embeddings(model, batch, embedded, dtype)
+
+    return counted
+
+
+@pytest.mark.parametrize("larger", [False, True])
+def test_more_steps_than_one_batch_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, larger: bool) -> None:
     saved("bert", tmp_path)
     model, ask = loaded("bert", tmp_path), asked()
     whole = integrated_gradients(model, ask, MASK, steps=20)
     test = masking_test(model, ask, whole.weights, MASK)
-    monkeypatch.setattr("engine.learning.explain.BATCH_TOKENS", 3 * LENGTH + 1)
+    if larger:  # a model counts as larger than it is
+        monkeypatch.setattr("engine.learning.explain.SMALL", model.parameters // 64)
+    else:
+        monkeypatch.setattr("engine.learning.explain.BATCH_TOKENS", 3 * LENGTH + 1)
+    rows: list[int] = []
+    monkeypatch.setattr("engine.learning.explain.scores_of_embeddings", counting(rows))
     parts = integrated_gradients(model, ask, MASK, steps=20)
     np.testing.assert_allclose(parts.weights, whole.weights, rtol=1e-3, atol=1e-5)
+    assert rows[:-1] == ([3] * 6 + [2]), "and both ends"
     assert masking_test(model, ask, whole.weights, MASK).after_random == pytest.approx(test.after_random, rel=1e-4)
 
 
