@@ -7,6 +7,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from engine.data.examples import DataIssue, Example
+from engine.data.formats.columns import parse_columns
 from engine.data.formats.registry import raw_questions, split_values
 from engine.data.formats.source import read_values
 from engine.data.issues import DataIssues
@@ -43,13 +44,16 @@ class QuestionFile(Struct, frozen=True):
         return [example for part in self.parts for example in part.examples]
 
 
-def read_questions(path: str | Path, split: str | None = None) -> QuestionFile:
+def read_questions(path: str | Path, split: str | None = None, columns: str | None = None) -> QuestionFile:
     """Every question of a file that has a passage; of the split `train` or `validation` alone where it is named.
+
+    `columns` names the columns of a table, as `--columns` does.
 
     Raises DataError where the file can't be read as data, or no question can be asked.
     """
     path = find_dataset(path)
     issues = DataIssues()
+    named = parse_columns(columns)
     values, _ = split_values(read_values(path))
     parts = []
     taken: set[str] = set()
@@ -58,7 +62,7 @@ def read_questions(path: str | Path, split: str | None = None) -> QuestionFile:
         if split is not None and name != split:
             continue
         unlabelled: set[str] = set()
-        examples = validate(raw_questions(part, name, issues), issues, unlabelled=unlabelled)
+        examples = validate(raw_questions(part, name, issues, named), issues, unlabelled=unlabelled)
         repeated = [example.id for example in examples if example.id in taken]
         if repeated:
             raise DataError(

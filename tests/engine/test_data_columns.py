@@ -17,6 +17,7 @@ from engine.config import RunConfig
 from engine.data.check import check_dataset, repair_dataset
 from engine.data.check_text import report_lines
 from engine.data.examples import Answer, Dataset
+from engine.data.questions import read_questions
 from engine.data.run_data import load_run_data
 from engine.data.squad import load_dataset, read_dataset
 from engine.errors import DataError, UsageError
@@ -190,6 +191,21 @@ def test_a_named_column_wins_over_usual_names(tmp_path: Path) -> None:
 def test_a_path_leads_into_objects(tmp_path: Path) -> None:
     row = {"doc": {"body": HONEY}, "meta": {"ask": "Who?"}, "gold": {"text": ["nurse"], "answer_start": [32]}}
     assert read(write(tmp_path, [row]), "context=doc.body,question=ask,answer=gold") == {"Who?": (Answer("nurse", 32),)}
+
+
+def test_questions_to_predict_have_named_columns_too(tmp_path: Path) -> None:
+    rows = [{"body": HONEY, "ask": "Who?"}, {"body": TEA, "ask": "What helps?"}]
+    file = read_questions(write(tmp_path, rows), columns="context=body,question=ask")
+    assert [(example.question, example.context) for example in file.examples] == [
+        ("Who?", HONEY), ("What helps?", TEA),
+    ]  # fmt: skip
+
+
+def test_rows_by_id(tmp_path: Path) -> None:
+    """As pandas writes a table whose index is the id, with orient="index"."""
+    rows = {name: {"context": HONEY, "question": name, "answer": "nurse"} for name in ("first", "second")}
+    dataset = read_dataset(write(tmp_path, rows))
+    assert {example.id for example in (*dataset.train, *dataset.eval)} == {"first", "second"}
 
 
 def test_the_eval_file_has_the_same_names_or_its_own(tmp_path: Path) -> None:

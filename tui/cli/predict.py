@@ -33,6 +33,13 @@ def _file(names: list[str], help_text: str, *, required: bool = False) -> Groupe
     _file(["--nbest", "nbest_file"], f"also write the {N_BEST} best answers of each question"),
     _file(["--null-odds", "odds_file"], 'also write how far "no answer" exceeds the best answer'),
     GroupedOption(
+        ["--columns"],
+        "question",
+        metavar="ROLE=NAME,…",
+        default=None,
+        help="columns of a table, such as context=text,question=q (default: the usual names)",
+    ),
+    GroupedOption(
         ["--split"],
         "question",
         type=click.Choice(["train", "validation"]),
@@ -49,6 +56,7 @@ def predict(
     output: str,
     nbest_file: str | None,
     odds_file: str | None,
+    columns: str | None,
     split: str | None,
     snapshot: str,
     as_json: bool,
@@ -72,7 +80,7 @@ def predict(
             raise UsageError("this model always answers, so there are no null odds.", hint="Leave --null-odds out.")
         from engine.data.questions import read_questions
 
-        file = read_questions(dataset, split)
+        file = read_questions(dataset, split, columns)
         unanswered = _tell_issues(file)
         examples = file.examples
         began = time.monotonic()

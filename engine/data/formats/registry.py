@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from engine.data.formats import argilla, label_studio, mrqa, passages, rows, squad
 from engine.data.formats.columns import Columns, find_column, missing_message, with_columns, with_plain_keys
-from engine.data.formats.raw import RawQuestion, is_row, place_of
+from engine.data.formats.raw import ID_KEYS, RawQuestion, is_row, key_of, place_of
 from engine.data.issues import DataIssues, excerpt, kind_of
 
 TRAIN_NAMES = ("train", "training")
@@ -120,5 +120,7 @@ def _items(values: Any) -> list[Any] | None:
             found = [item["row"] if isinstance(item, dict) and "row" in item else item for item in values["rows"]]
         if found is None:
             found = rows.rows_of_columns(values)
+        if found is None and values and all(isinstance(item, dict) and _layout(item) for item in values.values()):
+            found = [item if key_of(item, ID_KEYS) else {**item, "id": key} for key, item in values.items()]
         return [values] if found is None else found
     return values if isinstance(values, list) else None
