@@ -29,6 +29,8 @@ def option(group: str, description: str, **limits: Any) -> Meta:
 
 
 F1Units = Literal["auto", "words", "characters"]
+Scheduler = Literal["linear", "cosine", "constant", "constant_with_warmup"]
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
 StopSignal = Literal["SIGALRM", "SIGCONT", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGVTALRM", "SIGXCPU"]
 STOP_SIGNALS = ("SIGTERM", "SIGINT", "SIGUSR1", "SIGUSR2")
 """Signals that save a checkpoint and stop: batch systems send SIGUSR1 or SIGUSR2 when time is nearly up."""
@@ -57,13 +59,30 @@ class RunConfig(Struct, frozen=True, kw_only=True):
 
     epochs: Annotated[int, option("training", "passes over the training examples", ge=1, le=10_000)] = 5
     batch_size: Annotated[int, option("training", "training features per step", ge=1, le=65_536)] = 16
+    gradient_accumulation_steps: Annotated[
+        int, option("training", "batches whose gradients make one step", ge=1, le=65_536)
+    ] = 1
+    auto_find_batch_size: Annotated[
+        bool, option("training", "out of memory: halve the batch, accumulate twice as many, and go on")
+    ] = False
     lr: Annotated[
         Annotated[float, Meta(gt=0, le=1)] | None,
         option("training", "peak learning rate (default: what suits the model's size)"),
     ] = None
+    lr_scheduler_type: Annotated[Scheduler, option("training", "how the rate goes on after its warm-up")] = "linear"
     warmup_ratio: Annotated[float, option("training", "share of steps with a rising rate", ge=0, le=1)] = 0.1
     weight_decay: Annotated[float, option("training", "AdamW weight decay", ge=0, le=1)] = 0.01
     max_grad_norm: Annotated[float, option("training", "gradients are clipped to this norm", gt=0)] = 1.0
+    freeze_layers: Annotated[
+        int, option("training", "keep the embeddings and the first N layers as they are (0: nothing)", ge=0)
+    ] = 0
+    gradient_checkpointing: Annotated[
+        bool, option("machine", "keep one array a layer and compute the rest twice: less memory, a third slower")
+    ] = False
+    eval_batch_size: Annotated[
+        Annotated[int, Meta(ge=1, le=65_536)] | None,
+        option("machine", "most windows scored together (default: as many as fit a number of tokens)"),
+    ] = None
     early_stopping_patience: Annotated[
         Annotated[int, Meta(ge=1)] | None,
         option("training", "end after this many epochs without a better F1, the best epoch's weights kept"),
@@ -78,9 +97,7 @@ class RunConfig(Struct, frozen=True, kw_only=True):
 
     device: Annotated[Literal["auto", "cpu", "cuda", "mps"], option("machine", "where to compute")] = "auto"
     devices: Annotated[int, option("machine", "processes, one for each device", ge=1, le=1024)] = 1
-    precision: Annotated[
-        Literal["auto", "fp32", "bf16"], option("machine", "arithmetic of the forward and backward pass")
-    ] = "auto"
+    precision: Annotated[Precision, option("machine", "arithmetic of the forward and backward pass")] = "auto"
 
     probe: Annotated[str | None, option("data", "id or question of the eval example to show first")] = None
     early_snapshots: Annotated[bool, option("keeping", "snapshots at steps 1, 2, 4, 8 … of the first epoch")] = True

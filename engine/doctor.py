@@ -94,7 +94,7 @@ def _device() -> list[Finding]:
     if not hardware.devices:
         findings.append(_no_gpu(hardware))
     text = f"computes on {hardware.chosen} in {hardware.precision}: {hardware.reason}"
-    slow = "" if hardware.precision == "bf16" else "Matrix products in fp32 take about twice as long; nothing to do."
+    slow = "" if hardware.precision != "fp32" else "Matrix products in fp32 take about twice as long; nothing to do."
     return [*findings, Finding("device", "works", text, slow)]
 
 

@@ -13,6 +13,7 @@ from typing import BinaryIO, Literal
 import msgspec
 from msgspec import Struct
 
+from engine.config import Precision
 from engine.errors import DataError, ExitCode, ModelError, UsageError, UserError, WriteError
 
 MAX_RECORD = 1 << 30
@@ -47,7 +48,7 @@ class Source(Struct, frozen=True, kw_only=True):
     max_answer_length: int = 30
     allow_null: bool = False
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    precision: Precision = "auto"
 
 
 class Load(Struct, frozen=True, kw_only=True, tag="load"):

@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-from engine.config import F1Units, RunConfig
+from engine.config import F1Units, Precision, RunConfig
 from engine.errors import UsageError, UserError
 from engine.insight.calibration import Calibration
 from engine.messages import (
@@ -44,7 +44,6 @@ WORKER = "engine.learning.answer"
 IDLE_SECONDS = 600.0
 BEST, LAST = "best", "last"
 Device = Literal["auto", "cpu", "cuda", "mps"]
-Precision = Literal["auto", "fp32", "bf16"]
 
 
 def decision_for(source: Source) -> Decision:

@@ -17,7 +17,7 @@ from engine.data.tokenizer import PairTokenizer
 from engine.errors import UsageError
 from engine.insight.probability import log_total, probability
 from engine.insight.spans import FloatArray, Predictions, Window, decode, n_best
-from engine.learning.describe import device_name, precision_name
+from engine.learning.describe import device_name
 from engine.learning.encoder.load import Model, choose_device, choose_precision, load_model
 from engine.learning.evaluation import score_windows
 from engine.learning.prepare import load_tokenizer, window_length
@@ -77,7 +77,7 @@ def describe(loaded: LoadedModel, number: int, seconds: float) -> Ready:
         id=number,
         source=loaded.source,
         device=device_name(model),
-        precision=precision_name(model),
+        precision=model.precision,
         parameters=model.parameters,
         packed=model.packed,
         max_length=loaded.max_length,

@@ -36,8 +36,10 @@ def make_batch(
     device: torch.device | None = None,
     rank: int = 0,
     world: int = 1,
+    first_place: int = 0,
 ) -> Batch:
-    """The windows `windows[rank::world]` as tensors on `device`; copies to a GPU don't wait."""
+    """The windows `windows[rank::world]` as tensors on `device`; copies to a GPU don't wait. The windows stand in the
+    batch of their step from `first_place` on."""
     chosen = windows[rank::world]
     counted = len(chosen)
     if not counted:
@@ -70,20 +72,22 @@ def make_batch(
         bounds=_to(bounds, device),
         target=targets,
         lengths=lengths.tolist(),
-        places=list(range(rank, len(windows), world)) or [0],
+        places=[first_place + place for place in range(rank, len(windows), world)] or [first_place],
         counted=counted,
     )
 
 
 def evaluation_batches(
-    features: Features, *, max_tokens: int, rank: int = 0, world: int = 1
+    features: Features, *, max_tokens: int, max_windows: int | None = None, rank: int = 0, world: int = 1
 ) -> Iterator[NDArray[np.int64]]:
-    """Every window of this rank's share once, longest first, in groups of at most `max_tokens` tokens (or one)."""
+    """Every window of this rank's share once, longest first, in groups of at most `max_windows` windows and
+    `max_tokens` tokens (or one window)."""
     lengths = np.diff(features.token_offset)
     order = np.argsort(-lengths, kind="stable")[rank::world]
     low = 0
     while low < len(order):
         count = max(1, max_tokens // int(lengths[order[low]]))
+        count = min(count, max_windows or count)
         yield order[low : low + count]
         low += count
 

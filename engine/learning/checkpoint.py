@@ -36,6 +36,7 @@ from engine.storage.atomic_io import (
 )
 from engine.storage.tensors import Tensors, write_tensors
 
+LOSS_SCALE = "loss_scale"
 FORMER_NAMES = {"word_embeddings": "words", "position_embeddings": "places", "token_type_embeddings": "types"}
 
 
@@ -65,7 +66,7 @@ def save_checkpoint(run: RunDir, learner: Learner) -> CheckpointSaved:
     make_folder(making)
     try:
         learner.model.save(making)
-        write_tensors(making / STATE_TENSORS, _moments(learner), {"format": "pt"})
+        write_tensors(making / STATE_TENSORS, _moments(learner) | _loss_scale(learner), {"format": "pt"})
         state = State(step, plan.seed, plan.batch_size, plan.steps_per_epoch, plan.total_steps)
         replace_file(making / STATE, msgspec.json.encode(state))
         with raises_write_error(folder):
@@ -115,6 +116,8 @@ def restore(learner: Learner, folder: Path) -> None:
                     )
                     for kind in MOMENTS
                 }
+        if learner.loss_scale.enabled and LOSS_SCALE in held:
+            learner.loss_scale.state = torch.from_numpy(stored.read(LOSS_SCALE).copy()).to(learner.model.device)
     learner.step = state.step
 
 
@@ -148,6 +151,10 @@ def _forget(folder: Path) -> None:
         remove_folder(folder)
     except (WriteError, OSError):
         return  # it has no manifest under a name that counts: it is in nobody's way
+
+
+def _loss_scale(learner: Learner) -> dict[str, Any]:
+    return {LOSS_SCALE: learner.loss_scale.state.cpu().numpy()} if learner.loss_scale.enabled else {}
 
 
 def _moments(learner: Learner) -> dict[str, Any]:

@@ -30,7 +30,7 @@ def run_info(run: RunDir, config: RunConfig, task: Task, learner: Learner, *, wo
         versions=versions(),
         host=platform.node(),
         device=device_name(learner.model),
-        precision=precision_name(learner.model),
+        precision=learner.model.precision,
         world_size=world_size,
         created=time.time(),
     )
@@ -43,7 +43,7 @@ def started_event(config: RunConfig, task: Task, learner: Learner, *, resumed: b
         dataset=config.dataset,
         model=task.files.name,
         device=device_name(model),
-        precision=precision_name(model),
+        precision=model.precision,
         lr=plan.lr,
         batch_size=plan.batch_size,
         epochs=plan.epochs,
@@ -62,11 +62,6 @@ def device_name(model: Model) -> str:
     if model.device.type == "cuda":
         return f"{model.device} ({torch.cuda.get_device_name(model.device)})"
     return str(model.device)
-
-
-def precision_name(model: Model) -> str:
-    """The precision of matrix products: `bf16` or `fp32`."""
-    return "bf16" if model.dtype.itemsize == 2 else "fp32"
 
 
 def step_event(learner: Learner, values: StepValues) -> Step:

@@ -9,9 +9,10 @@ import ctypes
 import os
 import signal
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,6 +64,13 @@ class Group:
         from torch import nn
 
         return nn.parallel.DistributedDataParallel(network, find_unused_parameters=not all_used)
+
+    def syncing(self, network: nn.Module, *, now: bool) -> AbstractContextManager[None]:
+        """Where gradients of one step are added up in parts, they are averaged over processes with the last one."""
+        if self.world == 1 or now:
+            return nullcontext()
+        no_sync: AbstractContextManager[None] = cast("Any", network).no_sync()
+        return no_sync
 
     def highest(self, value: int) -> int:
         """The highest of the processes' values, the same for all."""

@@ -23,12 +23,13 @@ def score_windows(
     features: Features,
     *,
     group: Group | None = None,
+    max_windows: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[FloatArray, FloatArray]:
     """Start and end scores float32[T] of all tokens, flat as `features`; the same in every process of `group`.
 
-    Windows are taken longest first, so that those computed together are alike; `progress(done, total)` counts
-    this process's windows and may raise to break off.
+    Windows are taken longest first, so that those computed together are alike, at most `max_windows` at a time;
+    `progress(done, total)` counts this process's windows and may raise to break off.
     """
     group = group or Group()
     start = np.zeros(int(features.token_offset[-1]), dtype=np.float32)
@@ -37,7 +38,7 @@ def score_windows(
     model.network.eval()
     try:
         with torch.inference_mode():
-            for windows, lengths, later in _scored(model, features, group):
+            for windows, lengths, later in _scored(model, features, group, max_windows):
                 scores = later.read().numpy()
                 low = 0
                 for window, length in zip(windows.tolist(), lengths, strict=True):
@@ -55,13 +56,15 @@ def score_windows(
 
 
 def _scored(
-    model: Model, features: Features, group: Group
+    model: Model, features: Features, group: Group, max_windows: int | None
 ) -> Iterator[tuple[NDArray[np.int64], list[int], PendingTensor]]:
     """Windows, their lengths and scores, batch by batch. A GPU computes a batch while the one before is read."""
     on_cpu = model.device.type == "cpu"
     limit, ahead = (EVAL_TOKENS, 0) if on_cpu else (EVAL_TOKENS_GPU, 1)
     waiting: deque[tuple[NDArray[np.int64], list[int], PendingTensor]] = deque()
-    for windows in evaluation_batches(features, max_tokens=limit, rank=group.rank, world=group.world):
+    for windows in evaluation_batches(
+        features, max_tokens=limit, max_windows=max_windows, rank=group.rank, world=group.world
+    ):
         batch = make_batch(features, windows, device=model.device)
         waiting.append((windows, batch.lengths, PendingTensor(model.network(batch, None, model.dtype))))
         if len(waiting) > ahead:

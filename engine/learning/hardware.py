@@ -9,7 +9,7 @@ import torch
 
 from engine.config import RunConfig
 from engine.doctor import Device, Hardware
-from engine.learning.encoder.load import choose_device, choose_precision
+from engine.learning.encoder.load import DTYPES, choose_device, choose_precision
 
 
 def hardware() -> Hardware:
@@ -23,7 +23,7 @@ def hardware() -> Hardware:
         torch=str(torch.__version__),
         cuda=torch.version.cuda,
         chosen=str(device),
-        precision="bf16" if dtype.itemsize == 2 else "fp32",
+        precision=next(name for name, known in DTYPES.items() if known == dtype),
         reason=reason,
         threads=torch.get_num_threads(),
         devices=tuple(Device(found.name, found.total_memory) for found in properties),

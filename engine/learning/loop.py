@@ -8,19 +8,22 @@ import time
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 
 from engine.config import RunConfig
 from engine.errors import UserError, WriteError
-from engine.events import Finished, Phase, SnapshotTaken
+from engine.events import Finished, Phase, SnapshotTaken, Warned
 from engine.learning import checkpoint
 from engine.learning.batches import epoch_batches
 from engine.learning.control import Control, StopAsked
-from engine.learning.describe import precision_name, run_info, started_event, step_event
+from engine.learning.describe import run_info, started_event, step_event
 from engine.learning.distributed import Group
+from engine.learning.encoder.freeze import freeze_layers
 from engine.learning.encoder.load import Model, choose_device, choose_precision, load_model
 from engine.learning.prepare import Emit, Task, write_task
+from engine.learning.schedule import make_plan
 from engine.learning.snapshots import Snapshots, plan_snapshots
-from engine.learning.steps import Learner, StepValues, make_plan
+from engine.learning.steps import Learner, StepValues, Windows
 from engine.rundir.checkpoints import checkpoints
 from engine.rundir.layout import RunDir
 from engine.rundir.log import read_events
@@ -87,7 +90,7 @@ def run_session(session: Session, task: Task) -> None:
                 break
             batches = epoch_batches(task.train, plan.seed, epoch, plan.batch_size)
             for windows in batches[learner.step - (epoch - 1) * plan.steps_per_epoch :]:
-                _report(session, learner, learner.learn(windows))
+                _report(session, learner, _learn(session, learner, windows))
                 step = control.step = learner.step
                 epoch_ended, planned = step % plan.steps_per_epoch == 0, step in snapshots.planned
                 if epoch_ended or planned:
@@ -132,6 +135,9 @@ def _load(session: Session, task: Task) -> tuple[Learner, bool]:
     model = load_model(source, seed=config.seed, device=device, dtype=dtype, trust_remote_code=config.trust_remote_code)
     # Tokenizer and config.json are saved from the model's own folder: the checkpoint resumed from will be removed.
     model = replace(model, files=task.files)
+    freeze_layers(model.network, config.freeze_layers)
+    if config.gradient_checkpointing:
+        model.checkpoint_gradients()
     learner = Learner(model, make_plan(config, task.train, model.parameters), task.train, group)
     if found:
         checkpoint.restore(learner, found[0])
@@ -141,7 +147,7 @@ def _load(session: Session, task: Task) -> tuple[Learner, bool]:
 def _way_of_computing(config: RunConfig, model: Model) -> str:
     """For example `bf16 (this CPU multiplies bfloat16), windows without padding`."""
     way = "without padding" if model.packed else "padded in groups of similar length"
-    return f"{precision_name(model)} ({choose_precision(config, model.device)[1]}), windows {way}"
+    return f"{model.precision} ({choose_precision(config, model.device)[1]}), windows {way}"
 
 
 def _report(session: Session, learner: Learner, done: list[StepValues]) -> None:
@@ -181,6 +187,25 @@ def _save(session: Session, learner: Learner) -> None:
     if learner.step % learner.plan.steps_per_epoch:
         checkpoint.tidy(session.run, None)
     session.emit(Phase(name="training", done=learner.step, total=learner.plan.total_steps))
+
+
+def _learn(session: Session, learner: Learner, windows: Windows) -> list[StepValues]:
+    """One step; with --auto-find-batch-size on fewer windows at a time where the device's memory is not enough."""
+    while True:
+        try:
+            return learner.learn(windows)
+        except torch.OutOfMemoryError:
+            before = learner.micro_batch_size
+            if not session.config.auto_find_batch_size or not learner.halve_batch():
+                raise
+        parts = -(-learner.plan.batch_size // learner.micro_batch_size)
+        session.emit(
+            Warned(
+                message=f"out of memory at step {learner.step + 1} with {before} windows at a time; it goes on with "
+                f"{learner.micro_batch_size}, {parts} of these batches make a step of {learner.plan.batch_size}.",
+                hint=f"Next time: --batch-size {learner.micro_batch_size} --gradient-accumulation-steps {parts}.",
+            )
+        )
 
 
 def _early_stop(session: Session, snapshots: Snapshots, learner: Learner) -> str:
@@ -236,7 +261,7 @@ def _not_finite(session: Session, learner: Learner, values: StepValues) -> NotFi
         f"the {what} is not a finite number at step {values.step} (epoch {epoch + 1}, training examples number "
         f"{', '.join(str(n) for n in np.unique(learner.features.feature_example[windows])[:8])} …); {kept}.",
         hint=f"Lower --lr (it was {plan.lr:g})"
-        + ("." if precision_name(learner.model) == "fp32" else ", or choose --precision fp32."),
+        + ("." if learner.model.precision == "fp32" else ", or choose --precision fp32."),
     )
 
 

@@ -23,7 +23,8 @@ from engine.learning.checkpoint import checkpoint_name
 from engine.learning.control import Control
 from engine.learning.evaluation import FloatArray, score_windows
 from engine.learning.prepare import Emit, Task
-from engine.learning.steps import Learner, Plan
+from engine.learning.schedule import Plan
+from engine.learning.steps import Learner
 from engine.rundir.calibration import write_calibration
 from engine.rundir.layout import RunDir
 from engine.rundir.snapshot import (
@@ -153,7 +154,13 @@ class Snapshots:
             self.control.between_phases()
 
         self.emit(Phase(name="evaluating", detail=what))
-        return score_windows(learner.model, features, group=learner.group, progress=progress)
+        return score_windows(
+            learner.model,
+            features,
+            group=learner.group,
+            max_windows=self.run.config.eval_batch_size,
+            progress=progress,
+        )
 
     def _calibration(self, learner: Learner, start: FloatArray, end: FloatArray) -> Calibration | None:
         """How far the probabilities of an epoch's model can be trusted; None inside an epoch."""

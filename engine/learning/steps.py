@@ -1,4 +1,4 @@
-"""One optimiser step: forward, backward, clip, update; and the schedule that it follows."""
+"""One optimiser step: forward, backward, clip, update."""
 
 from __future__ import annotations
 
@@ -13,68 +13,27 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engine.config import RunConfig
 from engine.data.features import Features
 from engine.learning.async_copy import PendingTensor
-from engine.learning.batches import make_batch, steps_per_epoch
+from engine.learning.batches import make_batch
 from engine.learning.distributed import Group
 from engine.learning.encoder.batch import Batch
 from engine.learning.encoder.dropout import DropoutMasks
-from engine.learning.encoder.load import Model, default_learning_rate
+from engine.learning.encoder.load import Model
 from engine.learning.encoder.optimizer import AdamW
+from engine.learning.loss_scale import LossScale
+from engine.learning.schedule import Plan
 
+Windows = np.ndarray[Any, np.dtype[np.int64]]
 READ_LATER = 4
 """On a GPU the values of a step are read this many steps later, so that the processor never waits for it."""
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What the optimiser follows; all a pure function of the configuration, the data and the model's size."""
-
-    seed: int
-    batch_size: int
-    epochs: int
-    steps_per_epoch: int
-    lr: float
-    warmup_steps: int
-    weight_decay: float
-    max_grad_norm: float
-
-    @property
-    def total_steps(self) -> int:
-        return self.epochs * self.steps_per_epoch
-
-    def learning_rate(self, step: int) -> float:
-        """Rate of step `step` (counted from 1): rising linearly over the warm-up, then falling linearly to 0."""
-        done = step - 1
-        if done < self.warmup_steps:
-            return self.lr * (done + 1) / (self.warmup_steps + 1)
-        return self.lr * (self.total_steps - done) / max(1, self.total_steps - self.warmup_steps)
-
-    def epoch_at(self, step: int) -> float:
-        """Epochs done after `step` steps, a fraction inside one."""
-        return step / self.steps_per_epoch
-
-
-def make_plan(config: RunConfig, features: Features, parameters: int) -> Plan:
-    """The plan of a run: `config` with every default worked out."""
-    per_epoch = steps_per_epoch(features, config.seed, config.batch_size)
-    return Plan(
-        seed=config.seed,
-        batch_size=config.batch_size,
-        epochs=config.epochs,
-        steps_per_epoch=per_epoch,
-        lr=config.lr if config.lr is not None else default_learning_rate(parameters),
-        warmup_steps=round(config.warmup_ratio * per_epoch * config.epochs),
-        weight_decay=config.weight_decay,
-        max_grad_norm=config.max_grad_norm,
-    )
-
-
 def make_optimizer(network: nn.Module, plan: Plan) -> AdamW:
     """AdamW; biases and normalisation do not decay."""
-    decays = [p for p in network.parameters() if p.ndim > 1]
-    others = [p for p in network.parameters() if p.ndim <= 1]
+    learning = [p for p in network.parameters() if p.requires_grad]
+    decays = [p for p in learning if p.ndim > 1]
+    others = [p for p in learning if p.ndim <= 1]
     return AdamW([(decays, plan.weight_decay), (others, 0.0)])
 
 
@@ -134,41 +93,81 @@ class Learner:
         self.parameters = [p for p in network.parameters() if p.requires_grad]
         self.optimizer = make_optimizer(network, self.plan)
         self._forward = self.group.wrap(network, all_used=self.model.packed)
+        self.micro_batch_size = self.plan.micro_batch_size or self.plan.batch_size
+        self.loss_scale = LossScale(self.model.device, enabled=self.model.dtype == torch.float16)
         self._bad = torch.zeros((), device=self.model.device)
         self._pending: deque[_Pending] = deque()
         self._process = psutil.Process()
         self._clock = time.perf_counter()
 
-    def learn(self, windows: np.ndarray[Any, np.dtype[np.int64]]) -> list[StepValues]:
+    def learn(self, windows: Windows) -> list[StepValues]:
         """One optimiser step on the training windows `windows`; returns the steps whose values are now known.
 
-        Once a step's loss or gradient was not finite, neither it nor any later step changes the weights.
+        Once a step's loss or gradient was not finite, neither it nor any later step changes the weights; in float16 a
+        gradient that overflows only halves the loss scale. Raises torch.OutOfMemoryError, with nothing changed.
         """
-        model, group = self.model, self.group
+        model = self.model
         self.step += 1
-        batch = make_batch(self.features, windows, device=model.device, rank=group.rank, world=group.world)
-        masks = None
-        if model.device.type == "cpu" and model.packed:
-            masks = DropoutMasks(self.plan.seed, self.step, batch.places, batch.lengths)
-        else:
-            torch.manual_seed(_step_seed(self.plan.seed, self.step, group.rank))
-        scores = self._forward(batch, masks, model.dtype)
-        # Gradients are averaged over processes; the factor undoes it.
-        loss = span_loss(scores, batch, len(windows)) * (batch.counted / len(batch.lengths))
-        torch.autograd.backward(loss * group.world)
-        rate, values = self._update(loss)
+        try:
+            losses = self._gradients(windows)
+        except torch.OutOfMemoryError:
+            self.step -= 1
+            self.optimizer.zero_grad()
+            raise
+        rate, values = self._update(losses)
         low = self.features.token_offset
         tokens = int((low[windows + 1] - low[windows]).sum())
         self._pending.append(_Pending(self.step, PendingTensor(values), rate, len(windows), tokens))
         return self._read(READ_LATER if model.device.type == "cuda" else 0)
 
+    def halve_batch(self) -> bool:
+        """Compute half as many windows at a time from now on; False where there is only one."""
+        if self.micro_batch_size <= 1:
+            return False
+        self.micro_batch_size = -(-self.micro_batch_size // 2)
+        if self.model.device.type == "cuda":
+            torch.cuda.empty_cache()
+        return True
+
+    def _gradients(self, windows: Windows) -> Tensor:
+        """Add up the gradients of the step's windows, `micro_batch_size` at a time; returns their loss float32[]."""
+        total = torch.zeros((), device=self.model.device)
+        if self.model.device.type != "cpu" or not self.model.packed:
+            torch.manual_seed(_step_seed(self.plan.seed, self.step, self.group.rank))
+        for first in range(0, len(windows), self.micro_batch_size):
+            part = windows[first : first + self.micro_batch_size]
+            is_last = first + self.micro_batch_size >= len(windows)
+            with self.group.syncing(self._forward, now=is_last):
+                total += self._backward(part, first, len(windows))
+        return total
+
+    def _backward(self, part: Windows, first: int, count: int) -> Tensor:
+        """Gradients of some of a step's `count` windows, from number `first` on; returns their share of the loss."""
+        model, group = self.model, self.group
+        batch = make_batch(
+            self.features, part, device=model.device, rank=group.rank, world=group.world, first_place=first
+        )
+        masks = None
+        if model.device.type == "cpu" and model.packed:
+            masks = DropoutMasks(self.plan.seed, self.step, batch.places, batch.lengths)
+        scores = self._forward(batch, masks, model.dtype)
+        loss = span_loss(scores, batch, count) * (batch.counted / len(batch.lengths))
+        # Gradients are averaged over processes; the factor undoes it.
+        torch.autograd.backward(loss * group.world * self.loss_scale.factor)
+        return loss.detach()
+
     def _update(self, loss: Tensor) -> tuple[float, Tensor]:
         rate = self.plan.learning_rate(self.step)
+        self.loss_scale.unscale([p.grad for p in self.parameters if p.grad is not None])
         norm = nn.utils.clip_grad_norm_(self.parameters, self.plan.max_grad_norm)
-        total = self.group.add_up(loss.detach().clone())
-        self._bad = torch.maximum(self._bad, (~torch.isfinite(total + norm)).float())
+        total = self.group.add_up(loss)
+        overflow = (~torch.isfinite(norm)).float()
+        self.loss_scale.update(1 - overflow)
+        wrong = (~torch.isfinite(total)).float()
+        wrong = torch.maximum(wrong, self.loss_scale.exhausted if self.loss_scale.enabled else overflow)
+        self._bad = torch.maximum(self._bad, wrong)
         # The fused kernel leaves weights and moments alone where this is 1: no need to look at it here.
-        self.optimizer.step(rate, skip=self._bad)
+        self.optimizer.step(rate, skip=torch.maximum(self._bad, overflow))
         self.optimizer.zero_grad()
         return rate, torch.stack((total, norm, self._bad))
 

@@ -132,7 +132,8 @@ def train_and_evaluate(side: str, seed: int, folder: Path, options: argparse.Nam
 def train_ours(config: RunConfig, task: Any, weights: Path) -> None:
     from engine.learning.batches import epoch_batches
     from engine.learning.encoder.load import choose_device, choose_precision, load_model
-    from engine.learning.steps import Learner, make_plan
+    from engine.learning.schedule import make_plan
+    from engine.learning.steps import Learner
 
     device = choose_device(config)
     model = load_model(task.files, seed=config.seed, device=device, dtype=choose_precision(config, device)[0])

@@ -106,7 +106,8 @@ def ours(options: argparse.Namespace, out: Path) -> dict[str, Any]:
     from engine.learning.batches import epoch_batches
     from engine.learning.encoder.load import choose_device, choose_precision, load_model
     from engine.learning.evaluation import score_windows
-    from engine.learning.steps import Learner, make_plan
+    from engine.learning.schedule import make_plan
+    from engine.learning.steps import Learner
 
     device = choose_device(config)
     dtype, _ = choose_precision(config, device)

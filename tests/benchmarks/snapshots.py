@@ -76,7 +76,8 @@ def storing(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     from engine.learning.encoder.load import choose_device, choose_precision, load_model
     from engine.learning.evaluation import score_windows
     from engine.learning.prepare import prepare, write_task
-    from engine.learning.steps import Learner, make_plan
+    from engine.learning.schedule import make_plan
+    from engine.learning.steps import Learner
     from engine.rundir.layout import RunDir
     from engine.rundir.log import EventLog
     from engine.rundir.snapshot import SnapshotInfo, snapshot_event, write_snapshot

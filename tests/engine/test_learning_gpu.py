@@ -15,7 +15,8 @@ from engine.learning.encoder import attention
 from engine.learning.encoder.batch import Batch
 from engine.learning.encoder.load import Model, load_model
 from engine.learning.evaluation import score_windows
-from engine.learning.steps import Learner, make_plan, span_loss
+from engine.learning.schedule import make_plan
+from engine.learning.steps import Learner, span_loss
 from engine.models import model_in_folder
 from tests.engine.test_learning_packed import saved, windows
 

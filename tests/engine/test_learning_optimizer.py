@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,10 +13,11 @@ import transformers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.config import RunConfig
+from engine.config import RunConfig, Scheduler
 from engine.learning.encoder.load import load_model
 from engine.learning.encoder.optimizer import BETAS, EPS, MOMENTS, AdamW
-from engine.learning.steps import Plan, make_optimizer, make_plan
+from engine.learning.schedule import Plan, make_plan
+from engine.learning.steps import make_optimizer
 from engine.models import model_in_folder
 from tests.engine.test_learning_packed import saved, windows
 
@@ -56,6 +59,35 @@ def test_the_schedule_is_hugging_faces_without_its_idle_first_step(
     assert all(0 < rate <= lr * (1 + 1e-9) for rate in ours)
 
 
+@pytest.mark.parametrize(
+    ("kind", "theirs"),
+    [
+        ("cosine", transformers.get_cosine_schedule_with_warmup),
+        (
+            "constant_with_warmup",
+            lambda optimizer, warmup, total: transformers.get_constant_schedule_with_warmup(optimizer, warmup),
+        ),
+        ("constant", lambda optimizer, warmup, total: transformers.get_constant_schedule(optimizer)),
+    ],
+)
+@pytest.mark.parametrize("warmup", [0, 3])
+def test_other_schedules_are_hugging_faces_too(kind: Scheduler, theirs: Any, warmup: int) -> None:
+    """Behind the warm-up step by step; within it without their idle first step."""
+    plan = replace(plan_of(4, 6, warmup), scheduler=kind)
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=plan.lr)
+    schedule = theirs(optimizer, warmup, plan.total_steps)
+    rates = []
+    for _ in range(plan.total_steps):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    ours = [plan.learning_rate(step) for step in range(1, plan.total_steps + 1)]
+    first = 0 if kind == "constant" else warmup
+    np.testing.assert_allclose(ours[first:], rates[first:], rtol=1e-6)
+    rising = [plan.lr * (step + 1) / (warmup + 1) for step in range(first)]
+    np.testing.assert_allclose(ours[:first], rising)
+
+
 def test_the_plan_takes_its_numbers_from_the_options() -> None:
     features = windows([10] * 22)
     config = RunConfig(dataset="-", batch_size=4, epochs=3, warmup_ratio=0.25, lr=1e-3, weight_decay=0.02, seed=9)
@@ -63,7 +95,7 @@ def test_the_plan_takes_its_numbers_from_the_options() -> None:
     per_epoch = plan.steps_per_epoch
     assert plan == Plan(
         seed=9, batch_size=4, epochs=3, steps_per_epoch=per_epoch, lr=1e-3, warmup_steps=round(0.75 * per_epoch),
-        weight_decay=0.02, max_grad_norm=1.0,
+        weight_decay=0.02, max_grad_norm=1.0, scheduler="linear", micro_batch_size=4,
     )  # fmt: skip
     assert plan.total_steps == 3 * per_epoch
 

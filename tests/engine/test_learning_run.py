@@ -28,8 +28,8 @@ from engine.learning.control import Control, Signals, StopAsked
 from engine.learning.distributed import Group
 from engine.learning.encoder.optimizer import MOMENTS
 from engine.learning.prepare import prepare
+from engine.learning.schedule import Plan
 from engine.learning.snapshots import EARLY_SHARE, FREE_TOKENS, TRAINING_COST, plan_snapshots
-from engine.learning.steps import Plan
 from engine.rundir.calibration import CALIBRATION
 from engine.rundir.checkpoints import MANIFEST, STATE_TENSORS
 from engine.rundir.dynamics import read_dynamics, snapshot_files

@@ -23,6 +23,15 @@ class DropoutMasks:
         self.lengths = lengths
         self._streams = [np.random.SFC64((seed, step, place, 0x44524F50)) for place in places]
 
+    def state(self) -> list[Any]:
+        """Where each window's stream of words stands."""
+        return [stream.state for stream in self._streams]
+
+    def restore(self, state: list[Any]) -> None:
+        """Draw the same words again, from where `state` was taken."""
+        for stream, known in zip(self._streams, state, strict=True):
+            stream.state = known
+
     def kept(self, rows: int, width: int, p: float) -> Tensor:
         """int16[rows, width]: all bits set where a value is kept, none where it is dropped (with probability p).
 

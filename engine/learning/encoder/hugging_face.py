@@ -33,7 +33,7 @@ class HuggingFaceEncoder(nn.Module):
         for length in batch.lengths:
             bounds.append(bounds[-1] + length)
         scores: list[Tensor] = [batch.input_ids.new_empty(0)] * len(batch.lengths)
-        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):
+        with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
             for group in _groups(batch.lengths, GROUP_TOKENS.get(device.type, 4096)):
                 size = (len(group), batch.lengths[group[0]])
                 ids = torch.full(size, self.pad_id, device=device)
@@ -68,6 +68,12 @@ def load_hugging_face(files: ModelFiles, *, seed: int | None, trust_remote_code:
     """The model in float32, a missing head drawn from `seed`; refused where that is None. Raises ModelError."""
     from transformers import AutoModelForQuestionAnswering
 
+    if files.config().get("is_encoder_decoder"):
+        raise ModelError(
+            f"{files.name}: an encoder-decoder writes its answers; it gives no start and end score to a passage's "
+            "tokens.",
+            hint="Choose an encoder such as BERT, RoBERTa, DeBERTa or ModernBERT.",
+        )
     torch.manual_seed(seed or 0)
     try:
         model, loading = AutoModelForQuestionAnswering.from_pretrained(

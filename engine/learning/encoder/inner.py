@@ -106,7 +106,7 @@ def _hugging_face_layers(model: Model, network: HuggingFaceEncoder, batch: Batch
         raise ModelError(f"{model.files.name}: this architecture does not show its layers.")
     more = {"token_type_ids": batch.type_ids[None]} if network.takes_types else {}
     ids, real = batch.input_ids[None], torch.ones_like(batch.input_ids)[None]
-    with torch.autocast(batch.device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):
+    with torch.autocast(batch.device.type, dtype=dtype, enabled=dtype != torch.float32):
         out: Any = hub_model(input_ids=ids, attention_mask=real, output_hidden_states=True, **more)
         states = getattr(out, "hidden_states", None)
         if not states or any(state.shape != states[0].shape for state in states):

@@ -35,6 +35,9 @@ TOKENIZER_FILES = (
     "spm.model",
     "sentencepiece.bpe.model",
 )
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+FAST_FP16 = (7, 0)
+"""Compute capability from which NVIDIA's GPUs have tensor cores for float16 (V100)."""
 OLD_NORM_NAMES = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
 
 
@@ -53,6 +56,25 @@ class Model:
     device: torch.device
     dtype: torch.dtype
     packed: bool
+
+    @property
+    def precision(self) -> str:
+        """The precision of matrix products: `fp32`, `bf16` or `fp16`."""
+        return next(name for name, dtype in DTYPES.items() if dtype == self.dtype)
+
+    def checkpoint_gradients(self) -> None:
+        """Keep only the layers' inputs for the backward pass from now on. Raises ModelError where it can't."""
+        if isinstance(self.network, PackedEncoder):
+            self.network.checkpointing = True
+            return
+        hub_model: Any = self.network.model
+        if not getattr(hub_model, "supports_gradient_checkpointing", False):
+            raise ModelError(
+                f"{self.files.name}: this architecture has no gradient checkpointing.",
+                hint="Leave --gradient-checkpointing out.",
+            )
+        enable = getattr(hub_model, "activation_checkpointing_enable", None) or hub_model.gradient_checkpointing_enable
+        enable()
 
     @property
     def parameters(self) -> int:
@@ -105,10 +127,13 @@ def choose_device(config: RunConfig, local_rank: int = 0) -> torch.device:
 def choose_precision(config: RunConfig, device: torch.device) -> tuple[torch.dtype, str]:
     """The dtype of matrix products, and why, in words. `auto` takes bfloat16 where the hardware multiplies it."""
     if config.precision != "auto":
-        return (torch.bfloat16 if config.precision == "bf16" else torch.float32), "as asked for"
+        return DTYPES[config.precision], "as asked for"
     if device.type == "cuda":
-        fast = torch.cuda.is_bf16_supported(including_emulation=False)
-        return (torch.bfloat16, "this GPU multiplies bfloat16") if fast else (torch.float32, "no fast bfloat16 here")
+        if torch.cuda.is_bf16_supported(including_emulation=False):
+            return torch.bfloat16, "this GPU multiplies bfloat16"
+        if torch.cuda.get_device_capability(device) >= FAST_FP16:
+            return torch.float16, "this GPU multiplies float16, with loss scaling"
+        return torch.float32, "no fast bfloat16 or float16 here"
     if device.type == "cpu" and _cpu_multiplies_bf16():
         return torch.bfloat16, "this CPU multiplies bfloat16"
     return torch.float32, "no fast bfloat16 here"

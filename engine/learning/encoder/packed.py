@@ -97,6 +97,8 @@ class PackedEncoder(nn.Module):
         self.project = Linear(shape.embedding, shape.hidden) if shape.embedding != shape.hidden else None
         self.layers = nn.ModuleList(Layer(shape) for _ in range(shape.layers))
         self.head = Linear(shape.hidden, 2)
+        self.checkpointing = False
+        """Whether the layers keep only their input for the backward pass and compute the rest again."""
 
     def forward(self, batch: Batch, masks: DropoutMasks | None = None, dtype: torch.dtype = torch.float32) -> Tensor:
         """Scores float32[T, 2]. `masks` drive dropout on a CPU when training; without them nothing is dropped there."""
@@ -112,6 +114,25 @@ class PackedEncoder(nn.Module):
         if self.project is not None:
             x = self.project(x.to(dtype)).float()
         for layer in self.layers:
-            x = layer(x, batch, masks, dtype)
+            again = self.checkpointing and self.training
+            x = _computed_twice(layer, x, batch, masks, dtype) if again else layer(x, batch, masks, dtype)
         x = add_dropped(None, x, masks, shape.head_dropout if self.training else 0.0)
         return F.linear(x[: len(batch.input_ids)], self.head.weight, self.head.bias)
+
+
+def _computed_twice(
+    layer: nn.Module, x: Tensor, batch: Batch, masks: DropoutMasks | None, dtype: torch.dtype
+) -> Tensor:
+    """`layer(x)`, of which only `x` is kept; the second time it drops the same values."""
+    from torch.utils.checkpoint import checkpoint
+
+    state = masks.state() if masks is not None else None
+
+    def compute(x: Tensor) -> Tensor:
+        if masks is not None and state is not None:
+            masks.restore(state)
+        out: Tensor = layer(x, batch, masks, dtype)
+        return out
+
+    kept: Tensor = checkpoint(compute, x, use_reentrant=False)
+    return kept
