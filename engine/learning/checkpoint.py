@@ -16,20 +16,20 @@ from engine.learning.encoder.optimizer import MOMENTS
 from engine.learning.steps import Learner
 from engine.models import ModelFiles, model_in_folder
 from engine.rundir.checkpoints import (
-    MANIFEST,
     STATE,
     STATE_TENSORS,
     Manifest,
     checkpoints,
+    drop_state,
     file_entry,
     is_unchanged,
+    write_manifest,
 )
 from engine.rundir.layout import RunDir, read_json
 from engine.storage.atomic_io import (
     make_folder,
     operations,
     raises_write_error,
-    remove_file,
     remove_folder,
     replace_file,
     sync_folder,
@@ -71,7 +71,7 @@ def save_checkpoint(run: RunDir, learner: Learner) -> CheckpointSaved:
         replace_file(making / STATE, msgspec.json.encode(state))
         with raises_write_error(folder):
             files = {path.name: file_entry(path) for path in sorted(making.iterdir())}
-        _write_manifest(making, Manifest(step, plan.epoch_at(step), files))
+        write_manifest(making, Manifest(step, plan.epoch_at(step), files))
         remove_folder(folder)
         with raises_write_error(folder):
             operations.rename(making, folder)
@@ -134,9 +134,7 @@ def tidy(run: RunDir, keep: Collection[int] | None) -> None:
         if folder.name.startswith("step-") or (keep is not None and manifest.step not in keep):
             remove_folder(folder)
         elif manifest.resumable:
-            _write_manifest(folder, msgspec.structs.replace(manifest, files=manifest.model_files))
-            remove_file(folder / STATE)
-            remove_file(folder / STATE_TENSORS)
+            drop_state(folder, manifest)
 
 
 def sweep(run: RunDir) -> None:
@@ -164,7 +162,3 @@ def _moments(learner: Learner) -> dict[str, Any]:
         if (state := learner.optimizer.state.get(parameter))
         for kind in MOMENTS
     }
-
-
-def _write_manifest(folder: Path, manifest: Manifest) -> None:
-    replace_file(folder / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest), indent=1) + b"\n")

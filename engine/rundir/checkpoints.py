@@ -11,11 +11,13 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 from msgspec import Struct
 
 from engine.errors import DataError, UsageError, UserError
 from engine.rundir.layout import RunDir, is_run_dir, read_json
 from engine.rundir.snapshot import Snapshot, SnapshotInfo
+from engine.storage.atomic_io import remove_file, replace_file
 
 MANIFEST, STATE, STATE_TENSORS = "MANIFEST.json", "state.json", "state.safetensors"
 NAME = re.compile(r"(epoch-\d{4,}|step-\d{8,})")
@@ -165,6 +167,18 @@ def is_unchanged(path: Path, entry: FileEntry) -> bool:
         return file_entry(path) == entry
     except OSError:
         return False
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Put a checkpoint's manifest, whole or not at all. Raises WriteError."""
+    replace_file(folder / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest), indent=1) + b"\n")
+
+
+def drop_state(folder: Path, manifest: Manifest) -> None:
+    """Take the optimizer's state out of a checkpoint, which is whole before and after. Raises WriteError."""
+    write_manifest(folder, msgspec.structs.replace(manifest, files=manifest.model_files))
+    remove_file(folder / STATE)
+    remove_file(folder / STATE_TENSORS)
 
 
 def _described(info: SnapshotInfo) -> str:

@@ -6,18 +6,48 @@ import errno
 import fcntl
 import os
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from types import TracebackType
 
 import msgspec
 
 from engine.errors import UsageError, UserError, WriteError
 from engine.rundir.layout import RunDir
-from engine.rundir.liveness import HEARTBEAT_SECONDS, beats, has_ended
+from engine.rundir.liveness import HEARTBEAT_SECONDS, beats, has_ended, is_live
 from engine.rundir.process import Owner, is_alive_here, is_this_host, read_owner
 from engine.storage.atomic_io import check_own_folder, operations, raises_write_error, replace_file
 
 NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS)
+
+
+@contextmanager
+def without_engine(run: RunDir) -> Iterator[None]:
+    """Keep every engine out of a run while the block changes it. Raises UsageError where one is at work, WriteError.
+
+    Where the last engine was on another host and did not end the run, this waits for proof of its death.
+    """
+    with raises_write_error(run.lock_file):
+        fd = operations.open(run.lock_file, os.O_RDWR | os.O_CREAT)
+    try:
+        if not _locked(run, fd) or is_live(run):
+            raise UsageError(f"{run.path}: an engine is at work on this run.", hint="Stop it first: bertqa-tui stop.")
+        yield
+    finally:
+        os.close(fd)
+
+
+def _locked(run: RunDir, fd: int) -> bool:
+    """Whether the lock could be taken, or the file system has none."""
+    with raises_write_error(run.lock_file):
+        try:
+            fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):
+            return False
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise
+    return True
 
 
 class Ownership:

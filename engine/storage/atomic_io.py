@@ -193,7 +193,8 @@ def remove_file(path: Path) -> None:
 
 
 def remove_folder(path: Path) -> None:
-    """Remove a folder of plain files, if it is there; its name goes first, so that it is never seen in part."""
+    """Remove a folder and all in it, if it is there; its name goes first, so that it is never seen in part. Symbolic
+    links in it are removed, and what they point to is not. Raises WriteError."""
     if not path.is_dir() or path.is_symlink():
         return
     with raises_write_error(path):
@@ -204,7 +205,8 @@ def remove_folder(path: Path) -> None:
             for name in files:
                 operations.unlink(Path(root, name))
             for name in folders:
-                os.rmdir(Path(root, name))
+                folder = Path(root, name)
+                operations.unlink(folder) if folder.is_symlink() else os.rmdir(folder)
         os.rmdir(doomed)
 
 

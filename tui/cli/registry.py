@@ -11,6 +11,7 @@ from tui.cli.doctor import doctor
 from tui.cli.export import export
 from tui.cli.man import man
 from tui.cli.predict import predict
+from tui.cli.remove import prune, remove
 from tui.cli.runs import runs
 from tui.cli.suspects import suspects
 from tui.cli.train import train
@@ -24,6 +25,8 @@ COMMANDS: tuple[GroupedCommand, ...] = (
     man,
     pause,
     predict,
+    prune,
+    remove,
     resume,
     runs,
     stop,
