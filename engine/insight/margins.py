@@ -142,7 +142,7 @@ def margin_columns(
         log_prob = np.minimum(mass - everything, 0.0)
         against_null = np.where(allow_null & ~gold.impossible, score - null, np.nan)
         overlap = np.where(gold.impossible, np.exp(log_prob), np.where(np.isfinite(log_prob), overlap, np.nan))
-        values = (log_prob, score - far, score - near, against_null, overlap)
+        values: tuple[NDArray[Any], ...] = (log_prob, score - far, score - near, against_null, overlap)
         columns = zip(MARGINS, values, strict=True)
         return {name: np.where(np.isfinite(values), values, np.nan).astype(np.float32) for name, values in columns}
 
