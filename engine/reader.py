@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
 
-from engine.config import F1Units, Precision, RunConfig
+from engine.answering_model import BEST, Device, decision_for, is_run, source_of
+from engine.config import Precision
 from engine.errors import UsageError, UserError
-from engine.insight.calibration import Calibration
 from engine.messages import (
     Answer,
     AnswerRequest,
@@ -35,92 +33,12 @@ from engine.messages import (
     ScoresWanted,
     Source,
 )
-from engine.rundir.calibration import CALIBRATION, calibration_of_model
-from engine.rundir.checkpoints import KeptWeights, best_kept, find_weights, kept_weights, run_of_checkpoint
-from engine.rundir.layout import RunDir, is_run_dir, read_json
+from engine.rundir.checkpoints import KeptWeights, kept_weights
+from engine.rundir.layout import RunDir
 from engine.worker_pipe import WorkerProcess
 
 WORKER = "engine.learning.answer"
 IDLE_SECONDS = 600.0
-BEST, LAST = "best", "last"
-Device = Literal["auto", "cpu", "cuda", "mps"]
-
-
-def decision_for(source: Source) -> Decision:
-    """When the model's answers are given where the user says nothing: at the temperature and the no-answer threshold of
-    its qa_calibration.json; of a run that has none they are computed from its snapshot."""
-    folder = Path(source.model)
-    try:
-        stamp = (folder / CALIBRATION).stat().st_mtime_ns
-    except OSError:
-        stamp = 0
-    found = _calibration(folder, stamp)
-    if found is None:
-        return Decision()
-    return Decision(threshold=found.no_answer_threshold or 0.0, temperature=found.temperature)
-
-
-@lru_cache(maxsize=64)
-def _calibration(folder: Path, stamp: int) -> Calibration | None:
-    """`stamp` tells one file from the next; where none can be written, what was computed is kept here."""
-    return calibration_of_model(folder)
-
-
-def source_of(
-    path: str | Path,
-    snapshot: int | str = BEST,
-    *,
-    device: Device = "auto",
-    precision: Precision | None = None,
-    allow_null: bool | None = None,
-) -> Source:
-    """The model that `path` names: a run, a checkpoint's folder, any folder of a question-answering model, or an id of
-    the Hub. Of a run, `snapshot` is a snapshot's number, "best" (the kept epoch with the highest F1) or "last".
-
-    Windows, answer length and whether "no answer" is possible are those of the run; elsewhere the defaults of a
-    fine-tuning, 30 tokens, and no null answer. Raises UsageError where the weights are not kept (it says which are),
-    DataError for a checkpoint that is half written.
-    """
-    folder = Path(path).expanduser()
-    run: RunDir | None
-    if is_run(folder):
-        run = RunDir(folder)
-        kept = best_kept(run) if snapshot == BEST else find_weights(run, str(snapshot))
-        model, label = kept.folder, kept.label
-    else:
-        run = run_of_checkpoint(folder.absolute())
-        model, label = folder, ""
-        if snapshot not in (BEST, LAST):
-            raise UsageError(f"{path}: not a run, so there is no snapshot {snapshot} of it.")
-    config = RunConfig(dataset="-") if run is None else run.config
-    info = None if run is None else run.info
-    null = info is not None and info.allow_null
-    return Source(
-        model=str(model.absolute()) if model.exists() else str(path),
-        label=label,
-        trust_remote_code=config.trust_remote_code,
-        max_length=config.max_length,
-        doc_stride=config.doc_stride,
-        max_answer_length=info.max_answer_length if info is not None else config.max_answer_length or 30,
-        allow_null=null if allow_null is None else allow_null,
-        device=device,
-        precision=precision or config.precision,
-    )
-
-
-def is_run(folder: Path) -> bool:
-    """Whether the folder is a run's, and not a model's: both hold a config.json."""
-    try:
-        return is_run_dir(folder) and "model_type" not in read_json(folder / "config.json", dict[str, Any])
-    except UsageError:
-        return True  # it is said when the run is read
-
-
-def f1_units(path: str | Path) -> F1Units:
-    """What EM and F1 count where the model of `path` is scored, as its run does."""
-    folder = Path(path).expanduser()
-    run = RunDir(folder) if is_run(folder) else run_of_checkpoint(folder.absolute())
-    return "auto" if run is None else run.config.f1
 
 
 class Reader:

@@ -17,13 +17,13 @@ from typing import Any
 
 import numpy as np
 
+from engine.answering_model import source_of
 from engine.data.examples import Example
 from engine.data.segments import CONTEXT
 from engine.learning import answering, explaining
 from engine.learning.answering import LoadedModel
 from engine.learning.explain import Asked, gradient_norms, integrated_gradients, masking_test
 from engine.messages import ExplainRequest
-from engine.reader import source_of
 from tests.benchmarks import material
 from tests.benchmarks.material import MAX_LENGTH
 

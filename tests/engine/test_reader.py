@@ -19,6 +19,7 @@ import psutil
 import pytest
 
 from engine import messages
+from engine.answering_model import source_of
 from engine.data.examples import Example, read_examples
 from engine.errors import DataError, ModelError, UsageError, UserError
 from engine.launch import start
@@ -34,7 +35,8 @@ from engine.messages import (
     read_bytes,
     write_record,
 )
-from engine.reader import Reader, source_of
+from engine.reader import Reader
+from engine.rundir.calibration import calibration_of_model, write_calibration
 from engine.rundir.layout import RunDir
 from engine.rundir.liveness import State
 from engine.rundir.snapshot import Snapshot, snapshot_name
@@ -256,6 +258,18 @@ def test_weights_that_are_not_there(run: RunDir, tmp_path: Path) -> None:
     assert source_of(copied).label.startswith("epoch 1")
     with pytest.raises(DataError, match="epoch-0002 is half written"):
         Reader(copied, 2)
+
+
+def test_a_model_that_left_its_run_may_decline_as_its_calibration_tells(run: RunDir, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(Path(run.config.model), folder)
+    assert not source_of(folder).allow_null
+    found = calibration_of_model(run.checkpoints / "epoch-0002")
+    assert found is not None
+    for threshold, may in ((None, False), (1.5, True)):
+        write_calibration(folder, msgspec.structs.replace(found, no_answer_threshold=threshold))
+        assert source_of(folder).allow_null is may
+    assert not source_of(folder, allow_null=False).allow_null
 
 
 def test_what_is_no_model_or_has_not_learned_to_answer(run: RunDir, tmp_path: Path) -> None:

@@ -11,8 +11,9 @@ import msgspec
 import numpy as np
 import pytest
 
+from engine.answering_model import decision_for, source_of
 from engine.messages import Decision
-from engine.reader import Reader, decision_for, source_of
+from engine.reader import Reader
 from engine.rundir.calibration import CALIBRATION, read_calibration, write_calibration
 from engine.rundir.layout import RunDir
 from tests.engine.test_learning_run import new_run, work

@@ -46,7 +46,7 @@ DEVICE = GroupedOption(
 PRECISION = GroupedOption(
     ["--precision"],
     "machine",
-    type=click.Choice(["auto", "fp32", "bf16"]),
+    type=click.Choice(["auto", "fp32", "bf16", "fp16"]),
     default=None,
     help="arithmetic (default: as the run's)",
 )
@@ -55,8 +55,8 @@ MODEL_OPTIONS = (THRESHOLD, MIN_PROBABILITY, NO_ANSWER, DEVICE, PRECISION, RUNS_
 
 def find_model(name: str, runs_dir: str | None) -> str:
     """The folder of the run, checkpoint or model called `name`, or `name` itself for a model of the Hub."""
+    from engine.answering_model import is_run
     from engine.models import HUB_ID
-    from engine.reader import is_run
 
     folder = runs_folder(runs_dir)
     path = Path(name).expanduser()
@@ -79,7 +79,7 @@ def decision_from(source: Source, threshold: float | None, min_probability: floa
     """When an answer is given: what was asked for, else what suits the model. Raises UsageError."""
     import msgspec
 
-    from engine.reader import decision_for
+    from engine.answering_model import decision_for
 
     usual = decision_for(source)
     if threshold is not None and not source.allow_null:

@@ -66,8 +66,9 @@ def predict(
     **how: Any,
 ) -> int:
     """Answer every question of a file, labelled or not; EM and F1 where it has labels."""
+    from engine.answering_model import f1_units
     from engine.predictions import check_new, score_part, write_n_best, write_null_odds, write_predictions
-    from engine.reader import Reader, f1_units
+    from engine.reader import Reader
     from tui.drawing.text import plain
 
     outputs = [Path(name) for name in (output, nbest_file, odds_file) if name is not None]

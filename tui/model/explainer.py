@@ -136,7 +136,7 @@ class Explainer:
 
     def _choose(self) -> None:
         """Find the kept weights of a run and those to begin with. Raises UserError."""
-        from engine.reader import is_run
+        from engine.answering_model import is_run
         from engine.rundir.checkpoints import find_weights, kept_weights
         from engine.rundir.layout import RunDir
 
@@ -163,8 +163,9 @@ class Explainer:
 
     def _ask(self, reader: Reader, view: View) -> Explanation | Layers | None:
         """The reply, or None where the thread is to end. Raises UserError."""
+        from engine.answering_model import decision_for
         from engine.messages import ExplainRequest, Explanation, Failure, Layers, LayersRequest
-        from engine.reader import check_texts, decision_for
+        from engine.reader import check_texts
 
         question, context, decision = self.target.question, self.target.context, decision_for(reader.source)
         check_texts(question, context)
