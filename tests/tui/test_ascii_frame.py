@@ -39,7 +39,7 @@ async def test_no_character_beyond_ascii(screen: str, size: tuple[int, int], run
     commands = [command for command in commands_of(screen) if command.id not in LEFT_OUT]
     keys = [about(screen).key, *DIALOGS]
     for command in commands:
-        keys += [command.keys.split(",")[0]] + ["escape"] * (command.id == "help")
+        keys += [command.keys.split(",")[0]] + ["escape"] * (command.id in ("help", "why"))
     seen: set[str] = set()
     async with app.run_test(size=size) as pilot:
         await opened(pilot)
