@@ -22,7 +22,7 @@ async def check_common_keys(pilot: Pilot[Any], view: str) -> None:
     for key in (*VIEW_KEYS, own):
         await press(pilot, key)
         assert app.view_name == VIEW_KEYS[key]
-        assert f"[{key} {about(app.view_name).title}]" in screen_lines(app)[0]
+        assert f"[{key} {about(app.view_name).label}]" in screen_lines(app)[0]
     styles = [(app.theme_name, app.style_of("cursor"), app.style_of("bad"))]
     for _ in theme_names():
         await press(pilot, "T")

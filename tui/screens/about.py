@@ -11,8 +11,8 @@ from tui.commands import KeyCommand
 class About:
     """A screen: the folder `tui/screens/<name>` with the class `screen` in its `screen.py`.
 
-    `key` brings it to the front; `title` names it in the line of views, `summary` in help and palette, `help` explains
-    it. `commands` are those that work in it, in the order of
+    `key` brings it to the front; `title` names it, `summary` does in help and palette, `help` explains it; `short` is
+    its name in the line of views where the title is too long. `commands` are those that work in it, in the order of
     footer and help.
     """
 
@@ -23,3 +23,9 @@ class About:
     summary: str
     help: str
     commands: tuple[KeyCommand, ...]
+    short: str = ""
+
+    @property
+    def label(self) -> str:
+        """Its name in the line of views."""
+        return self.short or self.title

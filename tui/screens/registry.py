@@ -20,10 +20,10 @@ SCREENS = (
     "map",
     "compare",
     "runs",
-    "heatmap",
     "trust",
     "groups",
     "ask",
+    "heatmap",
 )
 
 
@@ -40,9 +40,9 @@ def make_screen(name: str) -> ScreenView:
 
 
 def views(bound: Mapping[str, str]) -> list[tuple[str, str, str]]:
-    """Name, key and title of every screen, in order; `bound` holds keys that the user chose."""
+    """Name, key and label of every screen, in order; `bound` holds keys that the user chose."""
     return [
-        (name, key_names(bound.get(f"view_{name}", about(name).key).split(",")[0]), about(name).title)
+        (name, key_names(bound.get(f"view_{name}", about(name).key).split(",")[0]), about(name).label)
         for name in SCREENS
     ]
 

@@ -111,22 +111,26 @@ class ViewBar(Bar):
         style, glyphs = self.tui.style_of, glyphs_of(self.tui.ascii_only)
         views = self.tui.views()
         names = [name for name, _, _ in views]
-        chosen = names.index(self.tui.view_name)
-        lo, hi = stretch([len(key) + len(title) + 2 for _, key, title in views], chosen, width - 2)
+        widths = [len(key) + 1 + len(title) for _, key, title in views]
+        lo, hi = 0, len(views)
+        if sum(widths) + len(views) + 1 > width:
+            lo, hi = stretch(widths, names.index(self.tui.view_name), width - 3)
         self._places, x = [], 1
-        segments = [Segment(glyphs.before if lo else " ", style("dim"))]
+        segments, before = [], glyphs.before if lo else " "
         for name, key, title in views[lo:hi]:
             here = name == self.tui.view_name
             segments += [
-                Segment("[" if here else " ", style("heading" if here else "text")),
+                Segment("[" if here else before, style("heading" if here else "dim")),
                 Segment(key, style("key")),
                 Segment(f" {title}", style("heading" if here else "dim")),
-                Segment("]" if here else " ", style("heading" if here else "text")),
             ]
-            end = x + len(key) + len(title) + 3
+            before = "]" if here else " "
+            end = x + len(key) + 2 + len(title)
             self._places.append((x, end, name))
             x = end
-        segments.append(Segment(glyphs.after if hi < len(views) else " ", style("dim")))
+        segments.append(Segment(before, style("heading" if before == "]" else "dim")))
+        if hi < len(views):
+            segments.append(Segment(glyphs.after, style("dim")))
         return [Strip(segments)]
 
     def on_click(self, event: events.Click) -> None:

@@ -10,6 +10,7 @@ ABOUT = About(
     screen="GroupsScreen",
     key="8",
     title="Where it fails",
+    short="Fails",
     summary="Where it fails: what was learned and forgotten, by kind of question",
     help=(
         "Examples in groups: by question word, length of the answer (of the first expected one) and of the passage, "

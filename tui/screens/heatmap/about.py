@@ -10,6 +10,7 @@ ABOUT = About(
     screen="HeatmapScreen",
     key="x",
     title="Heat map",
+    short="Heat",
     summary="Heat map: the journey of one example in one picture",
     help=(
         "One example's whole journey in one picture: snapshots downwards, tokens to the right, dark is "
