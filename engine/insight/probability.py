@@ -8,13 +8,14 @@ score, and the null answer is one, with its lowest, as in decoding: so the predi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.insight.spans import FloatArray, SpanTable, WindowTable, null_scores
+from engine.insight.spans import Candidate, FloatArray, SpanTable, Window, WindowTable, null_scores
 
 Indices = NDArray[np.int64]
 
@@ -133,6 +134,42 @@ def probability(
         shares = np.exp(np.asarray(scores, np.float64) / temperature - log_totals)
     result: NDArray[np.float64] = np.clip(np.nan_to_num(shares, nan=0.0), 0.0, 1.0)
     return result
+
+
+def with_probabilities(
+    candidates: Sequence[Candidate], windows: Sequence[Window], *, max_answer_length: int, allow_null: bool
+) -> list[Candidate]:
+    """The candidates of one example with their probabilities among everything that could have been answered, in place
+    of their shares of the list; `windows` are all of the example."""
+    lengths = [len(window.segment) for window in windows]
+    if not lengths:
+        return list(candidates)
+    table = _Joined(
+        feature_example=np.zeros(len(windows), np.int32),
+        token_offset=np.concatenate([[0], np.cumsum(lengths)]),
+        segment=np.concatenate([window.segment for window in windows]),
+        char_start=np.concatenate([window.char_start for window in windows]),
+        char_end=np.concatenate([window.char_end for window in windows]),
+        null_token=np.array([window.null_token for window in windows], np.int32),
+    )
+    start, end = (
+        np.concatenate([getattr(window, name) for window in windows]) for name in ("start_logits", "end_logits")
+    )
+    total = log_total(table, start, end, 1, max_answer_length=max_answer_length, allow_null=allow_null)
+    chances = probability(np.array([one.score for one in candidates]), total).tolist()
+    return [replace(one, probability=chance) for one, chance in zip(candidates, chances, strict=True)]
+
+
+@dataclass(frozen=True)
+class _Joined:
+    """The windows of one example as a WindowTable."""
+
+    feature_example: NDArray[np.int32]
+    token_offset: NDArray[np.int64]
+    segment: NDArray[np.int8]
+    char_start: NDArray[np.int32]
+    char_end: NDArray[np.int32]
+    null_token: NDArray[np.int32]
 
 
 def sum_ahead(values: NDArray[np.float64], width: int) -> NDArray[np.float64]:

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from engine.data.features import Features
 from engine.data.segments import CONTEXT
-from engine.insight.probability import SpanSums, log_total, probability, sum_ahead
-from engine.insight.spans import decode
+from engine.insight.probability import SpanSums, log_total, probability, sum_ahead, with_probabilities
+from engine.insight.spans import decode, n_best
 from tests.engine.test_spans_decode import Logits, features_of, scored_sets, spans_by_force, windows_of
 
 
@@ -85,3 +85,20 @@ def test_sums_ahead(values: list[int], width: int) -> None:
     width = min(width, max(1, len(values)))
     expected = [sum(values[i : i + width]) for i in range(len(values))]
     assert sum_ahead(np.array(values, float), width).tolist() == expected
+
+
+@settings(max_examples=60, deadline=None)
+@given(scored_sets(), st.integers(1, 9), st.booleans())
+def test_candidates_of_one_example_are_as_probable_as_among_all_examples(
+    scored: tuple[Features, Logits, Logits, int], longest: int, allow_null: bool
+) -> None:
+    features, start, end, n_examples = scored
+    assume(all((part == CONTEXT).any() for part in np.split(features.segment, features.token_offset[1:-1])))
+    totals = log_total(features, start, end, n_examples, max_answer_length=longest, allow_null=allow_null)
+    for example in range(n_examples):
+        windows = windows_of(features, start, end, example)
+        found = n_best(windows, k=1000, max_answer_length=longest, allow_null=allow_null)
+        listed = with_probabilities(found, windows, max_answer_length=longest, allow_null=allow_null)
+        chances = [one.probability for one in listed]
+        assert chances == pytest.approx(probability(np.array([one.score for one in found]), totals[example]).tolist())
+        assert sum(chances) == pytest.approx(1.0 if found else 0.0)

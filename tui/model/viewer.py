@@ -23,6 +23,7 @@ from engine.events import (
     Step,
     Warned,
 )
+from engine.insight.probability import with_probabilities
 from engine.insight.scoring import is_by_character
 from engine.insight.spans import Candidate, n_best
 from engine.rundir.eval_set import EvalSet, Tokens
@@ -209,16 +210,20 @@ class Viewer:
         return [data.tokens(feature) for feature in data.features_of(example)] if data else []
 
     def candidates(self, position: int, example: int) -> list[Candidate]:
-        """The N_BEST best answers to an example at a snapshot; those asked for last are kept, for a token cursor that
-        moves asks for the same again and again."""
+        """The N_BEST best answers to an example at a snapshot, with their probabilities among all answers; those asked
+        for last are kept, for a token cursor that moves asks for the same again and again."""
         data, snapshot = self.eval_set, self.snapshot(position)
         if data is None:
             return []
         key = snapshot.info.index, snapshot.info.time, example
         if self._candidates[0] != key:
             windows = [data.window(tokens, snapshot) for tokens in self.windows(example)]
-            found = n_best(windows, k=N_BEST, max_answer_length=data.max_answer_length, allow_null=data.allow_null)
-            self._candidates = key, found
+            longest, null = data.max_answer_length, data.allow_null
+            found = n_best(windows, k=N_BEST, max_answer_length=longest, allow_null=null)
+            self._candidates = (
+                key,
+                with_probabilities(found, windows, max_answer_length=longest, allow_null=null),
+            )
         return self._candidates[1]
 
     def predicted(self, position: int, example: int) -> Prediction:
