@@ -31,6 +31,7 @@ def option(group: str, description: str, **limits: Any) -> Meta:
 F1Units = Literal["auto", "words", "characters"]
 Scheduler = Literal["linear", "cosine", "constant", "constant_with_warmup"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
+SnapshotDtype = Literal["float32", "float16"]
 StopSignal = Literal["SIGALRM", "SIGCONT", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGVTALRM", "SIGXCPU"]
 STOP_SIGNALS = ("SIGTERM", "SIGINT", "SIGUSR1", "SIGUSR2")
 """Signals that save a checkpoint and stop: batch systems send SIGUSR1 or SIGUSR2 when time is nearly up."""
@@ -108,6 +109,10 @@ class RunConfig(Struct, frozen=True, kw_only=True):
         Annotated[int, Meta(ge=1)] | None,
         option("keeping", "score at most this many eval examples, evenly sampled"),
     ] = None
+    snapshot_dtype: Annotated[
+        SnapshotDtype,
+        option("keeping", "of the tokens' scores on disk; float16 halves them, answers and metrics stay exact"),
+    ] = "float32"
     keep_weights: Annotated[Literal["all", "best", "last"], option("keeping", "whose epochs' weights stay on disk")] = (
         "best"
     )

@@ -123,7 +123,8 @@ class Event(Struct, frozen=True, kw_only=True, tag_field="type"):
 
 
 class RunStarted(Event, frozen=True, kw_only=True, tag="run_started"):
-    """An engine took the run over, for the first time or (`resumed_from_step` set) again."""
+    """An engine took the run over, for the first time or (`resumed_from_step` set) again. The run writes `snapshots`
+    of `snapshot_bytes` in all, and `checkpoint_bytes` are left of its checkpoints at its end (0: not known)."""
 
     dataset: str
     model: str
@@ -139,6 +140,9 @@ class RunStarted(Event, frozen=True, kw_only=True, tag="run_started"):
     eval_features: int
     parameters: int
     resumed_from_step: int | None = None
+    snapshots: int = 0
+    snapshot_bytes: int = 0
+    checkpoint_bytes: int = 0
 
 
 class Phase(Event, frozen=True, kw_only=True, tag="phase"):

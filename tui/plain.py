@@ -32,6 +32,7 @@ from engine.events import (
     metric_table,
     score_texts,
 )
+from engine.rundir.disk_plan import DiskPlan
 from tui.drawing.format import clock
 from tui.drawing.text import plain
 
@@ -65,7 +66,7 @@ def event_line(event: AnyEvent) -> str | None:
             return (
                 f"{event.model} on {event.device} ({event.precision}), lr {event.lr:g}, "
                 f"{event.train_examples} train and {event.eval_examples} eval examples, "
-                f"{event.epochs} epochs = {event.total_steps} steps{resumed}"
+                f"{event.epochs} epochs = {event.total_steps} steps{resumed}{_disk(event)}"
             )
         case SnapshotTaken():
             return f"{event.label:>10}  {metrics_line(event.metrics, event.seen, event.unseen)}"
@@ -88,6 +89,16 @@ def event_line(event: AnyEvent) -> str | None:
             return f"failed: {event.message} {event.hint}".rstrip()
         case Phase() | Step():
             return None
+
+
+def _disk(event: RunStarted) -> str:
+    """`; writes …`, where the engine said it."""
+    if not event.snapshots:
+        return ""
+    plan = DiskPlan(
+        snapshots=event.snapshots, snapshot_bytes=event.snapshot_bytes, checkpoint_bytes=event.checkpoint_bytes
+    )
+    return f"; {plan.text}"
 
 
 def follow(run: Run, *, as_json: bool = False, bars: bool = False, owns_run: bool = True, after: int = 0) -> int:

@@ -13,6 +13,7 @@ from engine.events import RunStarted, Step
 from engine.learning.encoder.load import Model
 from engine.learning.prepare import Task
 from engine.learning.steps import Learner, StepValues
+from engine.rundir.disk_plan import DiskPlan, plan_disk
 from engine.rundir.layout import ModelIdentity, RunDir, RunInfo, data_identity, versions
 
 
@@ -36,7 +37,22 @@ def run_info(run: RunDir, config: RunConfig, task: Task, learner: Learner, *, wo
     )
 
 
-def started_event(config: RunConfig, task: Task, learner: Learner, *, resumed: bool) -> RunStarted:
+def disk_plan(config: RunConfig, task: Task, learner: Learner, snapshots: int) -> DiskPlan:
+    """What the run writes in all, with so many `snapshots`."""
+    weights = list(learner.model.network.parameters())
+    return plan_disk(
+        config,
+        snapshots=snapshots,
+        eval_tokens=len(task.eval.input_ids),
+        eval_examples=len(task.examples),
+        train_examples=len(task.dataset.train),
+        parameters=learner.model.parameters,
+        trained_parameters=sum(weight.numel() for weight in weights if weight.requires_grad),
+        tokenizer_bytes=learner.model.tokenizer_bytes,
+    )
+
+
+def started_event(config: RunConfig, task: Task, learner: Learner, disk: DiskPlan, *, resumed: bool) -> RunStarted:
     """The event of an engine that begins to work, from the first step or (`resumed`) from a checkpoint."""
     plan, model = learner.plan, learner.model
     return RunStarted(
@@ -54,6 +70,9 @@ def started_event(config: RunConfig, task: Task, learner: Learner, *, resumed: b
         eval_features=len(task.eval),
         parameters=model.parameters,
         resumed_from_step=learner.step if resumed else None,
+        snapshots=disk.snapshots,
+        snapshot_bytes=disk.snapshot_bytes,
+        checkpoint_bytes=disk.checkpoint_bytes,
     )
 
 

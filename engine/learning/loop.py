@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shutil
 import time
 from dataclasses import dataclass, replace
 
@@ -11,12 +10,12 @@ import numpy as np
 import torch
 
 from engine.config import RunConfig
-from engine.errors import UserError, WriteError
+from engine.errors import UserError
 from engine.events import Finished, Phase, SnapshotTaken, Warned
 from engine.learning import checkpoint
 from engine.learning.batches import epoch_batches
 from engine.learning.control import Control, StopAsked
-from engine.learning.describe import run_info, started_event, step_event
+from engine.learning.describe import disk_plan, run_info, started_event, step_event
 from engine.learning.distributed import Group
 from engine.learning.encoder.freeze import freeze_layers
 from engine.learning.encoder.load import Model, choose_device, choose_precision, load_model
@@ -25,11 +24,9 @@ from engine.learning.schedule import make_plan
 from engine.learning.snapshots import Snapshots, plan_snapshots
 from engine.learning.steps import Learner, StepValues, Windows
 from engine.rundir.checkpoints import checkpoints
+from engine.rundir.disk_plan import check_room
 from engine.rundir.layout import RunDir
 from engine.rundir.log import read_events
-
-BYTES_TO_SAVE = 12
-"""Of one parameter in a checkpoint: weight and two moments of the optimizer, four bytes each."""
 
 
 class NotFinite(UserError):
@@ -66,13 +63,14 @@ def run_session(session: Session, task: Task) -> None:
     learner, resumed = _load(session, task)
     plan = learner.plan
     control.step, control.steps_per_epoch = learner.step, plan.steps_per_epoch
+    disk = disk_plan(config, task, learner, len(_planned(config, task, learner)))
     if session.is_first:
-        _check_room(session.run, learner.model, task)
+        check_room(session.run, disk)
         if not session.run.run_file.exists():
             session.run.write_info(run_info(session.run, config, task, learner, world_size=group.world))
         checkpoint.sweep(session.run)
-    emit(started_event(config, task, learner, resumed=resumed))
-    emit(Phase(name="loading", detail=_way_of_computing(config, learner.model)))
+    emit(started_event(config, task, learner, disk, resumed=resumed))
+    emit(Phase(name="loading", detail=f"{_way_of_computing(config, learner.model)}; {disk.text}"))
 
     # First snapshot: what the model answers before it has learned anything (again, after a resume, if it is missing).
     snapshots = _snapshots(session, task, learner)
@@ -235,13 +233,17 @@ def _drop_old_weights(session: Session, snapshots: Snapshots, learner: Learner) 
     checkpoint.tidy(session.run, keep)
 
 
-def _snapshots(session: Session, task: Task, learner: Learner) -> Snapshots:
-    planned = plan_snapshots(
+def _planned(config: RunConfig, task: Task, learner: Learner) -> dict[int, tuple[int, str]]:
+    return plan_snapshots(
         learner.plan,
-        early=session.config.early_snapshots,
+        early=config.early_snapshots,
         train_tokens=len(task.train.input_ids),
         eval_tokens=len(task.eval.input_ids),
     )
+
+
+def _snapshots(session: Session, task: Task, learner: Learner) -> Snapshots:
+    planned = _planned(session.config, task, learner)
     announced = {e.index for e in read_events(session.run.events_file) if isinstance(e, SnapshotTaken)}
     return Snapshots(session.run, task, planned, session.emit, session.control, announced)
 
@@ -263,14 +265,3 @@ def _not_finite(session: Session, learner: Learner, values: StepValues) -> NotFi
         hint=f"Lower --lr (it was {plan.lr:g})"
         + ("." if learner.model.precision == "fp32" else ", or choose --precision fp32."),
     )
-
-
-def _check_room(run: RunDir, model: Model, task: Task) -> None:
-    """Refuse to begin where the disk can't hold one checkpoint and a few snapshots. Raises WriteError."""
-    needed = BYTES_TO_SAVE * model.parameters + 4 * 2 * 4 * len(task.eval.input_ids)
-    free = shutil.disk_usage(run.path).free
-    if free < needed:
-        raise WriteError(
-            f"{run.path}: {free / 1e9:.1f} GB free, and a checkpoint with snapshots needs {needed / 1e9:.1f} GB.",
-            hint="Make room, or choose another place with --run-dir.",
-        )

@@ -123,7 +123,7 @@ class Snapshots:
                 time=time.time(), metrics=metrics, seen=seen, unseen=unseen,
             )  # fmt: skip
             calibration = self._calibration(learner, start, end)
-            write_snapshot(self.run.path, info, start, end, columns, calibration)
+            write_snapshot(self.run.path, info, start, end, columns, calibration, dtype=self.run.config.snapshot_dtype)
             if calibration is not None:
                 self._keep_beside_weights(learner, calibration)
             self.emit(snapshot_event(info))

@@ -11,6 +11,7 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
+from engine.config import SnapshotDtype
 from engine.errors import DataError
 from engine.events import Metrics, SnapshotTaken
 from engine.insight.calibration import Calibration, decode_calibration
@@ -64,6 +65,7 @@ class Prediction(NamedTuple):
     is_right: bool
 
 
+FLOAT16_MAX = float(np.finfo(np.float16).max)
 REQUIRED = ("start_logits", "end_logits", "score")
 """What every snapshot holds; the length of `score` is the number of examples."""
 REQUIRED_TRAIN = ("score",)
@@ -95,15 +97,20 @@ def write_snapshot(
     end_logits: FloatArray,
     columns: Mapping[str, NDArray[Any]],
     calibration: Calibration | None = None,
+    *,
+    dtype: SnapshotDtype = "float32",
 ) -> str:
     """Write a snapshot into the run folder `run`; returns its name relative to it.
 
     `start_logits` and `end_logits` are float32[T], flat over all eval windows; `columns` has every name of
-    COLUMNS. Raises WriteError.
+    COLUMNS. With `dtype` float16 the scores of tokens are rounded to 11 bits; columns and metrics, which were computed
+    before, are as exact as ever. Raises WriteError.
     """
     arrays = _columns(columns)
-    arrays["start_logits"] = np.asarray(start_logits, dtype="<f4")
-    arrays["end_logits"] = np.asarray(end_logits, dtype="<f4")
+    for name, logits in (("start_logits", start_logits), ("end_logits", end_logits)):
+        if dtype == "float16":
+            logits = np.clip(logits, -FLOAT16_MAX, FLOAT16_MAX)
+        arrays[name] = np.asarray(logits, dtype=dtype)
     name = snapshot_name(info.index)
     metadata = {"snapshot": msgspec.json.encode(info).decode()}
     if calibration is not None:
@@ -197,7 +204,14 @@ class Snapshot:
 
     def logits(self, lo: int = 0, hi: int | None = None) -> tuple[FloatArray, FloatArray]:
         """Start and end scores float32[hi - lo] of tokens `lo` to `hi`, counted over all windows."""
-        return self._tensors.read("start_logits", lo, hi), self._tensors.read("end_logits", lo, hi)
+        start, end = self._tensors.read("start_logits", lo, hi), self._tensors.read("end_logits", lo, hi)
+        return start.astype(np.float32, copy=False), end.astype(np.float32, copy=False)
+
+    @property
+    def rounded(self) -> bool:
+        """Whether the scores of tokens were rounded: answers that are nearly as good as each other may seem equal, and
+        the columns tell which one is the best."""
+        return self._tensors.dtype("start_logits") == np.float16
 
     def close(self) -> None:
         self._tensors.close()

@@ -111,6 +111,10 @@ class Tensors:
         shape = self._entries[name].shape
         return shape[0] if shape else 1
 
+    def dtype(self, name: str) -> np.dtype[Any]:
+        """How the elements of the array `name` are stored."""
+        return DTYPES[self._entries[name].dtype]
+
     def read(self, name: str, lo: int = 0, hi: int | None = None) -> NDArray[Any]:
         """Rows `lo` to `hi` of the array `name`. Raises KeyError, and DataError where the file ends early."""
         entry = self._entries[name]

@@ -220,10 +220,12 @@ class Viewer:
             windows = [data.window(tokens, snapshot) for tokens in self.windows(example)]
             longest, null = data.max_answer_length, data.allow_null
             found = n_best(windows, k=N_BEST, max_answer_length=longest, allow_null=null)
-            self._candidates = (
-                key,
-                with_probabilities(found, windows, max_answer_length=longest, allow_null=null),
-            )
+            found = with_probabilities(found, windows, max_answer_length=longest, allow_null=null)
+            if snapshot.rounded:  # the answer was decoded before the scores were rounded
+                given = snapshot.prediction(example)
+                place = (given.char_start, given.char_end)
+                found.sort(key=lambda candidate: (candidate.char_start, candidate.char_end) != place)
+            self._candidates = key, found
         return self._candidates[1]
 
     def predicted(self, position: int, example: int) -> Prediction:

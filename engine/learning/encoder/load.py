@@ -80,6 +80,12 @@ class Model:
     def parameters(self) -> int:
         return sum(p.numel() for p in self.network.parameters())
 
+    @property
+    def tokenizer_bytes(self) -> int:
+        """Size of the tokenizer's files, which go with every checkpoint."""
+        paths = (self.files.path / name for name in TOKENIZER_FILES)
+        return sum(path.stat().st_size for path in paths if path.is_file())
+
     def save(self, folder: Path) -> None:
         """Write config.json, weights and tokenizer into `folder`, which `from_pretrained` then loads.
 
