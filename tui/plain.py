@@ -316,9 +316,10 @@ def send_and_wait(path: Path, command: CommandName, *, seconds: float = 30.0) ->
 
 def print_runs(runs_dir: Path, *, as_json: bool = False) -> None:
     """Print a table of all runs in `runs_dir`, or one JSON object for each."""
+    from engine.rundir.removal import disk_use
     from tui.model.followed_runs import RunsFolder
 
-    rows = RunsFolder(runs_dir).poll()
+    rows = [msgspec.structs.replace(row, size=disk_use(Path(row.path))) for row in RunsFolder(runs_dir).poll()]
     if as_json:
         for row in rows:
             print(msgspec.json.encode(row).decode())
@@ -331,19 +332,23 @@ def print_runs(runs_dir: Path, *, as_json: bool = False) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from tui.model.run_rows import apart_text
+    from tui.drawing.format import value_text
+    from tui.model.run_rows import apart_text, notes_text
 
     table = Table(box=SIMPLE_HEAD)
-    for name in ("run", "state", "data", "model", "epoch", "best"):
+    for name in ("run", "state", "data", "model", "epoch", "best", "size"):
         table.add_column(name, overflow="fold", no_wrap=name == "run")  # the name is what one types
     for row in rows:
         best = f"{row.best:.3f}" if row.best is not None else "-"
         best += f" ({apart})" if (apart := apart_text(row)) else ""
-        cells = (row.name, row.state, row.dataset, row.model, f"{row.epoch:.1f}/{row.epochs}", best)
+        size = value_text(row.size, "bytes")
+        cells = (row.name, row.state, row.dataset, row.model, f"{row.epoch:.1f}/{row.epochs}", best, size)
         table.add_row(*(Text(plain(str(cell))) for cell in cells))
     console = Console()
     console.print(table)
     for row in rows:
+        if noted := " ".join(part for part in (row.title, notes_text(row)) if part):
+            console.print(f"{plain(row.name)}: {plain(noted)}", markup=False, highlight=False, soft_wrap=True)
         if row.reason and row.state in ("dead", "failed", "silent"):
             console.print(f"{plain(row.name)}: {plain(row.reason)}", markup=False, highlight=False, soft_wrap=True)
 

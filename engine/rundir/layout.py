@@ -97,6 +97,7 @@ class RunDir:
         self.checkpoints = self.path / "checkpoints"
         self.commands = self.path / "commands"
         self.verdicts = self.path / "verdicts"
+        self.notes_file = self.path / "notes.json"
         self.owner_file = self.path / "owner.json"
         self.lock_file = self.path / "lock"
         self.heartbeat_file = self.path / "heartbeat"

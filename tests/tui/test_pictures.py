@@ -15,7 +15,7 @@ from textual.pilot import Pilot
 
 from engine.events import Failed, Warned
 from engine.rundir.layout import RunDir
-from tests.fake_app import make_app, opened, press, settle, until
+from tests.fake_app import make_app, opened, press, screen_text, settle, until
 from tests.fake_run import append_events, make_run, seem_alive
 from tests.recorded import recorded_run
 
@@ -46,6 +46,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
 def by_its_name(run: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
     """Screens name the run as the user does: by a path from where they are."""
     monkeypatch.chdir(run.path.parent.parent)
+    monkeypatch.setattr("tui.model.disk_use.disk_use", lambda folder: 123_456_789)  # differs between file systems
 
 
 def walk(*keys: str) -> Walk:
@@ -57,6 +58,8 @@ def walk(*keys: str) -> Walk:
         if app.view_name in ("map", "groups"):
             await until(pilot, lambda: app.viewer.insight.dynamics is not None)
             await press(pilot)
+        if app.view_name == "runs":
+            await until(pilot, lambda: "118MiB" in screen_text(app))
         app._unsay()  # what a key says goes by itself after some seconds
         await settle(pilot)
 

@@ -20,12 +20,14 @@ from engine.events import Failed, Paused, SnapshotTaken, Stopped
 from engine.rundir.layout import RunDir
 from engine.rundir.liveness import RunStatus, State
 from engine.rundir.log import read_events
+from engine.rundir.notes import Notes, read_notes, write_notes
 from engine.rundir.process import Owner
 from engine.storage.atomic_io import replace_file
 from tests.common_keys import check_common_keys
 from tests.fake_app import make_app, press, screen_lines, screen_text, settle, until
 from tests.fake_run import append_events, append_snapshot, fake_set, make_run, seem_alive
 from tui.model.followed_runs import RunsFolder
+from tui.screens.runs.notes_dialog import NotesDialog
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = sorted(sample_names(), key=lambda name: name != "remedies")
@@ -463,3 +465,86 @@ async def test_resize_at_any_moment(runs: dict[str, RunDir]) -> None:
             assert "press S" in screen_text(app)
             await press(pilot, "R")
         assert asked_of(runs["working"]) == []
+
+
+async def test_removing_asks_twice_and_refuses_what_is_at_work(runs: dict[str, RunDir]) -> None:
+    names = list(reversed(runs))
+    app = make_app(runs["failed"])
+    async with app.run_test(size=(120, 30)) as pilot:
+        await press(pilot, "6")
+        await looked(pilot)
+        await until(pilot, lambda: "KiB" in head(app))
+        for name, words in (("working", "stop it first"), ("paused", "stop it first"), ("failed", "this run is open")):
+            app.view._go(names.index(name))
+            await press(pilot, "X", "X")
+            assert words in screen_text(app)
+        app.view._go(names.index("done"))
+        await press(pilot, "X")
+        assert "press X once more to delete it: " in screen_text(app)
+        assert "on the disk, snapshots, weights and all" in screen_text(app)
+        await press(pilot, "up", "down", "X")
+        assert runs["done"].path.is_dir()
+        await press(pilot, "X")
+        await until(pilot, lambda: "5 runs" in head(app))
+        assert "removed done" in screen_text(app)
+        assert [name for name in runs if runs[name].path.is_dir()] == [name for name in runs if name != "done"]
+        app.view._go(100)
+        await press(pilot, "X")
+        assert "this is no run" in screen_text(app)
+
+
+async def test_a_run_with_files_of_others_is_not_removed(runs: dict[str, RunDir]) -> None:
+    (runs["dead"].path / "report.html").write_text("mine")
+    app = make_app(None, runs["done"].path.parent)
+    async with app.run_test(size=(160, 30)) as pilot:
+        await looked(pilot)
+        assert "dead" in pointed(app)
+        await press(pilot, "X", "X")
+        await until(pilot, lambda: "did not write: report.html" in app.message)
+        assert runs["dead"].config.epochs
+
+
+async def test_a_name_a_note_and_tags(runs: dict[str, RunDir]) -> None:
+    app = make_app(None, runs["done"].path.parent)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await looked(pilot)
+        await press(pilot, "e")
+        await until(pilot, lambda: isinstance(app.screen, NotesDialog))
+        await press(pilot, *"Big", "tab", *"q s X", "down", *"#a b", "enter")
+        await until(pilot, lambda: "Big" in pointed(app))
+        assert "#a #b" in pointed(app)
+        assert "#a #b q s X" in screen_text(app)
+        assert read_notes(runs["dead"]) == Notes("Big", "q s X", ("a", "b"))
+        await press(pilot, "e")
+        await until(pilot, lambda: isinstance(app.screen, NotesDialog))
+        await press(pilot, *"ger", "escape")
+        await press(pilot, "down", "up")
+        assert read_notes(runs["dead"]).title == "Big"
+        write_notes(runs["done"], Notes(note="\x1b]0;x\x07[/b]"))
+        await until(pilot, lambda: "␛]0;x␇[/b]" in screen_text(app))
+        app.view._go(100)
+        await press(pilot, "e")
+        assert "this is no run" in screen_text(app)
+
+
+async def test_sort_and_filter(runs: dict[str, RunDir]) -> None:
+    app = make_app(None, runs["done"].path.parent)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await looked(pilot)
+        await press(pilot, "down")
+        assert "failed" in pointed(app)
+        for word in ("score", "state", "size", "name"):
+            await press(pilot, "s")
+            assert f"sorted by {word}" in screen_text(app)
+            assert f"by {word}" in screen_lines(app)[app.view.region.y + 1]
+            assert "failed" in pointed(app)  # the cursor stays on its run
+        assert [line[1:].split()[1] for line in rows(app)[:6]] == sorted(runs)
+        await press(pilot, "s", "t", "t")
+        assert head(app).strip().startswith("4 of 6 runs")
+        await press(pilot, "t")
+        assert head(app).strip().startswith("1 of 6 runs")
+        assert "done" in rows(app)[0]
+        await press(pilot, "t", "slash", *"stopped", "enter")
+        assert [line[1:].split()[1] for line in rows(app)[: -len(SAMPLES)]] == ["stopped"]
+        await press(pilot, "slash", "enter")
+        assert len(rows(app)) == 6 + len(SAMPLES)

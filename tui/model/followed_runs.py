@@ -10,6 +10,7 @@ from engine.errors import UserError
 from engine.events import Phase
 from engine.rundir.layout import RunDir, list_runs
 from engine.rundir.liveness import State
+from engine.rundir.notes import Notes, read_notes
 from engine.rundir.status import RunFollower
 from tui.model.run_rows import RunRow, first_row, phase_text, row_after
 
@@ -17,8 +18,9 @@ from tui.model.run_rows import RunRow, first_row, phase_text, row_after
 class _FollowedRun:
     def __init__(self, path: Path) -> None:
         """Raises UserError where the run's config can't be read."""
-        run = RunDir(path)
+        self._run = run = RunDir(path)
         self._row = first_row(run)
+        self._notes, self._noted = Notes(), (0, 0)
         self._follower = RunFollower(run)
         self._phase = ""
 
@@ -30,8 +32,22 @@ class _FollowedRun:
             if isinstance(event, Phase):
                 self._phase = phase_text(event)
         reason = self._phase if look.state is State.LIVE and not look.reason else look.reason
-        self._row = msgspec.structs.replace(row, state=look.state, reason=reason)
+        notes = self._read_notes()
+        self._row = msgspec.structs.replace(
+            row, state=look.state, reason=reason, title=notes.title, note=notes.note, tags=notes.tags
+        )
         return self._row
+
+    def _read_notes(self) -> Notes:
+        """The user's notes, read again where the file is another one."""
+        try:
+            status = self._run.notes_file.lstat()
+            noted = (status.st_ino, status.st_mtime_ns)
+        except OSError:
+            noted = (0, 0)
+        if noted != self._noted:
+            self._notes, self._noted = read_notes(self._run), noted
+        return self._notes
 
 
 class RunsFolder:

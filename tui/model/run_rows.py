@@ -28,7 +28,8 @@ RESUMABLE = frozenset({State.PAUSED, State.STOPPED, State.DEAD, State.FAILED})
 
 class RunRow(Struct, frozen=True):
     """One run: `epoch` of `epochs` done, `best` the highest mean of start and end accuracy so far (0 to 1). With
-    unanswerable questions also that snapshot's F1 (0 to 100) of questions with and without an answer."""
+    unanswerable questions also that snapshot's F1 (0 to 100) of questions with and without an answer. `title`, `note`
+    and `tags` are the user's; `size` is in bytes on the disk, where it was measured."""
 
     name: str
     path: str
@@ -41,6 +42,10 @@ class RunRow(Struct, frozen=True):
     best: float | None
     has_answer_f1: float | None = None
     no_answer_f1: float | None = None
+    title: str = ""
+    note: str = ""
+    tags: tuple[str, ...] = ()
+    size: int | None = None
 
 
 def first_row(run: RunDir) -> RunRow:
@@ -82,6 +87,11 @@ def apart_text(row: RunRow) -> str:
     if row.has_answer_f1 is None or row.no_answer_f1 is None:
         return ""
     return f"HasAns F1 {row.has_answer_f1:.1f}, NoAns F1 {row.no_answer_f1:.1f}"
+
+
+def notes_text(row: RunRow, *, tags_only: bool = False) -> str:
+    """The user's tags and note on one line: plain() it."""
+    return " ".join([*(f"#{tag}" for tag in row.tags), *([] if tags_only or not row.note else [row.note])])
 
 
 def phase_text(phase: Phase) -> str:

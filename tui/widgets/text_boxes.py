@@ -44,6 +44,21 @@ class LineBox(Input):
         self.cursor_position = 0  # of a long line the beginning is seen
 
 
+class FormBox(Input):
+    """One line of text in a dialog, where keys are nothing but text."""
+
+    DEFAULT_CSS = """
+    FormBox { height: 1; border: none; padding: 0 1; background: ansi_default; text-style: underline; }
+    FormBox:focus { border: none; background: ansi_default; text-style: bold underline; }
+    """
+
+    def __init__(self, value: str = "", *, id: str, placeholder: str = "", max_length: int = 0) -> None:
+        super().__init__(value, id=id, placeholder=placeholder, max_length=max_length, select_on_focus=False)
+
+    def validate_value(self, value: str) -> str:
+        return visible(value)
+
+
 class TextBox(TextArea):
     """Text of many lines, as LineBox. `text` is what is shown; `original` what was pasted, where nothing was changed
     since."""

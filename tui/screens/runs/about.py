@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tui.commands import ROWS, KeyCommand
+from tui.commands import ROWS, SEARCH, KeyCommand
 from tui.screens.about import About
 
 ABOUT = About(
@@ -11,7 +11,11 @@ ABOUT = About(
     key="6",
     title="Runs",
     summary="Runs: all runs",
-    help=("All runs of the runs folder: open, stop or resume one, or start one on the sample data."),
+    help=(
+        "All runs of the runs folder: open, stop, resume or remove one, name it, note what it was for, or start one on "
+        "the sample data. A search (/) lists the runs that have its words in their name, note, data, model or #tags; "
+        "an empty one lists all."
+    ),
     commands=(
         *ROWS,
         KeyCommand("stop_run", "S", "save and stop the run under the cursor (press twice)", footer="stop"),
@@ -21,5 +25,12 @@ ABOUT = About(
             "resume the run under the cursor (a stopped or dead one: press twice)",
             footer="resume",
         ),
+        KeyCommand("edit_run", "e", "name, note and tags of the run under the cursor", footer="note"),
+        KeyCommand("remove_run", "X", "remove the run under the cursor from the disk (press twice)", footer="remove"),
+        KeyCommand("sort", "s", "sort by date, score, state, size or name", footer="sort"),
+        KeyCommand(
+            "filter", "t", "which runs are listed: all, training, those that can be resumed, finished", footer="show"
+        ),
+        *SEARCH,
     ),
 )

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 from textual import events
 from textual.app import ComposeResult
 from textual.strip import Strip
@@ -14,10 +16,18 @@ from engine.config import RunConfig
 from engine.data.samples import sample_names
 from engine.errors import UserError
 from engine.launch import Run, resume, start
+from engine.rundir.layout import RunDir
 from engine.rundir.liveness import State
+from engine.rundir.notes import Notes, write_notes
+from engine.rundir.removal import remove_run
+from tui.drawing.format import value_text
+from tui.drawing.text import plain
+from tui.model.disk_use import DiskUse
 from tui.model.followed_runs import RunsFolder
 from tui.model.run_rows import RESUMABLE, RUNNING, RunRow
 from tui.screens.base import ScreenView
+from tui.screens.runs.model import Arrangement, arranged
+from tui.screens.runs.notes_dialog import NotesDialog
 from tui.screens.runs.strips import COLUMNS, head_strips, run_detail, run_row, sample_detail, sample_row
 from tui.widgets.picture import Picture
 from tui.widgets.row_list import Row, RowList
@@ -41,7 +51,12 @@ class RunsScreen(ScreenView):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._folder: RunsFolder | None = None
+        self._all: list[RunRow] | None = None
+        """All runs, newest first; None: not looked yet."""
         self._rows: list[RunRow] | None = None
+        """Those that are listed, in the order of the table."""
+        self._by = Arrangement()
+        self._sizes = DiskUse()
         self._samples: list[str] = []
         self._cursor = 0
         self._asked: tuple[str, str, str] | None = None
@@ -49,7 +64,10 @@ class RunsScreen(ScreenView):
         self._seek = ""
         """Path of the run that the cursor goes to when it is listed."""
         self._polling = False
+        self._measuring = False
         self._starting = False
+        self._removing = ""
+        """Path of the run that is being removed."""
 
     def compose(self) -> ComposeResult:
         yield Picture(self._draw_head, id="runs-head")
@@ -79,9 +97,28 @@ class RunsScreen(ScreenView):
             self._folder = RunsFolder(self.tui.runs_dir)
         self._polling = True
         try:
-            self._take(await asyncio.to_thread(self._folder.poll))
+            self._all = await asyncio.to_thread(self._folder.poll)
+            self._arrange()
         finally:
             self._polling = False
+        if not self._measuring:
+            self.run_worker(self._measure(), exclusive=False)
+
+    async def _measure(self) -> None:
+        """Find out how much of the disk the runs take, beside all else."""
+        self._measuring = True
+        try:
+            if await asyncio.to_thread(self._sizes.measure, [row.path for row in self._all or ()]):
+                self._arrange()
+        finally:
+            self._measuring = False
+
+    def _arrange(self) -> None:
+        """List what is to be listed of the runs that are known."""
+        if self._all is None:
+            return
+        rows = arranged(self._all, self._by, self._sizes.size)
+        self._take([msgspec.structs.replace(row, size=self._sizes.size(row.path)) for row in rows])
 
     def _take(self, rows: list[RunRow]) -> None:
         """Show new rows; the cursor stays on what it is on, wherever that is now."""
@@ -118,13 +155,24 @@ class RunsScreen(ScreenView):
     # ------------------------------------------------------------------ pictures
 
     def _draw_head(self, width: int, height: int) -> Sequence[Strip]:
-        return head_strips(self._rows, self.tui.runs_dir, width, self.style_of)
+        rows = self._all
+        return head_strips(
+            rows,
+            self.tui.runs_dir,
+            width,
+            self.style_of,
+            by=self._by,
+            listed=len(self._rows or ()),
+            size=self._sizes.total(row.path for row in rows or ()),
+        )
 
     def _draw_detail(self, width: int, height: int) -> Sequence[Strip]:
         row, sample = self._chosen, self._sample
         if row is not None:
             key, action, path = self._asked or ("", "", "")
             question = f"press {key} once more to {action} it" if path == row.path else ""
+            if question and action == "delete":
+                question += f": {_what_goes(row)}"
             lines = run_detail(row, question, width, self.style_of)
         else:
             lines = sample_detail(sample, width, self.style_of) if sample is not None else []
@@ -200,6 +248,70 @@ class RunsScreen(ScreenView):
             self.run_worker(self._resume(Path(row.path)), exclusive=False)
         self.renew()
 
+    def do_remove_run(self) -> None:
+        """Delete the folder of the run under the cursor; asks once more first."""
+        row, viewer = self._chosen, self.tui.viewer
+        if row is None or self._removing:
+            self._asked = None
+            self.tui.say("one run at a time: another one is being removed" if self._removing else "this is no run")
+        elif row.state in RUNNING:
+            self._asked = None
+            self.tui.say("this run is training: stop it first (S)")
+        elif viewer is not None and str(viewer.run.path) == row.path:
+            self._asked = None
+            self.tui.say("this run is open: open another one first, or remove it later")
+        elif self._sure("X", "delete", row):
+            self._removing = row.path
+            self.tui.say(f"removing {plain(row.name, 100)}")
+            self.run_worker(self._remove(row), exclusive=False)
+        self.renew()
+
+    async def _remove(self, row: RunRow) -> None:
+        try:
+            await asyncio.to_thread(remove_run, Path(row.path))
+            self.tui.say(f"removed {plain(row.name, 100)}")
+        except (OSError, UserError) as error:
+            self.tui.say(plain(str(error), 500))
+        finally:
+            self._removing = ""
+        await self._poll()
+
+    def do_edit_run(self) -> None:
+        """Edit name, note and tags of the run under the cursor."""
+        row = self._chosen
+        if row is None:
+            self.tui.say("this is no run")
+            return
+
+        def keep(notes: Notes | None) -> None:
+            if notes is not None:
+                self.run_worker(self._write_notes(Path(row.path), notes), exclusive=False)
+
+        self.app.push_screen(NotesDialog(row.name, Notes(row.title, row.note, row.tags)), keep)
+
+    async def _write_notes(self, path: Path, notes: Notes) -> None:
+        try:
+            await asyncio.to_thread(write_notes, RunDir(path), notes)
+        except (OSError, UserError) as error:
+            self.tui.say(plain(str(error), 500))
+        await self._poll()
+
+    def do_sort(self) -> None:
+        self._rearrange(self._by.next_sort())
+        self.tui.say(f"sorted by {self._by.sort}")
+
+    def do_filter(self) -> None:
+        self._rearrange(self._by.next_shown())
+        words = {"all": "all runs", "resumable": "runs that can be resumed"}
+        self.tui.say(words.get(self._by.shown, f"{self._by.shown} runs"))
+
+    def do_search_text(self, text: str) -> None:
+        self._rearrange(replace(self._by, text=text))
+
+    def _rearrange(self, by: Arrangement) -> None:
+        self._by, self._asked = by, None
+        self._arrange()
+
     def _sure(self, key: str, what: str, row: RunRow) -> bool:
         """Whether the same was asked of the same run just before."""
         question = (key, what, row.path)
@@ -228,3 +340,9 @@ class RunsScreen(ScreenView):
 
     def on_row_list_opened(self, event: RowList.Opened) -> None:
         self.tui.action_do("open")
+
+
+def _what_goes(row: RunRow) -> str:
+    """What is lost with a run, in words."""
+    size = "" if row.size is None else f"{value_text(row.size, 'bytes')} on the disk, "
+    return f"{size}snapshots, weights and all"

@@ -10,9 +10,20 @@ from textual.strip import Strip
 
 from engine.rundir.liveness import State
 from tui.drawing.columns import Column, fit_text
+from tui.drawing.format import value_text
 from tui.drawing.text import path_from_here, plain
 from tui.drawing.theme import StyleOf
-from tui.model.run_rows import RESUMABLE, RUNNING, STATE_WORDS, RunRow, apart_text, progress_text, summary
+from tui.model.run_rows import (
+    RESUMABLE,
+    RUNNING,
+    STATE_WORDS,
+    RunRow,
+    apart_text,
+    notes_text,
+    progress_text,
+    summary,
+)
+from tui.screens.runs.model import Arrangement, words_of
 from tui.widgets.row_list import CellText, Row
 
 CELL_LIMIT = 300
@@ -23,6 +34,7 @@ COLUMNS = (
     Column("model", "model", 8, share=1, from_width=90),
     Column("epoch", "epoch", 7, align="right"),
     Column("best", "best", 5, align="right"),
+    Column("size", "size", 7, align="right", from_width=72),
     Column("reason", "", 10, share=3, from_width=64),
 )
 ROLES = {
@@ -37,8 +49,18 @@ ROLES = {
 }
 
 
-def head_strips(rows: Sequence[RunRow] | None, runs_dir: Path, width: int, style: StyleOf) -> list[Strip]:
-    """How many runs there are in the folder (None: not looked yet), and what to do where there is none."""
+def head_strips(
+    rows: Sequence[RunRow] | None,
+    runs_dir: Path,
+    width: int,
+    style: StyleOf,
+    *,
+    by: Arrangement,
+    listed: int,
+    size: int | None,
+) -> list[Strip]:
+    """How many runs there are in the folder (None: not looked yet), of which `listed` are listed, their `size` in
+    bytes, and what to do where there is none."""
     folder = plain(path_from_here(runs_dir), CELL_LIMIT)
     hint = ""
     if rows is None:
@@ -47,7 +69,11 @@ def head_strips(rows: Sequence[RunRow] | None, runs_dir: Path, width: int, style
         words = f"There are no runs in {folder} yet."
         hint = "Enter on a sample data set starts training; it goes on when you leave."
     else:
-        words = f"{summary(rows)} in {folder}"
+        taken = "" if size is None else f", {value_text(size, 'bytes')}"
+        words = f"{summary(rows)}{taken} in {folder}"
+        hint = plain(words_of(by), CELL_LIMIT)
+        if by.narrows:
+            words = f"{listed} of {words}"
     return [
         Strip([Segment(fit_text(f" {words}", width), style("heading"))]),
         Strip([Segment(fit_text(f" {hint}", width), style("text"))]),
@@ -74,7 +100,11 @@ def run_detail(row: RunRow, question: str, width: int, style: StyleOf) -> list[S
         keys.append("S stops it")
     if row.state in RESUMABLE:
         keys.append("R resumes it")
+    if row.state not in RUNNING:
+        keys.append("X removes it")
     where = plain(path_from_here(Path(row.path)), 2000)
+    if noted := plain(notes_text(row), 2200):
+        where += f"  {noted}"
     last = Segment(fit_text(f" {question or ', '.join(keys)}", width), style("warn" if question else "dim"))
     return [
         Strip([Segment(fit_text(f" {where}", width), style("dim"))]),
@@ -100,12 +130,14 @@ def sample_row(sample: str) -> Row:
 
 def run_row(row: RunRow, *, is_open: bool) -> Row:
     """The cells of a run; `is_open`: the one that is watched."""
+    said = f"{notes_text(row, tags_only=bool(row.reason))} {row.reason}"
     return {
         "state": CellText(STATE_WORDS[row.state], ROLES[row.state]),
-        "name": CellText(plain(row.name, CELL_LIMIT), "heading" if is_open else "text"),
+        "name": CellText(plain(row.title or row.name, CELL_LIMIT), "heading" if is_open else "text"),
         "dataset": CellText(plain(row.dataset, CELL_LIMIT)),
         "model": CellText(plain(row.model.rstrip("/").rpartition("/")[2], CELL_LIMIT)),
         "epoch": CellText(progress_text(row)),
         "best": CellText("-" if row.best is None else f"{row.best:.3f}"),
-        "reason": CellText(plain(row.reason, CELL_LIMIT), "dim"),
+        "size": CellText("" if row.size is None else value_text(row.size, "bytes")),
+        "reason": CellText(plain(said.strip(), CELL_LIMIT), "dim"),
     }
