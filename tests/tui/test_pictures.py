@@ -160,7 +160,7 @@ def test_no_runs(snap_compare: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     (tmp_path / "runs").mkdir()
 
     async def wait(pilot: Pilot[Any]) -> None:
-        await pilot.pause(0.3)
+        await until(pilot, lambda: "There are no runs" in screen_text(pilot.app))
         await settle(pilot)
 
     assert snap_compare(make_app(None, Path("runs")), terminal_size=SMALL, run_before=wait)
