@@ -30,6 +30,7 @@ from engine.events import CommandDone
 from engine.launch import Run
 from engine.rundir.commands import CommandName
 from engine.rundir.liveness import OVER, State
+from tui.drawing.svg import picture_name, save_picture
 from tui.drawing.text import path_from_here, plain
 from tui.drawing.theme import choose_theme, is_light, style_of, theme_names
 from tui.model.explainer import Target
@@ -380,6 +381,13 @@ class BertQAApp(Reviewing):
         """Put `text`, made harmless, on the clipboard of the terminal (OSC 52)."""
         self.copy_to_clipboard("\n".join(plain(line) for line in text.split("\n")))
         self.say("copied (where the terminal allows OSC 52)")
+
+    def do_picture(self) -> None:
+        words = [self.view_name]
+        if self.viewer is not None and self.viewer.snapshots:
+            words = [self.viewer.run.name, *words, f"snapshot-{self.viewer.snapshots[self.view_state.snapshot].index}"]
+        path = save_picture(Path.cwd(), picture_name(*words), self.export_screenshot())
+        self.say(f"wrote {path_from_here(path)}")
 
     def do_themes(self) -> None:
         names = theme_names()

@@ -77,6 +77,7 @@ COPY = (KeyCommand("copy", "c", "copy question, expected and predicted answer to
 SEARCH = (KeyCommand("search", "slash", "search or filter", footer="search"),)
 PAUSE = (KeyCommand("pause", "p", "pause or resume training"),)
 EVERYWHERE = (
+    KeyCommand("picture", "P", "write this screen as a picture (SVG) into the working folder"),
     KeyCommand("themes", "T", "next theme: dark, light, colour-blind safe, none"),
     KeyCommand("help", "question_mark", "what this screen shows, and its keys", footer="help"),
     KeyCommand("quit", "q", "leave; training goes on", footer="quit"),

@@ -54,6 +54,11 @@ class Walking(ExactApp):
         self.changed()
 
     @property
+    def is_drawn(self) -> bool:
+        """Whether nothing that changed waits to be drawn."""
+        return self._draw_timer is None
+
+    @property
     def last_snapshot(self) -> int:
         """Position of the newest snapshot; -1 where there is none."""
         return len(self.viewer.snapshots) - 1 if self.viewer else -1

@@ -34,7 +34,16 @@ class Request:
     """Also the model as ONNX."""
     name: str | None = None
     """What the card calls the model; None: as the folder."""
+    screen: str | None = None
+    """The screen to draw; None: the first."""
+    example: str | None = None
+    """The example to show, by its id or question; None: the first."""
+    size: str | None = None
+    """Columns x rows, as in `120x40`."""
+    theme: str | None = None
     tell: Tell = print
+    draw: Callable[[Request], bytes] | None = None
+    """Makes the picture of a screen; the app's part."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +61,12 @@ KINDS = (
     Kind("", "folder", "the weights as a folder that transformers loads", options={"snapshot", "card", "onnx", "name"}),
     Kind(".onnx", "onnx", "the model as ONNX, compared with torch", options={"snapshot", "onnx"}),
     Kind(".html", "report", "a report on one page that any browser opens without network"),
+    Kind(".svg", "picture", "a screen as a picture", options={"snapshot", "screen", "example", "size", "theme"}),
     *(Kind(ending, "tables", "a row for each example and snapshot", {"tokens", "passages"}) for ending in TABLES),
 )
 """A kind of export is a module here and one line."""
 
-ALWAYS = frozenset({"run", "path", "tell"})
+ALWAYS = frozenset({"run", "path", "tell", "draw"})
 
 
 @dataclass(frozen=True)

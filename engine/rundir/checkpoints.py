@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,10 +93,10 @@ def find_weights(run: RunDir, wanted: str = "best") -> KeptWeights:
             raise _not_kept(run, "no checkpoint is kept", kept)
         return kept[-1]
     if wanted == "best":
-        epochs = [info for info in infos if info.epoch >= 1 and float(info.epoch).is_integer()]
-        if not epochs:
+        best = best_epoch(infos)
+        if best is None:
             raise _not_kept(run, "no epoch has been scored yet", kept)
-        chosen = max(epochs, key=lambda info: (info.metrics.f1, info.step))
+        chosen = best
         what = f"the weights of the best epoch, {_described(chosen)}, are not kept"
     elif wanted.isascii() and wanted.isdigit():
         found = [info for info in infos if info.index == int(wanted)]
@@ -139,6 +140,12 @@ def run_of_checkpoint(folder: Path) -> RunDir | None:
             hint="Name the run instead: its whole checkpoints are found by themselves.",
         )
     return RunDir(path)
+
+
+def best_epoch(infos: Sequence[SnapshotInfo]) -> SnapshotInfo | None:
+    """The whole epoch with the highest F1, the latest of equals; None where no epoch has been scored."""
+    epochs = [info for info in infos if info.epoch >= 1 and float(info.epoch).is_integer()]
+    return max(epochs, key=lambda info: (info.metrics.f1, info.step), default=None)
 
 
 def snapshot_infos(run: RunDir) -> list[SnapshotInfo]:

@@ -26,6 +26,12 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
     return make_run(tmp_path_factory.mktemp("ascii"), examples=60, snapshots=4, tokens=90, has_impossible=True)
 
 
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pictures of screens go into the working folder."""
+    monkeypatch.chdir(tmp_path)
+
+
 def check(app: Any) -> None:
     for number, line in enumerate(screen_lines(app)):
         foreign = {char for char in line if not char.isascii()}

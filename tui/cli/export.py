@@ -26,11 +26,14 @@ if TYPE_CHECKING:
         metavar="PATH",
         type=click.Path(),
         help="where to write; its ending says what: none, a folder that transformers loads; .html, a report for any "
-        "browser; .onnx, the model for onnxruntime; .parquet, .csv or .json, a table of all examples and "
-        "snapshots (never overwrites)",
+        "browser; .svg, a screen as a picture; .onnx, the model for onnxruntime; .parquet, .csv or .json, a table of "
+        "all examples and snapshots (never overwrites)",
     ),
     GroupedOption(
-        ["--snapshot"], "output", metavar="N|best|last", help="whose weights: a snapshot's number, best (F1) or last"
+        ["--snapshot"],
+        "output",
+        metavar="N|best|last",
+        help="whose weights or scores: a snapshot's number, best (F1) or last",
     ),
     GroupedOption(
         ["--card"], "output", is_flag=True, help="folder: also a model card (README.md) with scores and curve"
@@ -38,6 +41,15 @@ if TYPE_CHECKING:
     GroupedOption(["--onnx"], "output", is_flag=True, help="folder: also model.onnx, compared with torch"),
     GroupedOption(["--tokens"], "output", is_flag=True, help="tables: a row for each token with its scores"),
     GroupedOption(["--passages"], "output", is_flag=True, help="tables: the text of the passage in every row"),
+    GroupedOption(
+        ["--screen"],
+        "picture",
+        metavar="NAME",
+        help="journey (default), spans, curves, map, compare, runs, heatmap, trust or groups",
+    ),
+    GroupedOption(["--example"], "picture", metavar="ID", help="the example to show, by its id or its whole question"),
+    GroupedOption(["--size"], "picture", metavar="120x40", help="columns and rows (default: 120x40)"),
+    GroupedOption(["--theme"], "picture", metavar="NAME", help="dark (default), light, colour-blind or none"),
     GroupedOption(
         ["--dataset"],
         "corrected data",
@@ -73,7 +85,7 @@ def export(
     runs_dir: str | None,
     **options: Any,
 ) -> int:
-    """Write a report for any browser, a table of all answers, the model for transformers, or the corrected data."""
+    """Write a report for any browser, a picture, a table of answers, the model for transformers, or corrected data."""
     from engine.export.kinds import Request
     from engine.rundir.layout import RunDir
 
@@ -86,6 +98,7 @@ def export(
     directory = RunDir(find_run(run, runs_dir))
     name, public, agreed = options.pop("push_to_hub"), options.pop("public"), options.pop("yes")
     options["tell"] = lambda line: click.echo(plain(line))
+    options["draw"] = _draw
     if name is not None:
         return _push(directory, output, name, public=public, agreed=agreed, options=options)
     if public or agreed:
@@ -96,6 +109,12 @@ def export(
         )
     _write(Request(directory, Path(output), **options))
     return int(ExitCode.OK)
+
+
+def _draw(request: Request) -> bytes:
+    from tui.cli.picture import draw
+
+    return draw(request)
 
 
 def _export_dataset(run: Path, out: str, half: Literal["train", "validation"] | None, *, from_run: bool) -> int:
