@@ -128,6 +128,10 @@ class RunConfig(Struct, frozen=True, kw_only=True):
         str | None, option("machine", "shell command to run when the run ends, with its outcome in BERTQA_RESULT_…")
     ] = None
 
+    sweep: Annotated[
+        Annotated[str, Meta(min_length=1, max_length=100)] | None,
+        option("place", "name that runs made for one comparison share (default: from the options)"),
+    ] = None
     run_dir: Annotated[str | None, option("place", "folder of this run (default: a new one in the runs folder)")] = None
     runs_dir: Annotated[str | None, option("place", "folder that holds all runs (default: ./runs)")] = None
 

@@ -9,9 +9,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 
 import msgspec
 import psutil
@@ -34,6 +35,7 @@ from engine.rundir.status import POLL_SECONDS, RunFollower, current_state
 from engine.storage.atomic_io import check_own_folder, operations, raises_write_error, replace_file
 
 WORKER = "engine.learning.worker"
+NOTHING_MORE: Mapping[str, str] = MappingProxyType({})
 
 
 class RunSnapshot:
@@ -117,9 +119,9 @@ class Run:
         return look.state
 
 
-def start(config: RunConfig) -> Run:
+def start(config: RunConfig, *, environment: Mapping[str, str] = NOTHING_MORE) -> Run:
     """Check the data set and the model, make the run's folder and start an engine, which works on when this process
-    ends. Returns as soon as the engine's process is there.
+    ends. Returns as soon as the engine's process is there. `environment` is added to that process's environment.
 
     Raises DataError, ModelError, and WriteError where the run's folder can't be made; no folder is left then.
     """
@@ -134,7 +136,7 @@ def start(config: RunConfig) -> Run:
     run = RunDir.create(path, msgspec.structs.replace(config, **absolute, run_dir=os.path.abspath(path)))
     replace_file(run.examples_file, dump_examples(data.dataset))
     run.write_start(StartInfo(data=identities, allow_null=data.allow_null, remarks=data.remarks, weights=files.mark()))
-    return _launch(run)
+    return _launch(run, environment)
 
 
 def attach(path: Path | str) -> Run:
@@ -144,7 +146,7 @@ def attach(path: Path | str) -> Run:
     return Run(Path(path))
 
 
-def resume(path: Path | str, *, force: bool = False) -> Run:
+def resume(path: Path | str, *, force: bool = False, environment: Mapping[str, str] = NOTHING_MORE) -> Run:
     """Start an engine that resumes a run from its newest whole checkpoint.
 
     Raises UsageError when an engine is at work on it, when it is finished, when it asks for what this version does
@@ -161,7 +163,7 @@ def resume(path: Path | str, *, force: bool = False) -> Run:
             f"{path}: {'; '.join(changes)}.",
             hint="A resumed run would not be the run that was started; --force resumes it all the same.",
         )
-    return _launch(run)
+    return _launch(run, environment)
 
 
 def what_changed(run: RunDir) -> list[str]:
@@ -189,7 +191,7 @@ def what_changed(run: RunDir) -> list[str]:
     return changes
 
 
-def _launch(run: RunDir) -> Run:
+def _launch(run: RunDir, environment: Mapping[str, str]) -> Run:
     config = run.exact_config
     worker = ["-m", WORKER, str(run.path)]
     if config.devices > 1:
@@ -208,7 +210,7 @@ def _launch(run: RunDir) -> Run:
             stdout=log,
             stderr=log,
             cwd=run.path,  # a folder named datasets/ in the user's folder must not be importable
-            env=child_environment(),
+            env=child_environment() | dict(environment),
             start_new_session=True,
         )
     finally:

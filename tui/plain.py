@@ -130,9 +130,27 @@ async def _follow(run: Run, *, as_json: bool, bars: bool, owns_run: bool, after:
     for name in stop_signals(run.directory.config):
         loop.add_signal_handler(signal.Signals[name], interrupted)
 
+    return await watch_to_end(run, leave, as_json=as_json, bars=bars, owns_run=owns_run, after=after)
+
+
+async def watch_to_end(
+    run: Run,
+    leave: asyncio.Event,
+    *,
+    as_json: bool = False,
+    bars: bool = False,
+    owns_run: bool = True,
+    after: int = 0,
+    label: str = "",
+) -> int:
+    """Print a run's events with a number above `after` until it ends or `leave` is set; returns its exit code.
+
+    A `label` stands before each line, and JSON records name their run, where several runs print at the same time.
+    """
+    mark = f"[{label}] " if label else ""
     if not as_json:
-        print(f"run {plain(str(run.path))}", flush=True)
-    printer = _JsonLines() if as_json else _Bars() if bars else _Lines()
+        print(f"{mark}run {plain(str(run.path))}", flush=True)
+    printer = _JsonLines(run.directory.name if label else "") if as_json else _Bars() if bars else _Lines(mark)
     ending: AnyEvent | None = None
     with printer:
         reader = asyncio.create_task(_read(run, printer, after))
@@ -175,7 +193,10 @@ async def _read(run: Run, printer: _Lines | _Bars | _JsonLines, after: int) -> A
 
 
 class _JsonLines:
-    """Every event as one JSON object a line."""
+    """Every event as one JSON object a line, with the name of its run where there is one."""
+
+    def __init__(self, run: str = "") -> None:
+        self._run = run
 
     def __enter__(self) -> _JsonLines:
         return self
@@ -184,14 +205,17 @@ class _JsonLines:
         pass
 
     def show(self, event: AnyEvent) -> None:
-        sys.stdout.write(msgspec.json.encode(event).decode() + "\n")
+        record = {"run": self._run, **msgspec.to_builtins(event)} if self._run else event
+        sys.stdout.write(msgspec.json.encode(record).decode() + "\n")
         sys.stdout.flush()
 
 
 class _Lines:
     """A line for each thing that happened, and now and then one with the progress of training."""
 
-    def __init__(self) -> None:
+    def __init__(self, mark: str = "") -> None:
+        """`mark` begins every line."""
+        self._mark = mark
         self._told_at = 0.0
         self._phase = ("", "")
         self._total_steps = 0
@@ -216,7 +240,7 @@ class _Lines:
                 f"  {event.examples_per_second:.1f} examples/s"
             )
         if line is not None:
-            print(plain(line), flush=True)
+            print(f"{self._mark}{plain(line)}", flush=True)
 
 
 class _Bars:

@@ -6,6 +6,7 @@ from tui.cli.ask import ask
 from tui.cli.attach import attach
 from tui.cli.check import check
 from tui.cli.command_line import GroupedCommand
+from tui.cli.compare import compare
 from tui.cli.control import pause, resume, stop
 from tui.cli.doctor import doctor
 from tui.cli.export import export
@@ -20,6 +21,7 @@ COMMANDS: tuple[GroupedCommand, ...] = (
     ask,
     attach,
     check,
+    compare,
     doctor,
     export,
     man,

@@ -1,0 +1,50 @@
+"""`compare`: several runs side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from engine.errors import ExitCode, UsageError
+from tui.cli.command_line import RunName
+from tui.cli.common import RUNS_DIR, command, find_run, runs_folder
+from tui.options import GroupedOption
+
+
+@command(
+    click.Argument(["runs"], metavar="RUN RUN…", nargs=-1, required=True, type=RunName()),
+    GroupedOption(["--json", "as_json"], "output", is_flag=True, help="one JSON object, for scripts"),
+    RUNS_DIR,
+)
+def compare(runs: tuple[str, ...], as_json: bool, runs_dir: str | None) -> int:
+    """EM and F1 of several runs, or of a sweep, by setting, and whether seeds alone explain a difference."""
+    from engine.rundir.layout import RunDir
+    from tui.cli.comparison import print_comparison
+
+    paths = list(dict.fromkeys(path for name in runs for path in _runs_called(name, runs_dir)))
+    if len(paths) < 2:
+        raise UsageError(
+            "compare takes two runs or more, or the name of a sweep.", hint="`bertqa-tui runs` lists them."
+        )
+    print_comparison([RunDir(path) for path in paths], as_json=as_json)
+    return int(ExitCode.OK)
+
+
+def _runs_called(name: str, runs_dir: str | None) -> list[Path]:
+    """The run called `name`, or all runs of the sweep of that name, oldest first. Raises UsageError."""
+    from engine.rundir.layout import RunDir, list_runs
+
+    try:
+        return [find_run(name, runs_dir)]
+    except UsageError:
+        found = []
+        for path in reversed(list_runs(runs_folder(runs_dir))):
+            try:
+                if RunDir(path).config.sweep == name:
+                    found.append(path)
+            except UsageError:
+                continue
+        if not found:
+            raise
+        return found
