@@ -16,7 +16,7 @@ from engine.data.tokenizer import PairTokenizer
 from engine.errors import DataError, ModelError, UsageError
 from engine.events import AnyEvent, Phase, Warned
 from engine.insight.scoring import is_by_character
-from engine.learning.encoder.names import EncoderConfig
+from engine.learning.encoder.families.registry import read_config
 from engine.models import ModelFiles, locate_model
 from engine.rundir.eval_set import write_features
 from engine.rundir.layout import RunDir
@@ -125,7 +125,7 @@ def load_tokenizer(files: ModelFiles, *, trust_remote_code: bool = False) -> Pai
 def window_length(config: RunConfig, files: ModelFiles) -> int:
     """Tokens of a window: `max_length`, or fewer where the model has no positions for so many."""
     described = files.config()
-    shape = EncoderConfig.of(described)
+    shape = read_config(described)
     longest = shape.longest if shape is not None else described.get("max_position_embeddings")
     if not isinstance(longest, int) or longest <= 0:
         return config.max_length

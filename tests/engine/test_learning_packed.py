@@ -18,9 +18,9 @@ from engine.learning.batches import evaluation_batches, make_batch
 from engine.learning.encoder.attention import attend
 from engine.learning.encoder.batch import Batch
 from engine.learning.encoder.dropout import DropoutMasks, scale, threshold
+from engine.learning.encoder.families.registry import family, read_config
 from engine.learning.encoder.hugging_face import HuggingFaceEncoder
 from engine.learning.encoder.load import Model, load_model
-from engine.learning.encoder.names import PREFIXES, EncoderConfig, hub_names
 from engine.learning.encoder.packed import PackedEncoder
 from engine.learning.evaluation import score_windows
 from engine.learning.steps import span_loss
@@ -112,12 +112,11 @@ def test_scores_and_gradients_equal_hugging_faces(kind: str, tmp_path: Path) -> 
     span_loss(mine, batch, 5).backward()
     span_loss(others, batch, 5).backward()
     gradients = {name: parameter.grad for name, parameter in theirs.named_parameters()}
-    shape = ours.network.shape
-    assert isinstance(shape, EncoderConfig)
+    assert isinstance(ours.network, PackedEncoder)
+    names = family(kind).names(ours.network.shape)
     checked = set()
     for name, parameter in ours.network.named_parameters():
-        names = hub_names(shape).get(name)
-        full = [f"{PREFIXES[kind]}{n}" for n in names] if names else [name.replace("head", "qa_outputs")]
+        full = names[name]
         torch.testing.assert_close(parameter.grad, torch.cat([gradients[n] for n in full]), rtol=1e-3, atol=1e-5)
         checked |= set(full)
     assert checked == set(gradients)
@@ -158,10 +157,10 @@ def test_a_missing_head_comes_from_the_seed_and_other_missing_weights_are_told(t
 
 
 def test_varieties_that_are_not_built_go_to_hugging_faces_code(tmp_path: Path) -> None:
-    assert EncoderConfig.of(SMALL | {"model_type": "bert"}) is not None
+    assert read_config(SMALL | {"model_type": "bert"}) is not None
     for change in ({"hidden_act": "relu"}, {"position_embedding_type": "relative_key"}, {"is_decoder": True}):
-        assert EncoderConfig.of(SMALL | {"model_type": "bert"} | change) is None
-    assert EncoderConfig.of({"model_type": "deberta-v2"}) is None
+        assert read_config(SMALL | {"model_type": "bert"} | change) is None
+    assert read_config({"model_type": "deberta-v2"}) is None
 
 
 @pytest.mark.parametrize("kind", ["bert", "roberta"])

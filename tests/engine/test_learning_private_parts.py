@@ -12,10 +12,13 @@ import torch
 import transformers
 from torch.optim import adamw
 
-from engine.learning.encoder.names import CLASSES, PREFIXES
+from engine.learning.encoder.families.registry import MODULES, family
 
 ROOM = Path(__file__).parents[2] / "engine" / "learning"
-PRIVATE = {"torch.ops.aten._flash_attention_forward": "encoder/attention.py"}
+PRIVATE = {
+    "torch.ops.aten._flash_attention_forward": "encoder/attention.py",
+    "torch._foreach_mul_": "loss_scale.py",
+}
 DOCUMENTED = {"os._exit"}
 """Names that begin with an underscore and are public all the same."""
 
@@ -112,6 +115,15 @@ def test_flash_attention_for_windows_of_different_lengths() -> None:
     assert out.shape == query.shape, flash("gives another shape")
 
 
+def test_multiplying_many_tensors_at_once() -> None:
+    advice = f"in torch {torch.__version__}: multiply one gradient at a time in engine/learning/loss_scale.py instead."
+    function = getattr(torch, "_foreach_mul_", None)
+    assert function is not None, f"torch._foreach_mul_ is gone {advice}"
+    tensors = [torch.ones(2), torch.full((3,), 2.0)]
+    function(tensors, torch.tensor(3.0))
+    assert [t.tolist() for t in tensors] == [[3.0] * 2, [6.0] * 3], f"torch._foreach_mul_ does something else {advice}"
+
+
 def test_the_functional_form_of_adamw() -> None:
     function = getattr(adamw, "adamw", None)
     assert function is not None, functional("is gone")
@@ -145,12 +157,13 @@ def test_an_optimizer_without_the_compiler() -> None:
 
 def test_names_of_models_and_their_weights() -> None:
     """The packed encoder reads and writes files by these names; they are nowhere promised."""
-    advice = "change engine/learning/encoder/names.py, and keep reading the former names in load.py."
-    for kind, name in CLASSES.items():
+    advice = "change the module in engine/learning/encoder/families, and keep reading the former names in load.py."
+    for kind in MODULES:
+        name = family(kind).qa_class
         model = getattr(transformers, name, None)
         assert model is not None, f"transformers {transformers.__version__} has no {name} any more: {advice}"
         assert model.config_class.model_type == kind, f"{name} is of another model_type: {advice}"
-        assert f"{model.base_model_prefix}." == PREFIXES[kind], f"weights of {name} begin otherwise: {advice}"
+        assert f"{model.base_model_prefix}." == family(kind).prefix, f"weights of {name} begin otherwise: {advice}"
     with torch.device("meta"):
         model = transformers.BertForQuestionAnswering(transformers.BertConfig(num_hidden_layers=1))
     names = dict(model.named_parameters())

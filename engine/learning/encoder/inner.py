@@ -95,7 +95,7 @@ def _packed_layers(network: PackedEncoder, batch: Batch, dtype: torch.dtype) -> 
     finally:
         for hook in hooks:
             hook.remove()
-    scores = [network.head(state[: len(own)]) for state in states[:-1]]
+    scores = [network.scores(state[: len(own)]) for state in states[:-1]]
     return torch.stack([*scores, own])
 
 

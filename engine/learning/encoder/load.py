@@ -17,7 +17,8 @@ from engine.config import RunConfig
 from engine.errors import ModelError, UsageError
 from engine.learning.encoder.batch import Batch
 from engine.learning.encoder.dropout import DropoutMasks
-from engine.learning.encoder.names import CLASSES, HEAD, PREFIXES, EncoderConfig, hub_names
+from engine.learning.encoder.families.registry import family, read_config
+from engine.learning.encoder.names import EncoderConfig
 from engine.learning.encoder.packed import PackedEncoder
 from engine.models import ModelFiles, no_head
 from engine.storage.atomic_io import raises_write_error, replace_file, sync_file
@@ -49,7 +50,7 @@ class Network(Protocol):
 
 @dataclass(frozen=True)
 class Model:
-    """A network with what is needed to save it. `unpadded` is true where it computes packed batches without padding."""
+    """A network with what is needed to save it. `packed` is true where it computes packed batches without padding."""
 
     network: nn.Module
     files: ModelFiles
@@ -165,13 +166,13 @@ def load_model(
 ) -> Model:
     """The model's weights in float32 on `device`; `dtype` is that of matrix products.
 
-    The family that engine.learning.encoder.packed builds is computed without padding, unless `unpadded` is False. A
+    The families of engine.learning.encoder.families are computed without padding, unless `packed` is False. A
     question-answering head that the files lack is drawn from `seed`, or refused without `draw_head`. Raises
     ModelError.
     """
     device = device or torch.device("cpu")
     described = files.config()
-    shape = EncoderConfig.of(described) if packed and not trust_remote_code else None
+    shape = read_config(described) if packed and not trust_remote_code else None
     if shape is not None:
         network: nn.Module = _load_packed(shape, files, seed if draw_head else None)
     else:
@@ -184,28 +185,25 @@ def load_model(
 
 
 def _load_packed(shape: EncoderConfig, files: ModelFiles, seed: int | None) -> PackedEncoder:
-    network = PackedEncoder(shape)
+    kind = family(shape.model_type)
+    network = (kind.network or PackedEncoder)(shape)
     ours = dict(network.named_parameters())
     wanted = {
         theirs: (ours[name], part, len(parts))
-        for name, parts in hub_names(shape).items()
+        for name, parts in kind.names(shape).items()
         for part, theirs in enumerate(parts)
     }
-    prefix = PREFIXES[shape.model_type]
     found: set[str] = set()
     try:
         for file in files.weights:
             with safe_open(file, framework="pt") as stored:
                 for key in sorted(stored.keys()):
                     name = _plain_name(key)
-                    if name.startswith(f"{HEAD}."):
-                        target: Tensor = ours[name.replace(HEAD, "head")]
-                    elif (bare := name.removeprefix(prefix)) in wanted:
-                        parameter, part, parts = wanted[bare]
-                        target = parameter.chunk(parts)[part]
-                        name = bare
-                    else:
+                    name = name if name in wanted else f"{kind.prefix}{name}"
+                    if name not in wanted:
                         continue
+                    parameter, part, parts = wanted[name]
+                    target = parameter.chunk(parts)[part]
                     value = stored.get_tensor(key)
                     if value.shape != target.shape:
                         raise ModelError(
@@ -216,14 +214,14 @@ def _load_packed(shape: EncoderConfig, files: ModelFiles, seed: int | None) -> P
                     found.add(name)
     except (SafetensorError, OSError) as error:
         raise ModelError(f"{files.name}: its weights can't be read: {_first_line(error)}.") from None
-    if missing := sorted(set(wanted) - found):
-        raise ModelError(f"{files.name}: its weights lack {missing[0]} ({len(missing)} are missing).")
-    if f"{HEAD}.weight" not in found or f"{HEAD}.bias" not in found:
+    head = {theirs: name for name, (theirs,) in kind.head_names(shape).items()}
+    if missing := sorted(set(wanted) - found - set(head)):
+        name = missing[0].removeprefix(kind.prefix)
+        raise ModelError(f"{files.name}: its weights lack {name} ({len(missing)} are missing).")
+    if missing_head := [name for theirs, name in head.items() if theirs not in found]:
         if seed is None:
             raise no_head(files)
-        generator = torch.Generator().manual_seed(seed)
-        nn.init.normal_(network.head.weight, std=shape.initializer_range, generator=generator)
-        nn.init.zeros_(network.head.bias)
+        network.draw(missing_head, torch.Generator().manual_seed(seed))
     return network
 
 
@@ -234,19 +232,16 @@ def _plain_name(key: str) -> str:
 
 
 def _save_packed(network: PackedEncoder, files: ModelFiles, folder: Path) -> None:
-    shape = network.shape
-    prefix = PREFIXES[shape.model_type]
+    kind = family(network.shape.model_type)
     ours = dict(network.named_parameters())
     arrays = {
-        f"{prefix}{theirs}": ours[name].detach().chunk(len(parts))[part].cpu().numpy()
-        for name, parts in hub_names(shape).items()
+        theirs: ours[name].detach().chunk(len(parts))[part].cpu().numpy()
+        for name, parts in kind.names(network.shape).items()
         for part, theirs in enumerate(parts)
     }
-    for kind in ("weight", "bias"):
-        arrays[f"{HEAD}.{kind}"] = ours[f"head.{kind}"].detach().cpu().numpy()
     write_tensors(folder / "model.safetensors", arrays, {"format": "pt"})
     described = {k: v for k, v in files.config().items() if k not in ("_name_or_path", "torch_dtype")}
-    described |= {"architectures": [CLASSES[shape.model_type]], "dtype": "float32"}
+    described |= {"architectures": [kind.qa_class], "dtype": "float32"}
     replace_file(folder / "config.json", msgspec.json.format(msgspec.json.encode(described), indent=2) + b"\n")
 
 

@@ -1,4 +1,5 @@
-"""BERT, DistilBERT, RoBERTa and ELECTRA over concatenated windows, with the weights of Hugging Face's models.
+"""BERT and its kin over concatenated windows, with the weights of Hugging Face's models. What other families do
+otherwise they override, in modules of engine.learning.encoder.families.
 
 All tokens of a batch lie one after the other, [T, H], for every linear map and normalisation; only attention
 looks at windows. So nothing is computed for padding. Residuals and normalisation stay in float32; matrix
@@ -9,6 +10,8 @@ of rows, and memory is reused best where sizes repeat.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -80,6 +83,11 @@ class Layer(nn.Module):
             training=training,
         )  # fmt: skip
         x = self.attention_norm(add_dropped(x, self.attention_out(a), masks, hidden_dropout))
+        return self.feed_forward(x, masks, dtype)
+
+    def feed_forward(self, x: Tensor, masks: DropoutMasks | None, dtype: torch.dtype) -> Tensor:
+        """The part after attention, float32[T', H] like `x`, with its residual sum and LayerNorm."""
+        hidden_dropout = self.shape.hidden_dropout if self.training else 0.0
         out: Tensor = self.norm(add_dropped(x, self.down(F.gelu(self.up(x.to(dtype)))), masks, hidden_dropout))
         return out
 
@@ -102,22 +110,48 @@ class PackedEncoder(nn.Module):
 
     def forward(self, batch: Batch, masks: DropoutMasks | None = None, dtype: torch.dtype = torch.float32) -> Tensor:
         """Scores float32[T, 2]. `masks` drive dropout on a CPU when training; without them nothing is dropped there."""
+        x = self.embed(batch, masks, dtype)
+        for layer in self.passes():
+            again = self.checkpointing and self.training
+            x = _computed_twice(layer, x, batch, masks, dtype) if again else layer(x, batch, masks, dtype)
+        x = add_dropped(None, x, masks, self.shape.head_dropout if self.training else 0.0)
+        return self.scores(x[: len(batch.input_ids)])
+
+    def embed(self, batch: Batch, masks: DropoutMasks | None, dtype: torch.dtype) -> Tensor:
+        """The input of the first layer, float32[T', H]."""
         shape = self.shape
         x: Tensor = self.word_embeddings(batch.input_ids) + self.position_embeddings(
             batch.position + shape.first_position
         )
         if self.token_type_embeddings is not None:
             x = x + self.token_type_embeddings(batch.type_ids)
-        if x.device.type == "cpu":
-            x = F.pad(x, (0, 0, 0, -len(x) % ROUND_TOKENS))
+        x = filled_up(x)
         x = add_dropped(None, self.embedding_norm(x), masks, shape.hidden_dropout if self.training else 0.0)
         if self.project is not None:
             x = self.project(x.to(dtype)).float()
-        for layer in self.layers:
-            again = self.checkpointing and self.training
-            x = _computed_twice(layer, x, batch, masks, dtype) if again else layer(x, batch, masks, dtype)
-        x = add_dropped(None, x, masks, shape.head_dropout if self.training else 0.0)
-        return F.linear(x[: len(batch.input_ids)], self.head.weight, self.head.bias)
+        return x
+
+    def passes(self) -> Sequence[nn.Module]:
+        """The layers in the order in which they are computed; one may come more than once."""
+        return list(self.layers)
+
+    def scores(self, x: Tensor) -> Tensor:
+        """Start and end scores float32[n, 2] of the last layer's output float32[n, H], or of another's."""
+        return F.linear(x, self.head.weight, self.head.bias)
+
+    def draw(self, missing: Sequence[str], generator: torch.Generator) -> None:
+        """Fill parts of the head that a file lacks: matrices from `generator`, biases with 0."""
+        for name in missing:
+            parameter = self.get_parameter(name)
+            if parameter.ndim > 1:
+                nn.init.normal_(parameter, std=self.shape.initializer_range, generator=generator)
+            else:
+                nn.init.zeros_(parameter)
+
+
+def filled_up(x: Tensor) -> Tensor:
+    """`x` [T, H] with rows of 0 up to a multiple of ROUND_TOKENS on a CPU; as it is elsewhere."""
+    return F.pad(x, (0, 0, 0, -len(x) % ROUND_TOKENS)) if x.device.type == "cpu" else x
 
 
 def _computed_twice(
