@@ -100,6 +100,10 @@ class RunConfig(Struct, frozen=True, kw_only=True):
     devices: Annotated[int, option("machine", "processes, one for each device", ge=1, le=1024)] = 1
     precision: Annotated[Precision, option("machine", "arithmetic of the forward and backward pass")] = "auto"
 
+    feature_cache: Annotated[
+        bool, option("machine", "keep large tokenised data in the user's cache folder for the next run")
+    ] = True
+
     probe: Annotated[str | None, option("data", "id or question of the eval example to show first")] = None
     early_snapshots: Annotated[bool, option("keeping", "snapshots at steps 1, 2, 4, 8 … of the first epoch")] = True
     track_train: Annotated[

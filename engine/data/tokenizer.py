@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -87,6 +88,13 @@ class PairTokenizer:
         self.mask_id = mask_id if mask_id is not None else next((k for k in known if k is not None), self.sep_id)
         self.cls_token = backend.id_to_token(self.cls_id) or ""
         self.sep_token = backend.id_to_token(self.sep_id) or ""
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of all that its encodings depend on."""
+        self._plain()
+        ids = (self.cls_id, self.sep_id, self.mask_id, self.question_first, self.template, self.shares_parts)
+        return hashlib.sha256(f"{ids}{self._backend.to_str()}".encode()).hexdigest()
 
     @classmethod
     def from_file(cls, path: str | Path) -> PairTokenizer:

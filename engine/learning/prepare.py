@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from engine.config import RunConfig
 from engine.data.examples import Dataset, Example, dump_examples, read_examples, seen_mask
+from engine.data.feature_cache import features_key, is_worth_keeping, keep_features, read_features
 from engine.data.features import Features, build_features, default_max_answer_length
 from engine.data.run_data import load_run_data
 from engine.data.tokenizer import PairTokenizer
@@ -151,6 +152,20 @@ def build_task(
     """Tokenise both halves, with progress. Raises DataError where no window holds an answer to learn from."""
 
     def features(examples: tuple[Example, ...], what: str) -> Features:
+        def warn(text: str) -> None:
+            emit(Warned(message=f"{what}: {text}."))
+
+        doc_stride = min(config.doc_stride, max_length - 1)
+        key = ""
+        if config.feature_cache and is_worth_keeping(examples):
+            key = features_key(examples, tokenizer, max_length=max_length, doc_stride=doc_stride)
+        if key and (kept := read_features(key, len(examples))) is not None:
+            emit(Phase(name="tokenizing", detail=f"{what}, kept from an earlier run"))
+            for text in kept[1]:
+                warn(text)
+            safe_point()
+            return kept[0]
+        warned: list[str] = []
         reported = -1
 
         def progress(done: int, total: int) -> None:
@@ -160,14 +175,16 @@ def build_task(
                 emit(Phase(name="tokenizing", detail=what, done=done, total=total))
             safe_point()
 
-        return build_features(
-            examples,
-            tokenizer,
-            max_length=max_length,
-            doc_stride=min(config.doc_stride, max_length - 1),
-            progress=progress,
-            warn=lambda text: emit(Warned(message=f"{what}: {text}.")),
+        def warn_and_note(text: str) -> None:
+            warned.append(text)
+            warn(text)
+
+        features = build_features(
+            examples, tokenizer, max_length=max_length, doc_stride=doc_stride, progress=progress, warn=warn_and_note
         )
+        if key:
+            keep_features(key, features, warned)
+        return features
 
     train, evaluation = features(dataset.train, "training half"), features(dataset.eval, "eval half")
     if not (train.gold_start >= 0).any():

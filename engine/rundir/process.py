@@ -98,4 +98,6 @@ def child_environment() -> dict[str, str]:
     changes = {"TOKENIZERS_PARALLELISM": "true", "PYTHONUNBUFFERED": "1"}
     if paths := os.environ.get("PYTHONPATH"):
         changes["PYTHONPATH"] = os.pathsep.join(os.path.abspath(path) for path in paths.split(os.pathsep) if path)
+    if folder := os.environ.get("BERTQA_CACHE_DIR"):
+        changes["BERTQA_CACHE_DIR"] = os.path.abspath(folder)
     return os.environ | changes

@@ -39,8 +39,10 @@ class _Entry(msgspec.Struct, frozen=True):
     data_offsets: tuple[int, int]
 
 
-def write_tensors(path: Path, tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> None:
-    """Write `tensors` with `metadata` to `path`, whole or not at all. Raises WriteError.
+def write_tensors(
+    path: Path, tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str], *, sync: bool = True
+) -> None:
+    """Write `tensors` with `metadata` to `path`, whole or not at all. Raises WriteError. `sync` as of `replace_file`.
 
     Array after array goes straight to the file: saving a model takes no second copy of it.
     """
@@ -62,7 +64,7 @@ def write_tensors(path: Path, tensors: Mapping[str, NDArray[Any]], metadata: Map
             if name in arrays and arrays[name].size:
                 yield arrays[name].data.cast("B")
 
-    replace_file(path, chunks())
+    replace_file(path, chunks(), sync=sync)
 
 
 class Tensors:

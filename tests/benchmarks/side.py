@@ -101,6 +101,7 @@ def ours(options: argparse.Namespace, out: Path) -> dict[str, Any]:
         doc_stride=DOC_STRIDE,
         max_answer_length=MAX_ANSWER_LENGTH,
         lr=3e-5,
+        feature_cache=False,
     )
     task = prepare(config, lambda event: None)
     from engine.learning.batches import epoch_batches
