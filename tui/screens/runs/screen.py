@@ -26,6 +26,7 @@ from tui.model.disk_use import DiskUse
 from tui.model.followed_runs import RunsFolder
 from tui.model.run_rows import RESUMABLE, RUNNING, RunRow
 from tui.screens.base import ScreenView
+from tui.screens.runs.log_pane import LogPane
 from tui.screens.runs.model import Arrangement, arranged
 from tui.screens.runs.notes_dialog import NotesDialog
 from tui.screens.runs.strips import COLUMNS, head_strips, run_detail, run_row, sample_detail, sample_row
@@ -295,6 +296,14 @@ class RunsScreen(ScreenView):
         except (OSError, UserError) as error:
             self.tui.say(plain(str(error), 500))
         await self._poll()
+
+    def do_run_log(self) -> None:
+        """Show engine.log of the run under the cursor."""
+        row = self._chosen
+        if row is None:
+            self.tui.say("this is no run")
+        else:
+            self.app.push_screen(LogPane(RunDir(Path(row.path)), self.style_of))
 
     def do_sort(self) -> None:
         self._rearrange(self._by.next_sort())
