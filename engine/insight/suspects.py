@@ -126,8 +126,8 @@ def robust_z(values: NDArray[np.floating[Any]]) -> Floats:
     return np.asarray((values - middle) / scale, np.float64)
 
 
-PRIOR_ERRORS, PRIOR_LABELS = 4.0, 20.0
-"""What is assumed of a passage before any verdict: as if four of 20 labels had been found wrong. The smaller the
+PRIOR_ERRORS, PRIOR_LABELS = 20.0, 100.0
+"""What is assumed of a passage before any verdict: as if 20 of 100 labels had been found wrong. The smaller the
 numbers, the more one verdict says of its neighbours."""
 
 

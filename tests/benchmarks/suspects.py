@@ -100,7 +100,7 @@ def trained(folder: Path, noisy: Noisy, seed: int, epochs: int) -> RunDir:
         subprocess.run(command, cwd=material.CHECKOUT, check=True)
     kept = EvalSet(run)
     if [(e.id, e.answers) for e in kept.examples] != [(e.id, e.answers) for e in noisy.examples]:
-        sys.exit(f"{run.path}: not the labels of seed {seed}; choose another --runs.")
+        sys.exit(f"{run.path}: not the labels of seed {seed}, in their order; choose another --runs.")
     kept.close()
     return run
 

@@ -149,10 +149,10 @@ def test_logits_of_ranks_by_hand() -> None:
 def test_a_verdict_says_something_of_the_other_labels_of_the_passage() -> None:
     scores, passages = np.array([3.0, 2.0, 1.0, 1.0, 1.0, 1.0]), np.array([0, 1, 0, 1, 2, 0], np.int32)
     after = reranked(scores, passages, {0: True, 1: False})
-    # One error in passage 0: 5 of 21 in place of 4 of 20; a label kept in passage 1: 4 of 21.
+    # One error in passage 0: 21 of 101 in place of 20 of 100; a label kept in passage 1: 20 of 101.
     assert after[4] == 1
-    assert after[[2, 5]].tolist() == pytest.approx([1 + math.log(5 / 16) - math.log(4 / 16)] * 2)
-    assert after[3] == pytest.approx(1 + math.log(4 / 17) - math.log(4 / 16))
+    assert after[[2, 5]].tolist() == pytest.approx([1 + math.log(21 / 80) - math.log(20 / 80)] * 2)
+    assert after[3] == pytest.approx(1 + math.log(20 / 81) - math.log(20 / 80))
     np.testing.assert_array_equal(reranked(scores, passages, {}), scores)
     np.testing.assert_array_equal(reranked(scores, None, {0: True}), scores)
 
