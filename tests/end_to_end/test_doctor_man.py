@@ -86,8 +86,9 @@ def test_an_address_that_answers_nothing(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_a_terminal_is_told_by_what_it_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
-    monkeypatch.setattr(shutil, "get_terminal_size", lambda *_: os.terminal_size((60, 20)))
-    found = {f.topic: f for f in examine_terminal({"TERM": "xterm", "NO_COLOR": "1", "SSH_CONNECTION": "x"})}
+    found = {
+        f.topic: f for f in examine_terminal({"TERM": "xterm", "NO_COLOR": "1", "SSH_CONNECTION": "x"}, size=(60, 20))
+    }
     assert found["size"].verdict == "limited"
     assert found["size"].text == "60×20"
     assert found["colours"].text.startswith("none")

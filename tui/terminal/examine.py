@@ -15,17 +15,18 @@ TMUX_SECONDS = 2.0
 COLOURS = {"truecolor": "16.8 million colours", "256": "256 colours", "standard": "16 colours"}
 
 
-def examine_terminal(environ: Mapping[str, str] = os.environ) -> list[Finding]:
-    """Size, colours, encoding, and what is between the terminal and us (tmux, SSH)."""
+def examine_terminal(environ: Mapping[str, str] = os.environ, *, size: tuple[int, int] | None = None) -> list[Finding]:
+    """Size, colours, encoding, and what is between the terminal and us (tmux, SSH). `size` stands in for the
+    terminal's own (columns, rows)."""
     if not sys.stdout.isatty():
         return [Finding("terminal", "limited", "standard output is no terminal: runs are shown line by line")]
     if environ.get("TERM", "dumb") == "dumb":
         return [Finding("terminal", "limited", "TERM=dumb: runs are shown line by line", "Set TERM to what it is.")]
-    return [_size(), _colours(environ), _encoding(), *_between(environ)]
+    return [_size(size or shutil.get_terminal_size(SMALLEST)), _colours(environ), _encoding(), *_between(environ)]
 
 
-def _size() -> Finding:
-    columns, rows = shutil.get_terminal_size(SMALLEST)
+def _size(size: tuple[int, int]) -> Finding:
+    columns, rows = size
     if columns >= SMALLEST[0] and rows >= SMALLEST[1]:
         return Finding("size", "works", f"{columns}×{rows}")
     return Finding("size", "limited", f"{columns}×{rows}", "Screens are made for 80×24 and more.")
