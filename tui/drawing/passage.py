@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 from rich.cells import get_character_cell_size
@@ -88,7 +89,11 @@ def line_strips(lines: Sequence[Line], style: StyleOf) -> list[Strip]:
 
 
 def _lines_with(lines: Sequence[Sequence[Cell]], roles: Set[str]) -> list[int]:
-    return [number for number, line in enumerate(lines) if any(not roles.isdisjoint(cell.roles) for cell in line)]
+    return [
+        number
+        for number, line in enumerate(lines)
+        if any(cell.roles and not roles.isdisjoint(cell.roles) for cell in line)
+    ]
 
 
 def _top(wanted: Sequence[int], count: int, rows: int, top: int) -> int:
@@ -123,14 +128,24 @@ def _cells(
     def brackets(at: int) -> list[Cell]:
         return [Cell(sign, (role, "heading"), -1, size) for text, role in inserts.get(at, ()) for sign in text]
 
-    cells: list[Cell] = []
-    for at, char in enumerate(plain(context[lo:hi], hi - lo), lo):
-        cells += brackets(at)
-        roles = tuple(mark.role for mark in marks if mark.start <= at < mark.end)
-        if cursor is not None and cursor[0] <= at < cursor[1]:
-            roles += ("cursor",)
-        cells.append(Cell(char, roles, at, get_character_cell_size(char)))
-    return cells + brackets(hi)
+    cells = list(_bare_cells(context, lo, hi))
+    stretches = [(mark.start, mark.end, mark.role) for mark in marks]
+    if cursor is not None:
+        stretches.append((*cursor, "cursor"))
+    for start, end, role in stretches:
+        for place in range(max(start, lo) - lo, min(end, hi) - lo):
+            cells[place] = cells[place]._replace(roles=(*cells[place].roles, role))
+    for at in sorted((at for at in inserts if lo <= at <= hi), reverse=True):
+        cells[at - lo : at - lo] = brackets(at)
+    return cells
+
+
+@lru_cache(maxsize=8)
+def _bare_cells(context: str, lo: int, hi: int) -> tuple[Cell, ...]:
+    """A stretch of the passage without marks; kept, since a cursor that moves asks for the same again and again."""
+    return tuple(
+        Cell(char, (), at, get_character_cell_size(char)) for at, char in enumerate(plain(context[lo:hi], hi - lo), lo)
+    )
 
 
 def _wrap(cells: Sequence[Cell], width: int) -> list[list[Cell]]:
