@@ -73,13 +73,16 @@ def question_words(questions: Sequence[str]) -> list[str]:
     """What each question asks for: its first English question word, wherever it stands ("how many" by itself). Where
     most questions have none, they are in another language: then the first word, if it is among the MOST_WORDS most
     frequent ones."""
-    words = [re.findall(r"\w+", question.casefold()) for question in questions]
-    english = [_english(parts) for parts in words]
+    english = [_english(_words(question)) for question in questions]
     if sum(word != OTHER for word in english) * 2 >= len(english):
         return english
-    first = [parts[0] if parts else OTHER for parts in words]
+    first = [(_words(question) or [OTHER])[0] for question in questions]
     frequent = {word for word, count in Counter(first).most_common(MOST_WORDS) if count > 1}
     return [word if word in frequent else OTHER for word in first]
+
+
+def _words(question: str) -> list[str]:
+    return re.findall(r"\w+", question.casefold())
 
 
 def _english(words: Sequence[str]) -> str:

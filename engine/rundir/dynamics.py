@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.data.examples import read_examples
+from engine.data.examples import Example, read_examples
 from engine.errors import DataError
 from engine.insight.dynamics import NEEDED, Dynamics, counts, dynamics, number_passages
 from engine.insight.margins import MARGINS, GoldSpans, gold_spans, margin_columns
@@ -20,43 +21,51 @@ from engine.rundir.snapshot import Snapshot
 Half = Literal["eval", "train"]
 
 
-def read_dynamics(run: RunDir, half: Half = "eval") -> Dynamics | None:
+def read_dynamics(run: RunDir, half: Half = "eval", examples: Sequence[Example] | None = None) -> Dynamics | None:
     """Dynamics of the run's eval examples, or of its training examples; None where no epoch was scored.
 
     Training examples are scored with the option `track_train`; they are in the order of the training half of
     examples.json. Snapshots of older versions hold no margins: they are computed from the scores of all tokens, which
-    takes up to half a second for 10,000 examples and snapshot. A snapshot that is damaged is left out.
+    takes up to half a second for 10,000 examples and snapshot. A snapshot that is damaged is left out. `examples` are
+    those of the half, where they have been read already.
     """
     folder = run.snapshots if half == "eval" else run.train_snapshots
-    rows: dict[str, list[NDArray[Any]]] = {name: [] for name in NEEDED}
+    paths = [path for path in snapshot_files(folder) if _counts(path, half)]
+    if not paths:
+        return None
+    # Each column is read to its place in one array for all snapshots: nothing is held twice.
+    stacked: dict[str, NDArray[Any]] = {}
     numbers, labels = [], []
     margins: _Margins | None = None
     try:
-        for path in snapshot_files(folder):
-            try:
-                snapshot = Snapshot(path, train=half == "train")
-            except (OSError, DataError):
-                continue
-            with snapshot:
-                if not counts(snapshot.info.epoch):
-                    continue
+        for row, path in enumerate(paths):
+            with Snapshot(path, train=half == "train") as snapshot:
                 columns = {name: snapshot.column(name) for name in NEEDED}
                 if half == "eval" and not all(snapshot.has(name) for name in MARGINS):
                     margins = margins or _Margins(run)
                     columns |= margins.columns(snapshot)
                 numbers.append(snapshot.info.index)
                 labels.append(snapshot.info.label)
-                for name, values in columns.items():
-                    rows[name].append(values)
+            for name in NEEDED:
+                if not row:
+                    stacked[name] = np.empty((len(paths), *columns[name].shape), columns[name].dtype)
+                stacked[name][row] = columns[name]
     finally:
         if margins is not None:
             margins.close()
-    if not numbers:
-        return None
-    stacked = {name: np.stack(values) for name, values in rows.items()}
-    examples = getattr(read_examples(run.examples_file), half)
+    if examples is None:
+        examples = getattr(read_examples(run.examples_file), half)
     passages = number_passages([example.context for example in examples])
     return dynamics(stacked, numbers, labels, passages)
+
+
+def _counts(path: Path, half: Half) -> bool:
+    """Whether a snapshot is part of the dynamics; one that is damaged is not."""
+    try:
+        with Snapshot(path, train=half == "train") as snapshot:
+            return counts(snapshot.info.epoch)
+    except (OSError, DataError):
+        return False
 
 
 def snapshot_files(folder: Path) -> list[Path]:

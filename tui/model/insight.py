@@ -72,13 +72,14 @@ class Insight:
         those of the evaluation half."""
         key = key_of(snapshots)
         try:
-            found, train = read_dynamics(self._run), read_dynamics(self._run, "train")
+            train = read_dynamics(self._run, "train")
+            trained: Sequence[Example] = self.train.examples if self.train is not None else ()
             if self.seen is None or (train is not None and self.train is None):
                 dataset = read_examples(self._run.examples_file)
                 self.seen = seen_mask(dataset)
-                trained: Sequence[Example] = dataset.train
-            elif self.train is not None:
-                trained = self.train.examples
+                trained = dataset.train if train is not None else ()
+                del dataset  # the same examples again: gone before the snapshots are read
+            found = read_dynamics(self._run, "eval", examples or None)
             self.validation = HalfInsight("validation", found, examples) if found is not None else None
             self.train = HalfInsight("train", train, trained) if train is not None else None
             self.trouble = ""
