@@ -132,6 +132,10 @@ class RunConfig(Struct, frozen=True, kw_only=True):
         str | None, option("machine", "shell command to run when the run ends, with its outcome in BERTQA_RESULT_…")
     ] = None
 
+    report_to: Annotated[
+        str | None,
+        option("keeping", "mirror curves to trackers: tensorboard, trackio, wandb, by commas"),
+    ] = None
     sweep: Annotated[
         Annotated[str, Meta(min_length=1, max_length=100)] | None,
         option("place", "name that runs made for one comparison share (default: from the options)"),

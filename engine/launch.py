@@ -33,8 +33,10 @@ from engine.rundir.process import Owner, child_environment, is_alive_here, is_th
 from engine.rundir.snapshot import Snapshot, snapshot_name
 from engine.rundir.status import POLL_SECONDS, RunFollower, current_state
 from engine.storage.atomic_io import check_own_folder, operations, raises_write_error, replace_file
+from engine.trackers.registry import tools_of
 
 WORKER = "engine.learning.worker"
+TRACKERS = "engine.trackers"
 NOTHING_MORE: Mapping[str, str] = MappingProxyType({})
 
 
@@ -125,6 +127,7 @@ def start(config: RunConfig, *, environment: Mapping[str, str] = NOTHING_MORE) -
 
     Raises DataError, ModelError, and WriteError where the run's folder can't be made; no folder is left then.
     """
+    tools_of(config.report_to)
     paths = {name: str(find_dataset(value)) for name in ("dataset", "eval") if (value := getattr(config, name))}
     config = msgspec.structs.replace(config, **paths)
     data, files = load_run_data(config), locate_model(config)
@@ -193,6 +196,7 @@ def what_changed(run: RunDir) -> list[str]:
 
 def _launch(run: RunDir, environment: Mapping[str, str]) -> Run:
     config = run.exact_config
+    trackers = tools_of(config.report_to)
     worker = ["-m", WORKER, str(run.path)]
     if config.devices > 1:
         # torchrun would pass a hang-up on to its ranks; only these signals are for them.
@@ -200,12 +204,30 @@ def _launch(run: RunDir, environment: Mapping[str, str]) -> Run:
         worker = [*launcher, f"--signals-to-handle={','.join(stop_signals(config))}", *worker]
     # What was asked of an engine that is no more is not for the next one.
     clear_commands(run)
-    with raises_write_error(run.engine_log):
+    process = _start_process(run, worker, run.engine_log, environment)
+    # So that watchers know whom to look for while torch is being imported; the engine then writes it itself.
+    with suppress(psutil.NoSuchProcess):
+        replace_file(run.owner_file, msgspec.json.encode(Owner.of(process.pid)))
+    for tool in trackers:
+        # Whatever becomes of a tracker, the run goes on.
+        with suppress(OSError, WriteError):
+            _start_process(run, ["-m", TRACKERS, str(run.path), tool], run.path / f"report-{tool}.log", environment)
+    return Run(run.path)
+
+
+def _start_process(
+    run: RunDir, module: list[str], log_file: Path, environment: Mapping[str, str]
+) -> subprocess.Popen[bytes]:
+    """Start a Python process that works on when this one ends, with all it prints in `log_file`.
+
+    Raises WriteError, OSError.
+    """
+    with raises_write_error(log_file):
         check_own_folder(run.path)
-        log = operations.open(run.engine_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        log = operations.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     try:
         process = subprocess.Popen(
-            [sys.executable, "-P", *worker],
+            [sys.executable, "-P", *module],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -215,9 +237,6 @@ def _launch(run: RunDir, environment: Mapping[str, str]) -> Run:
         )
     finally:
         os.close(log)
-    # So that watchers know whom to look for while torch is being imported; the engine then writes it itself.
-    with suppress(psutil.NoSuchProcess):
-        replace_file(run.owner_file, msgspec.json.encode(Owner.of(process.pid)))
     # Reaped when it ends, so that it is not left as a zombie for as long as this process lives.
-    threading.Thread(target=process.wait, name="engine-reaper", daemon=True).start()
-    return Run(run.path)
+    threading.Thread(target=process.wait, name="reaper", daemon=True).start()
+    return process
