@@ -359,9 +359,10 @@ def print_runs(runs_dir: Path, *, as_json: bool = False) -> None:
     from tui.drawing.format import value_text
     from tui.model.run_rows import apart_text, notes_text
 
-    table = Table(box=SIMPLE_HEAD)
+    table = Table(box=SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
+    whole = {"run", "state", "epoch", "size"}  # the name is what one types
     for name in ("run", "state", "data", "model", "epoch", "best", "size"):
-        table.add_column(name, overflow="fold", no_wrap=name == "run")  # the name is what one types
+        table.add_column(name, overflow="fold", no_wrap=name in whole, min_width=5)
     for row in rows:
         best = f"{row.best:.3f}" if row.best is not None else "-"
         best += f" ({apart})" if (apart := apart_text(row)) else ""

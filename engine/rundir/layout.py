@@ -96,6 +96,7 @@ class RunDir:
         self.train_snapshots = self.path / "train_snapshots"
         self.checkpoints = self.path / "checkpoints"
         self.commands = self.path / "commands"
+        self.reserve_file = self.path / ".reserve"
         self.verdicts = self.path / "verdicts"
         self.notes_file = self.path / "notes.json"
         self.owner_file = self.path / "owner.json"

@@ -6,6 +6,7 @@ import errno
 import fcntl
 import os
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import TracebackType
@@ -19,6 +20,8 @@ from engine.rundir.process import Owner, is_alive_here, is_this_host, read_owner
 from engine.storage.atomic_io import check_own_folder, operations, raises_write_error, replace_file
 
 NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS)
+LOCK_SECONDS, LOCK_TRIES = 2.0, 20
+"""How long, and how often meanwhile, the lock of an engine that has ended is tried."""
 
 
 @contextmanager
@@ -30,11 +33,20 @@ def without_engine(run: RunDir) -> Iterator[None]:
     with raises_write_error(run.lock_file):
         fd = operations.open(run.lock_file, os.O_RDWR | os.O_CREAT)
     try:
-        if not _locked(run, fd) or is_live(run):
+        if is_live(run) or not _comes_free(run, fd):
             raise UsageError(f"{run.path}: an engine is at work on this run.", hint="Stop it first: bertqa-tui stop.")
         yield
     finally:
         os.close(fd)
+
+
+def _comes_free(run: RunDir, fd: int) -> bool:
+    """Whether the lock can be taken: the threads of an engine that was just killed hold it a moment longer."""
+    for _ in range(LOCK_TRIES):
+        if _locked(run, fd):
+            return not is_live(run)
+        time.sleep(LOCK_SECONDS / LOCK_TRIES)
+    return False
 
 
 def _locked(run: RunDir, fd: int) -> bool:

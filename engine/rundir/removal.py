@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +14,10 @@ from engine.rundir.layout import RunDir, is_run_dir
 from engine.rundir.liveness import State
 from engine.rundir.ownership import without_engine
 from engine.rundir.status import current_state
-from engine.storage.atomic_io import check_own_folder, raises_write_error, remove_folder
+from engine.storage.atomic_io import check_own_folder, empty_out, raises_write_error, remove_folder, set_aside
 
-TEMPORARY = (".tmp", ".old")
-"""Endings of what a killed writer left half done, under a name that begins with a point."""
+TEMPORARY = re.compile(r"\..*\.(tmp|old)|\.nfs\w+")
+"""What a killed writer left half done, and what a network file system keeps of a file that is still open."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def check_removable(path: Path) -> RunDir:
         check_own_folder(run.path)
         names = sorted(os.listdir(run.path))
     own = {value.name for value in vars(run).values() if isinstance(value, Path) and value.parent == run.path}
-    foreign = [name for name in names if name not in own and not (name[0] == "." and name.endswith(TEMPORARY))]
+    foreign = [name for name in names if name not in own and not TEMPORARY.fullmatch(name)]
     if foreign:
         more = f" and {len(foreign) - 5} more" if len(foreign) > 5 else ""
         raise UsageError(
@@ -100,7 +101,8 @@ def remove_run(path: Path) -> None:
     """
     run = check_removable(path)
     with without_engine(run):
-        remove_folder(run.path)
+        doomed = set_aside(run.path)
+    empty_out(doomed)  # with the lock's file closed: a network file system keeps an open one in its folder
 
 
 def plan_pruning(run: RunDir, *, force: bool = False) -> Pruning:

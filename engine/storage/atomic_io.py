@@ -195,19 +195,29 @@ def remove_file(path: Path) -> None:
 def remove_folder(path: Path) -> None:
     """Remove a folder and all in it, if it is there; its name goes first, so that it is never seen in part. Symbolic
     links in it are removed, and what they point to is not. Raises WriteError."""
-    if not path.is_dir() or path.is_symlink():
-        return
+    if path.is_dir() and not path.is_symlink():
+        empty_out(set_aside(path))
+
+
+def set_aside(path: Path) -> Path:
+    """Give a folder that is to be removed a hidden name, which is returned. Raises WriteError."""
     with raises_write_error(path):
         doomed = path.with_name(f".{path.name}.{os.getpid()}.old")
         operations.rename(path, doomed)
         sync_folder(path.parent)
-        for root, folders, files in os.walk(doomed, topdown=False):
+    return doomed
+
+
+def empty_out(folder: Path) -> None:
+    """Remove a folder and all in it, file by file. Raises WriteError."""
+    with raises_write_error(folder):
+        for root, folders, files in os.walk(folder, topdown=False):
             for name in files:
                 operations.unlink(Path(root, name))
             for name in folders:
-                folder = Path(root, name)
-                operations.unlink(folder) if folder.is_symlink() else os.rmdir(folder)
-        os.rmdir(doomed)
+                inner = Path(root, name)
+                operations.unlink(inner) if inner.is_symlink() else os.rmdir(inner)
+        os.rmdir(folder)
 
 
 class AppendFile:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +15,7 @@ from engine.launch import start
 from engine.rundir.checkpoints import checkpoints
 from engine.rundir.layout import RunDir
 from engine.rundir.liveness import State
+from engine.rundir.process import read_owner
 from engine.rundir.verdicts import give_verdict
 from tests.fake_run import make_run
 from tests.kept_weights import keep_weights
@@ -81,7 +84,7 @@ def test_pruning_says_what_goes(run: RunDir, capsys: pytest.CaptureFixture[str])
 
 
 def test_a_live_engine_and_then_a_resumed_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Real processes: a live run is refused; a stopped one is pruned, resumed to its end, and removed."""
+    """Real processes: a live run is refused; a stopped one is pruned and resumed; killed, it is removed."""
     config = msgspec.structs.replace(
         tiny_config(tmp_path), keep_weights="all", epochs=40, early_snapshots=False, run_dir=str(tmp_path / "runs/real")
     )
@@ -101,9 +104,13 @@ def test_a_live_engine_and_then_a_resumed_one(tmp_path: Path, capsys: pytest.Cap
     assert kept[newest].resumable
     assert len(kept) <= 2
     assert main(["resume", "real", "--detach"]) == 0
-    run.stop()
-    assert run.wait() in (State.STOPPED, State.FINISHED)
+    while not (run.path / ".reserve").exists():
+        assert run.is_live()
+    owner = read_owner(run.directory)
+    assert owner is not None
+    os.kill(owner.pid, signal.SIGKILL)
     while run.is_live():
         pass
+    assert run.state()[0] is State.DEAD
     assert main(["remove", "real", "--yes"]) == 0
     assert not run.path.exists()

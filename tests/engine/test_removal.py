@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from engine.errors import UsageError
+from engine.errors import UsageError, WriteError
 from engine.events import Stopped
 from engine.rundir.checkpoints import MANIFEST, checkpoints, drop_state, is_unchanged
 from engine.rundir.layout import RunDir
 from engine.rundir.ownership import Ownership, without_engine
 from engine.rundir.removal import check_removable, disk_use, plan_pruning, prune, remove_run
 from tests.fake_run import append_events, make_run
+from tests.faulty_disk import FaultyDisk, PowerCut
 from tests.kept_weights import keep_weights
 
 
@@ -61,6 +65,7 @@ def test_what_is_no_run_is_refused(run: RunDir, tmp_path: Path) -> None:
 
 def test_what_a_killed_writer_left_is_the_runs(run: RunDir) -> None:
     (run.path / ".owner.json.77.tmp").write_text("")
+    (run.path / ".reserve").write_text("room for the last words of an engine")
     assert check_removable(run.path).path == run.path
 
 
@@ -153,3 +158,30 @@ def test_a_half_written_checkpoint_is_left_alone(run: RunDir) -> None:
     prune(plan_pruning(run))
     assert damaged.is_dir()
     assert plan_pruning(make_run(run.path.parent, name="bare", examples=6, snapshots=2, tokens=20)).size == 0
+
+
+@pytest.mark.parametrize("fault", ["cut", errno.EIO], ids=str)
+def test_whatever_fails_every_checkpoint_is_whole(
+    run: RunDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str | int
+) -> None:
+    """Pruning ends at its N-th operation, for every N: the best weights are there, and all that count are whole."""
+    keep_weights(run, 1)
+    best = keep_weights(run, 3).name
+    for fail_at in range(1, 100):
+        copy = RunDir(tmp_path / f"copy-{fail_at}")
+        shutil.copytree(run.path, copy.path)
+        plan, disk = plan_pruning(copy), FaultyDisk(copy.path, fail_at, fault)
+        with monkeypatch.context() as patch, suppress(PowerCut, WriteError):
+            for module in ("engine.storage.atomic_io", "engine.rundir.ownership"):
+                patch.setattr(f"{module}.operations", disk)
+            prune(plan)
+        disk.close_all()
+        left = checkpoints(copy)
+        assert copy.checkpoints / best in left
+        for folder, manifest in left.items():
+            assert all(is_unchanged(folder / name, entry) for name, entry in manifest.files.items())
+        if not disk.fired:
+            assert [folder.name for folder in left] == [best]
+            assert fail_at > 8
+            return
+    raise AssertionError("pruning never passed untouched")

@@ -36,7 +36,7 @@ def remove(run: str, agreed: bool, runs_dir: str | None) -> int:
     if not _agreed("Remove it?", agreed):
         return int(ExitCode.OK)
     remove_run(found.path)
-    click.echo(plain(f"removed {found.name}: {size} free", 2000))
+    click.echo(plain(f"removed {found.name}, {size} freed", 2000))
     return int(ExitCode.OK)
 
 
@@ -79,7 +79,7 @@ def prune(runs: tuple[str, ...], keep_best: bool, force: bool, agreed: bool, run
         return int(ExitCode.OK)
     for plan in plans:
         prune_run(plan)
-    click.echo(f"{size} free")
+    click.echo(f"{size} freed")
     return int(ExitCode.OK)
 
 
