@@ -45,7 +45,7 @@ MODELS: dict[str, Any] = {
     ),
     "albert": lambda: transformers.AlbertForQuestionAnswering(transformers.AlbertConfig(**SMALL, embedding_size=24)),
 }
-PACKED = ("bert", "roberta", "electra")
+PACKED = ("bert", "roberta", "electra", "modernbert", "albert")
 
 
 def saved(kind: str, folder: Path) -> Any:

@@ -16,23 +16,39 @@ ROUND_LENGTH = 32
 """On a CPU a window's products are taken over a multiple of so many tokens."""
 
 
-def attend(qkv: Tensor, batch: Batch, heads: int, masks: DropoutMasks | None, p: float, *, training: bool) -> Tensor:
+def attend(
+    qkv: Tensor,
+    batch: Batch,
+    heads: int,
+    masks: DropoutMasks | None,
+    p: float,
+    *,
+    training: bool,
+    bias: Tensor | None = None,
+) -> Tensor:
     """Self-attention; `qkv` [T, 3·H] holds queries, keys and values of all tokens, the result is [T, H].
     Rows beyond the batch's windows (filling) come out as 0.
 
-    `p` is the dropout of attention probabilities, used when training; its masks come from `masks` on a CPU.
+    `p` is the dropout of attention probabilities, used when training; its masks come from `masks` on a CPU. `bias`
+    float32[heads or 1, S, S] with S = bias_size(batch) is added to the scores of every window from its first token
+    on, and carries gradients; -inf where a token does not see another.
     """
     width = qkv.shape[1] // 3
     if qkv.device.type == "cpu":
         if torch.is_grad_enabled():
-            result: Tensor = untyped(CpuAttention).apply(qkv, batch.lengths, heads, masks if p > 0 else None, p)
+            result: Tensor = untyped(CpuAttention).apply(qkv, batch.lengths, heads, masks if p > 0 else None, p, bias)
             return result
-        return _cpu_attention(qkv, batch.lengths, heads)
+        return _cpu_attention(qkv, batch.lengths, heads, bias)
     dropout = p if training else 0.0
     q, k, v = qkv.view(-1, 3, heads, width // heads).unbind(1)
-    if qkv.dtype == torch.bfloat16 and _has_varlen_flash(qkv.device):
+    if bias is None and qkv.dtype == torch.bfloat16 and _has_varlen_flash(qkv.device):
         return _varlen_flash(q, k, v, batch, dropout)
-    return _padded(q, k, v, batch, dropout)
+    return _padded(q, k, v, batch, dropout, bias)
+
+
+def bias_size(batch: Batch) -> int:
+    """Rows and columns of the bias that `attend` takes."""
+    return -(-max(batch.lengths) // ROUND_LENGTH) * ROUND_LENGTH
 
 
 def _rows(length: int, most: int) -> int:
@@ -51,7 +67,7 @@ def _parts(qkv: Tensor, low: int, length: int, heads: int) -> tuple[Tensor, Tens
     return part[0], part[1], part[2]
 
 
-def _cpu_attention(qkv: Tensor, lengths: list[int], heads: int) -> Tensor:
+def _cpu_attention(qkv: Tensor, lengths: list[int], heads: int, bias: Tensor | None) -> Tensor:
     """Without gradients and dropout. Plain products take 0.6 of the time of torch's flash kernel for a CPU.
 
     Windows are taken in order: what one leaves in the rows of the next is overwritten. So too below.
@@ -61,7 +77,7 @@ def _cpu_attention(qkv: Tensor, lengths: list[int], heads: int) -> Tensor:
     for length in lengths:
         rows = _rows(length, len(qkv) - low)
         q, k, v = _parts(qkv, low, rows, heads)
-        o = torch.matmul(_weights(q, k, length), v)
+        o = torch.matmul(_weights(q, k, length, bias), v)
         out[low : low + rows].view(rows, heads, -1).copy_(o.transpose(0, 1))
         low += length
     out[low:] = 0
@@ -73,7 +89,15 @@ class CpuAttention(torch.autograd.Function):
     keeps one. A probability is never negative, so its sign marks whether it was dropped."""
 
     @staticmethod
-    def forward(ctx: Any, qkv: Tensor, lengths: list[int], heads: int, masks: DropoutMasks | None, p: float) -> Tensor:
+    def forward(
+        ctx: Any,
+        qkv: Tensor,
+        lengths: list[int],
+        heads: int,
+        masks: DropoutMasks | None,
+        p: float,
+        bias: Tensor | None,
+    ) -> Tensor:
         """`qkv` is [T', 3H], windows of `lengths` one after the other; the result is [T', H], 0 beyond them."""
         factor = 1.0 if masks is None else scale(p)
         out = qkv.new_empty(qkv.shape[0], qkv.shape[1] // 3)
@@ -82,7 +106,7 @@ class CpuAttention(torch.autograd.Function):
         for window, length in enumerate(lengths):
             rows = _rows(length, len(qkv) - low)
             q, k, v = _parts(qkv, low, rows, heads)
-            weights = _weights(q, k, length)
+            weights = _weights(q, k, length, bias)
             weights[:, length:] = 0
             if masks is not None:
                 _flag_dropped(weights[:, :length, :length], masks.dropped_signs(window, (heads, length, length), p))
@@ -93,14 +117,16 @@ class CpuAttention(torch.autograd.Function):
         out[low:] = 0
         ctx.save_for_backward(qkv, out, *kept_for_backward)
         ctx.lengths, ctx.heads, ctx.factor = lengths, heads, factor
+        ctx.bias_shape = bias.shape if bias is not None else None
         return out
 
     @staticmethod
-    def backward(ctx: Any, *grads: Any) -> tuple[Tensor, None, None, None, None]:
+    def backward(ctx: Any, *grads: Any) -> tuple[Tensor, None, None, None, None, Tensor | None]:
         qkv, out, *all_weights = ctx.saved_tensors
         heads: int = ctx.heads
         grad_out = grads[0].to(qkv.dtype)
         grad_qkv = torch.empty_like(qkv)
+        grad_bias = out.new_zeros(ctx.bias_shape, dtype=torch.float32) if ctx.needs_input_grad[5] else None
         # The row sums of weights times their gradients, by way of the output.
         inner = (grad_out * out).view(len(out), heads, -1).sum(-1)
         grad_out = grad_out * ctx.factor
@@ -114,18 +140,27 @@ class CpuAttention(torch.autograd.Function):
             grad_v.copy_(torch.matmul(kept.transpose(1, 2), grad_o))
             grad_scores = torch.matmul(grad_o, v.transpose(1, 2)).mul_(kept)
             grad_scores -= weights.abs().mul_(inner[low : low + rows].t().unsqueeze(-1))
+            if grad_bias is not None:
+                own = grad_scores[:, :length, :length]
+                grad_bias[:, :length, :length] += own.sum_to_size(len(grad_bias), length, length)
             grad_scores *= q.shape[-1] ** -0.5
             grad_q.copy_(torch.matmul(grad_scores, k))
             grad_k.copy_(torch.matmul(grad_scores.transpose(1, 2), q))
             low += length
         grad_qkv[low:] = 0
-        return grad_qkv, None, None, None, None
+        return grad_qkv, None, None, None, None, grad_bias
 
 
-def _weights(q: Tensor, k: Tensor, length: int) -> Tensor:
-    """Attention probabilities [heads, rows, rows]; those of the columns from `length` on are 0."""
-    scores = q.new_empty(q.shape[0], q.shape[1], k.shape[1])
-    scores = torch.baddbmm(scores, q, k.transpose(1, 2), beta=0.0, alpha=q.shape[-1] ** -0.5)
+def _weights(q: Tensor, k: Tensor, length: int, bias: Tensor | None) -> Tensor:
+    """Attention probabilities [heads, rows, rows]; those of the columns from `length` on are 0.
+
+    With a `bias` rows from `length` on may be NaN.
+    """
+    rows, factor = q.shape[1], q.shape[-1] ** -0.5
+    if bias is None:
+        scores = torch.baddbmm(q.new_empty(len(q), rows, rows), q, k.transpose(1, 2), beta=0.0, alpha=factor)
+    else:
+        scores = torch.baddbmm(bias[:, :rows, :rows].to(q.dtype), q, k.transpose(1, 2), alpha=factor)
     scores[:, :, length:] = -torch.inf
     return torch.softmax(scores, dim=-1)
 
@@ -156,7 +191,7 @@ def _varlen_flash(q: Tensor, k: Tensor, v: Tensor, batch: Batch, dropout: float)
     return out.reshape(len(q), -1)
 
 
-def _padded(q: Tensor, k: Tensor, v: Tensor, batch: Batch, dropout: float) -> Tensor:
+def _padded(q: Tensor, k: Tensor, v: Tensor, batch: Batch, dropout: float, bias: Tensor | None = None) -> Tensor:
     """Where no kernel takes windows of different lengths: pad for the attention alone."""
     size = (len(batch.lengths), max(batch.lengths), *q.shape[1:])
     where = (batch.row, batch.position)
@@ -164,5 +199,10 @@ def _padded(q: Tensor, k: Tensor, v: Tensor, batch: Batch, dropout: float) -> Te
     real = torch.zeros(size[:2], dtype=torch.bool, device=q.device).index_put(
         where, torch.ones_like(batch.row, dtype=torch.bool)
     )
-    out = F.scaled_dot_product_attention(q, k, v, attn_mask=real[:, None, None, :], dropout_p=dropout)
+    mask = real[:, None, None, :]
+    if bias is not None:
+        # Not -inf for padding: a row of padding that sees nothing would be NaN, and so the gradients of all.
+        low = torch.finfo(q.dtype).min
+        mask = torch.where(mask, bias[:, : size[1], : size[1]].to(q.dtype), low)
+    out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout)
     return out.transpose(1, 2)[where].flatten(1)

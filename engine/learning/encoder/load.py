@@ -19,7 +19,7 @@ from engine.learning.encoder.batch import Batch
 from engine.learning.encoder.dropout import DropoutMasks
 from engine.learning.encoder.families.registry import family, read_config
 from engine.learning.encoder.names import EncoderConfig
-from engine.learning.encoder.packed import PackedEncoder
+from engine.learning.encoder.packed import BertEncoder, PackedEncoder
 from engine.models import ModelFiles, no_head
 from engine.storage.atomic_io import raises_write_error, replace_file, sync_file
 from engine.storage.tensors import write_tensors
@@ -186,7 +186,7 @@ def load_model(
 
 def _load_packed(shape: EncoderConfig, files: ModelFiles, seed: int | None) -> PackedEncoder:
     kind = family(shape.model_type)
-    network = (kind.network or PackedEncoder)(shape)
+    network = kind.network(shape) if kind.network is not None else BertEncoder(shape)
     ours = dict(network.named_parameters())
     wanted = {
         theirs: (ours[name], part, len(parts))

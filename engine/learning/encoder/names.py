@@ -49,7 +49,7 @@ class Family:
     """A `model_type` of Hugging Face's: how its config.json is read and what its weights are called.
 
     `read` gives None for a variety that is not built here. `encoder_names` come without `prefix`, `head_names` are
-    whole: what of the head a file lacks is drawn. `network` builds the model, PackedEncoder where it is None.
+    whole: what of the head a file lacks is drawn. `network` builds the model, BertEncoder where it is None.
     """
 
     qa_class: str
@@ -80,7 +80,7 @@ def is_plain_encoder(config: dict[str, Any]) -> bool:
 
 def read_like_bert(config: dict[str, Any], defaults: Mapping[str, Any], *, first_position: int = 0) -> EncoderConfig:
     """A configuration with BERT's names; `defaults` are those of the family where they differ from BERT's."""
-    given = {
+    given: dict[str, Any] = {
         "num_hidden_layers": 12,
         "hidden_size": 768,
         "num_attention_heads": 12,
@@ -92,7 +92,8 @@ def read_like_bert(config: dict[str, Any], defaults: Mapping[str, Any], *, first
         "hidden_dropout_prob": 0.1,
         "attention_probs_dropout_prob": 0.1,
         "initializer_range": 0.02,
-    } | {name: value for name, value in (dict(defaults) | config).items() if value is not None}
+    }
+    given |= dict(defaults) | {name: value for name, value in config.items() if value is not None}
     return EncoderConfig(
         model_type=config["model_type"],
         layers=given["num_hidden_layers"],

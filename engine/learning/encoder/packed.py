@@ -12,6 +12,7 @@ of rows, and memory is reused best where sizes repeat.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -28,22 +29,22 @@ ROUND_TOKENS = 64
 class Linear(nn.Module):
     """x W' + b in the dtype of x; the weights stay in float32."""
 
-    def __init__(self, inputs: int, outputs: int) -> None:
+    def __init__(self, inputs: int, outputs: int, *, bias: bool = True) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(outputs, inputs))
-        self.bias = nn.Parameter(torch.empty(outputs))
+        self.bias = nn.Parameter(torch.empty(outputs)) if bias else None
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.linear(x, self.weight.to(x.dtype), self.bias.to(x.dtype))
+        return F.linear(x, self.weight.to(x.dtype), None if self.bias is None else self.bias.to(x.dtype))
 
 
 class Norm(nn.Module):
     """LayerNorm over the last dimension, in the dtype of x."""
 
-    def __init__(self, width: int, eps: float) -> None:
+    def __init__(self, width: int, eps: float, *, bias: bool = True) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(width))
-        self.bias = nn.Parameter(torch.empty(width))
+        self.bias = nn.Parameter(torch.empty(width)) if bias else None
         self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
@@ -74,13 +75,16 @@ class Layer(nn.Module):
         self.down = Linear(shape.intermediate, shape.hidden)
         self.norm = Norm(shape.hidden, shape.norm_eps)
 
-    def forward(self, x: Tensor, batch: Batch, masks: DropoutMasks | None, dtype: torch.dtype) -> Tensor:
-        """`x` and the result are float32[T', H], T' ≥ T with filling; matrix products are in `dtype`."""
+    def forward(
+        self, x: Tensor, batch: Batch, masks: DropoutMasks | None, dtype: torch.dtype, bias: Tensor | None
+    ) -> Tensor:
+        """`x` and the result are float32[T', H], T' ≥ T with filling; matrix products are in `dtype`. `bias` is for
+        `attend`."""
         shape, training = self.shape, self.training
         hidden_dropout = shape.hidden_dropout if training else 0.0
         a = attend(
             self.qkv(x.to(dtype)), batch, shape.heads, masks, shape.attention_dropout if training else 0.0,
-            training=training,
+            training=training, bias=bias,
         )  # fmt: skip
         x = self.attention_norm(add_dropped(x, self.attention_out(a), masks, hidden_dropout))
         return self.feed_forward(x, masks, dtype)
@@ -93,32 +97,70 @@ class Layer(nn.Module):
 
 
 class PackedEncoder(nn.Module):
-    """A question-answering model: start and end score of every token."""
+    """A question-answering model: start and end score of every token. Families derive from it, or from BertEncoder,
+    and have these parts in this order, since whatever comes before the layers counts as embeddings."""
+
+    word_embeddings: Table
+    layers: nn.ModuleList
+    head: Linear
 
     def __init__(self, shape: EncoderConfig) -> None:
         super().__init__()
         self.shape = shape
-        self.word_embeddings = Table(shape.vocabulary, shape.embedding)
-        self.position_embeddings = Table(shape.positions, shape.embedding)
-        self.token_type_embeddings = Table(shape.type_vocabulary, shape.embedding) if shape.type_vocabulary else None
-        self.embedding_norm = Norm(shape.embedding, shape.norm_eps)
-        self.project = Linear(shape.embedding, shape.hidden) if shape.embedding != shape.hidden else None
-        self.layers = nn.ModuleList(Layer(shape) for _ in range(shape.layers))
-        self.head = Linear(shape.hidden, 2)
         self.checkpointing = False
         """Whether the layers keep only their input for the backward pass and compute the rest again."""
 
     def forward(self, batch: Batch, masks: DropoutMasks | None = None, dtype: torch.dtype = torch.float32) -> Tensor:
         """Scores float32[T, 2]. `masks` drive dropout on a CPU when training; without them nothing is dropped there."""
         x = self.embed(batch, masks, dtype)
+        shared = self.shared(batch, len(x))
         for layer in self.passes():
             again = self.checkpointing and self.training
-            x = _computed_twice(layer, x, batch, masks, dtype) if again else layer(x, batch, masks, dtype)
+            x = (_computed_twice if again else _computed)(layer, x, batch, masks, dtype, shared)
         x = add_dropped(None, x, masks, self.shape.head_dropout if self.training else 0.0)
         return self.scores(x[: len(batch.input_ids)])
 
     def embed(self, batch: Batch, masks: DropoutMasks | None, dtype: torch.dtype) -> Tensor:
         """The input of the first layer, float32[T', H]."""
+        raise NotImplementedError
+
+    def shared(self, batch: Batch, rows: int) -> Any:
+        """What every layer is given besides its `rows` rows of input; BERT's take no bias."""
+        return None
+
+    def passes(self) -> Sequence[nn.Module]:
+        """The layers in the order in which they are computed; one may come more than once."""
+        return list(self.layers)
+
+    def scores(self, x: Tensor) -> Tensor:
+        """Start and end scores float32[n, 2] of the last layer's output float32[n, H], or of another's."""
+        return F.linear(x, self.head.weight, self.head.bias)
+
+    def draw(self, missing: Sequence[str], generator: torch.Generator) -> None:
+        """Fill parts of the head that a file lacks: matrices from `generator`, normalisation and biases as if
+        there were none."""
+        for name in missing:
+            parameter = self.get_parameter(name)
+            if parameter.ndim > 1:
+                nn.init.normal_(parameter, std=self.shape.initializer_range, generator=generator)
+            else:
+                nn.init.constant_(parameter, float(name.endswith("norm.weight")))
+
+
+class BertEncoder(PackedEncoder):
+    """BERT, DistilBERT, RoBERTa and ELECTRA; others have `layers` of their own."""
+
+    def __init__(self, shape: EncoderConfig, layers: Sequence[nn.Module] = ()) -> None:
+        super().__init__(shape)
+        self.word_embeddings = Table(shape.vocabulary, shape.embedding)
+        self.position_embeddings = Table(shape.positions, shape.embedding)
+        self.token_type_embeddings = Table(shape.type_vocabulary, shape.embedding) if shape.type_vocabulary else None
+        self.embedding_norm = Norm(shape.embedding, shape.norm_eps)
+        self.project = Linear(shape.embedding, shape.hidden) if shape.embedding != shape.hidden else None
+        self.layers = nn.ModuleList(layers or [Layer(shape) for _ in range(shape.layers)])
+        self.head = Linear(shape.hidden, 2)
+
+    def embed(self, batch: Batch, masks: DropoutMasks | None, dtype: torch.dtype) -> Tensor:
         shape = self.shape
         x: Tensor = self.word_embeddings(batch.input_ids) + self.position_embeddings(
             batch.position + shape.first_position
@@ -131,31 +173,21 @@ class PackedEncoder(nn.Module):
             x = self.project(x.to(dtype)).float()
         return x
 
-    def passes(self) -> Sequence[nn.Module]:
-        """The layers in the order in which they are computed; one may come more than once."""
-        return list(self.layers)
-
-    def scores(self, x: Tensor) -> Tensor:
-        """Start and end scores float32[n, 2] of the last layer's output float32[n, H], or of another's."""
-        return F.linear(x, self.head.weight, self.head.bias)
-
-    def draw(self, missing: Sequence[str], generator: torch.Generator) -> None:
-        """Fill parts of the head that a file lacks: matrices from `generator`, biases with 0."""
-        for name in missing:
-            parameter = self.get_parameter(name)
-            if parameter.ndim > 1:
-                nn.init.normal_(parameter, std=self.shape.initializer_range, generator=generator)
-            else:
-                nn.init.zeros_(parameter)
-
 
 def filled_up(x: Tensor) -> Tensor:
     """`x` [T, H] with rows of 0 up to a multiple of ROUND_TOKENS on a CPU; as it is elsewhere."""
     return F.pad(x, (0, 0, 0, -len(x) % ROUND_TOKENS)) if x.device.type == "cpu" else x
 
 
+def _computed(
+    layer: nn.Module, x: Tensor, batch: Batch, masks: DropoutMasks | None, dtype: torch.dtype, shared: Any
+) -> Tensor:
+    out: Tensor = layer(x, batch, masks, dtype, shared)
+    return out
+
+
 def _computed_twice(
-    layer: nn.Module, x: Tensor, batch: Batch, masks: DropoutMasks | None, dtype: torch.dtype
+    layer: nn.Module, x: Tensor, batch: Batch, masks: DropoutMasks | None, dtype: torch.dtype, shared: Any
 ) -> Tensor:
     """`layer(x)`, of which only `x` is kept; the second time it drops the same values."""
     from torch.utils.checkpoint import checkpoint
@@ -165,8 +197,7 @@ def _computed_twice(
     def compute(x: Tensor) -> Tensor:
         if masks is not None and state is not None:
             masks.restore(state)
-        out: Tensor = layer(x, batch, masks, dtype)
-        return out
+        return _computed(layer, x, batch, masks, dtype, shared)
 
     kept: Tensor = checkpoint(compute, x, use_reentrant=False)
     return kept

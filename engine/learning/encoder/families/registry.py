@@ -14,6 +14,9 @@ MODULES = {
     "xlm-roberta": "roberta",
     "camembert": "roberta",
     "electra": "electra",
+    "albert": "albert",
+    "mpnet": "mpnet",
+    "modernbert": "modernbert",
 }
 """Hugging Face's `model_type` -> the module, whose FAMILIES has an entry of this name. Modules are imported when they
 are asked for: those with layers of their own import torch."""
