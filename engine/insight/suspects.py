@@ -46,7 +46,7 @@ def wrong_place(dynamics: Dynamics, verdicts: Mapping[int, bool] | None = None) 
     """Examples whose label may stand in the wrong place, or should be "no answer"; most suspicious first.
 
     `verdicts` says of reviewed examples whether the label was wrong (changed or dropped) or is kept. They are not in
-    the list, and the other labels of their passages are ranked anew by `reranked`.
+    the list, and the other labels of their passages are ranked again by `reranked`.
     """
     return _suspects("place", dynamics, verdicts or {})
 

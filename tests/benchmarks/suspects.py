@@ -7,7 +7,7 @@ real ones are left as they are. The model is fine-tuned on the noisy labels and 
 epoch. Runs stay in the folder: what is there is used again, what is unfinished is resumed.
 
 With --held-out RUN the errors are planted in the eval questions of a finished run that learned from other data, as in
-an eval set with bad labels: nothing is trained, and each seed plants anew.
+an eval set with bad labels: nothing is trained, and each seed plants errors of its own.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ def test_the_temperature_beside_the_weights_is_used_by_default(run: RunDir, fold
         assert decision_for(reader.source) == Decision(temperature=4.0)
         warm = reader.answer(QUESTION, CONTEXT, n_best=3)
         plain = reader.answer(QUESTION, CONTEXT, n_best=3, decision=Decision())
-        change(folder, temperature=1.0)  # read anew
+        change(folder, temperature=1.0)  # read again
         again = reader.answer(QUESTION, CONTEXT, n_best=3)
     assert again.n_best == plain.n_best
     assert [one.score for one in warm.n_best] == [one.score for one in plain.n_best]

@@ -108,7 +108,7 @@ def _objects(value: Any) -> list[Any]:
 
 
 def _table(path: Path, text: str, rows: list[dict[str, Any]], changed: Marks, dropped: Marks) -> str:
-    """Records of a table, each with the lines that it takes up; a changed one is written anew, with the delimiter and
+    """Records of a table, each with the lines that it takes up; a changed one is written again, with the delimiter and
     the line end of the file."""
     start, delimiter, names = table.header(path, text)
     lead, lines = text[:start], list(io.StringIO(text[start:], newline=""))
