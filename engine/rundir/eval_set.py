@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.data.examples import Example, read_examples
+from engine.data.examples import Example, read_examples, seen_mask
 from engine.data.segments import CONTEXT, token_texts
 from engine.rundir.layout import RunDir
 from engine.rundir.snapshot import Snapshot
@@ -112,10 +112,20 @@ class EvalSet:
         self.token_offset: NDArray[np.int64] = self._features.read("token_offset")
         self._small = {name: self._features.read(name) for name in ("null_token", "gold_start", "gold_end")}
 
-    @cached_property
+    @property
     def examples(self) -> Sequence[Example]:
         """The scored eval examples, in the order of every column of a snapshot."""
-        return read_examples(self._run.examples_file).eval
+        return self._read[0]
+
+    @property
+    def seen(self) -> NDArray[np.bool_]:
+        """bool[N]: the passage of an example stands in the training half too."""
+        return self._read[1]
+
+    @cached_property
+    def _read(self) -> tuple[Sequence[Example], NDArray[np.bool_]]:
+        dataset = read_examples(self._run.examples_file)
+        return dataset.eval, seen_mask(dataset)
 
     @cached_property
     def _index(self) -> dict[str, int]:

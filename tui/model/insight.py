@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.data.examples import Example, read_examples, seen_mask
+from engine.data.examples import Example, read_examples
 from engine.errors import UserError
 from engine.events import SnapshotTaken
 from engine.insight.dynamics import Dynamics, counts
@@ -67,18 +67,18 @@ class Insight:
         self.reading = True
         return True
 
-    def read(self, snapshots: Sequence[SnapshotTaken], examples: Sequence[Example]) -> None:
+    def read(
+        self, snapshots: Sequence[SnapshotTaken], examples: Sequence[Example], seen: NDArray[np.bool_] | None
+    ) -> None:
         """Read the dynamics of the snapshots that count, which takes a while: call it from a thread. `examples` are
-        those of the evaluation half."""
+        those of the evaluation half, and `seen` says which of their passages stand in the training half too."""
         key = key_of(snapshots)
         try:
+            self.seen = seen
             train = read_dynamics(self._run, "train")
             trained: Sequence[Example] = self.train.examples if self.train is not None else ()
-            if self.seen is None or (train is not None and self.train is None):
-                dataset = read_examples(self._run.examples_file)
-                self.seen = seen_mask(dataset)
-                trained = dataset.train if train is not None else ()
-                del dataset  # the same examples again: gone before the snapshots are read
+            if train is not None and self.train is None:
+                trained = read_examples(self._run.examples_file).train
             found = read_dynamics(self._run, "eval", examples or None)
             self.validation = HalfInsight("validation", found, examples) if found is not None else None
             self.train = HalfInsight("train", train, trained) if train is not None else None

@@ -177,6 +177,14 @@ class Viewer:
             return ()
 
     @property
+    def seen(self) -> NDArray[np.bool_] | None:
+        """bool[N]: the passage of an example stands in the training half too; None as long as there are no examples."""
+        try:
+            return self.eval_set.seen if self.eval_set else None
+        except UserError:
+            return None
+
+    @property
     def by_character(self) -> bool:
         """Whether EM and F1 of the run count characters; False as long as there are no examples."""
         if self._by_character is None and self.examples:

@@ -101,7 +101,7 @@ class GroupsScreen(ScreenView):
         self._place = max(0, min(self._place, len(self._order) - 1))
 
     async def _read(self, viewer: Viewer) -> None:
-        await asyncio.to_thread(viewer.insight.read, list(viewer.snapshots), viewer.examples)
+        await asyncio.to_thread(viewer.insight.read, list(viewer.snapshots), viewer.examples, viewer.seen)
         if self.is_mounted:
             self.tui.changed()
 

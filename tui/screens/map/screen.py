@@ -133,7 +133,7 @@ class MapScreen(HalfView):
             self._list.point(example)
 
     async def _read(self, viewer: Viewer) -> None:
-        await asyncio.to_thread(viewer.insight.read, list(viewer.snapshots), viewer.examples)
+        await asyncio.to_thread(viewer.insight.read, list(viewer.snapshots), viewer.examples, viewer.seen)
         if self.is_mounted:
             self.tui.changed()
 
