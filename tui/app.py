@@ -84,9 +84,12 @@ class BertQAApp(Reviewing):
         few_colours: bool | None = None,
         settings: Settings | None = None,
         remember: bool = True,
+        marked: Sequence[Path] = (),
     ) -> None:
         """`light_background`: what the terminal said of itself; `few_colours`: draw for 16 colours (default: as the
         terminal has them).
+
+        Curves comes first where there are `marked` runs.
 
         Raises UsageError for a run, a theme or a setting that is not there.
         """
@@ -102,6 +105,7 @@ class BertQAApp(Reviewing):
         self.viewer = Viewer(run_path) if run_path else None
         self.message = ""
         self.gpus: list[Gpu] = []
+        self.marked = list(marked)
         self._meter = GpuMeter()
         self.farewell: list[str] = []
         self._remember = remember
@@ -112,6 +116,8 @@ class BertQAApp(Reviewing):
             self.set_keymap(self.settings.keys)
         if self.viewer is not None:
             self._come_back()
+        if self.marked:
+            self.view_name = "curves"
 
     def _set_theme(self, name: str) -> None:
         self.theme_name = name

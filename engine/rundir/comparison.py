@@ -81,7 +81,7 @@ def read_score(run: RunDir) -> RunScore:
     for event in look.events:
         match event:
             case RunStarted():
-                config = msgspec.structs.replace(config, lr=event.lr, model=event.model)
+                config = used_config(config, event)
             case SnapshotTaken():
                 metrics, epoch = event.metrics, max(epoch, event.epoch)
             case Step():
@@ -89,6 +89,24 @@ def read_score(run: RunDir) -> RunScore:
             case _:
                 pass
     return RunScore(name=run.name, path=str(run.path), state=look.state, epoch=epoch, config=config, metrics=metrics)
+
+
+def used_config(config: RunConfig, started: RunStarted | None) -> RunConfig:
+    """The config with the learning rate and model that were used, where the run was started."""
+    return config if started is None else msgspec.structs.replace(config, lr=started.lr, model=started.model)
+
+
+def run_labels(configs: Sequence[RunConfig], names: Sequence[str]) -> list[str]:
+    """What tells runs apart: the options by which they differ and the seed, or else their names."""
+    labels = _labels([setting_options(config) for config in configs])
+    if len({config.seed for config in configs}) > 1:
+        labels = [", ".join(filter(None, (label, f"seed {c.seed}"))) for label, c in zip(labels, configs, strict=True)]
+    return labels if len(set(labels)) == len(names) else list(names)
+
+
+def setting_labels(configs: Sequence[RunConfig]) -> list[str]:
+    """What tells the settings of these runs apart, one label for each run; equal ones for runs of one setting."""
+    return _labels([setting_options(config) for config in configs])
 
 
 def settings_of(scores: Iterable[RunScore]) -> list[Setting]:

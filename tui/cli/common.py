@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -83,8 +83,10 @@ def show_run(
     runs_dir: str | None,
     config: str | None = None,
     started: bool = False,
+    marked: Sequence[Path] = (),
 ) -> int:
-    """Watch the run at `path` (None: the list of runs) on the full screen, or line by line."""
+    """Watch the run at `path` (None: the list of runs) on the full screen, its curves with those of `marked` runs, or
+    line by line."""
     if not can_draw(plain=plain):
         from tui.plain import follow, print_runs
 
@@ -109,6 +111,7 @@ def show_run(
         ascii_only=ascii_only,
         theme_name=theme,
         light_background=background.is_light() if background is not None else None,
+        marked=marked,
     )
     app.run()
     for line in app.farewell:

@@ -21,7 +21,8 @@ class Shell(Protocol):
     """The app, as screens know it: the run, where the user is in it, and what only the app can do.
 
     `viewer` is the run that is watched (None: no run is open), `view_name` the screen in front, `runs_dir` the folder
-    of all runs, `style_of(role)` a role's style; `gpus` is what this machine's GPUs do, where the run is on it.
+    of all runs, `style_of(role)` a role's style; `gpus` is what this machine's GPUs do, where the run is on it;
+    `marked` are the folders of the runs that Curves shows together with the one that is watched.
     """
 
     viewer: Viewer | None
@@ -31,6 +32,7 @@ class Shell(Protocol):
     ascii_only: bool
     style_of: StyleOf
     gpus: list[Gpu]
+    marked: list[Path]
 
     @property
     def progress(self) -> str:

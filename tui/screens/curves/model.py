@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -18,8 +18,13 @@ if TYPE_CHECKING:
 
     Canvas = tuple[list[str], list[list[CanvasCell]]]
 Floats = NDArray[np.float64]
-Role = Literal["first", "second", "third", "level"]
+Role = Literal["first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "level"]
 ROLES: tuple[Role, ...] = ("first", "second", "third")
+RUN_ROLES: tuple[Role, ...] = (*ROLES, "fourth", "fifth", "sixth", "seventh", "eighth")
+MARKS = "ox+*#@%&"
+"""Colours and marks of overlaid runs."""
+Axis = Literal["step", "epoch", "time"]
+AXES: tuple[Axis, ...] = ("step", "epoch", "time")
 LOSS = "Loss"
 REQUIRED_METRICS = frozenset(field.name for field in msgspec.structs.fields(Metrics) if field.required)
 UNITS: dict[float | None, str] = {1.0: "share of examples", 100.0: "0 to 100"}
@@ -28,13 +33,16 @@ UNITS: dict[float | None, str] = {1.0: "share of examples", 100.0: "0 to 100"}
 
 @dataclass(frozen=True)
 class Line:
-    """One line of a panel. `points` marks its values one by one (snapshots); else they are joined (steps)."""
+    """One line of a panel. `points` marks its values one by one (snapshots); else they are joined (steps). `mark`: that
+    of its run, where several are overlaid; `edge`: the border of a spread, which the title does not name."""
 
     name: str
     x: Floats
     y: Floats
     role: Role = "first"
     points: bool = False
+    mark: str = ""
+    edge: bool = False
 
     @property
     def last(self) -> float | None:
@@ -51,7 +59,8 @@ class Level:
 
 @dataclass(frozen=True)
 class Panel:
-    """One chart: lines over steps. `limits` fixes the y axis; without it the lines and levels do."""
+    """One chart: lines over steps. `limits` fixes the y axis; without it the lines and levels do. In a panel with `log`
+    lines and levels are decimal logarithms; `real` gives the values."""
 
     name: str
     unit: str
@@ -59,6 +68,11 @@ class Panel:
     levels: tuple[Level, ...] = ()
     limits: tuple[float, float] | None = None
     style: Literal["plain", "percent", "rate", "bytes", "count"] = "plain"
+    log: bool = False
+
+    def real(self, y: float | None) -> float | None:
+        """The value that is drawn at `y`."""
+        return y if y is None or not self.log else 10.0**y
 
     @property
     def empty(self) -> bool:
@@ -73,6 +87,9 @@ class Panel:
         values = values[np.isfinite(values)]
         if not len(values):
             return 0.0, 1.0
+        if self.log:
+            low, high = float(values.min()), float(values.max())
+            return (low, high) if high > low else (low - 0.5, high + 0.5)
         top = nice_ceiling(float(values.max()))
         low = min(0.0, float(values.min()))
         return low, top if top > low else low + 1.0
@@ -100,17 +117,18 @@ class Human:
 
 @dataclass(frozen=True)
 class Curves:
-    """All panels, and the range of steps they share."""
+    """All panels, and the range of steps (epochs, or seconds from a run's start) they share."""
 
     panels: tuple[Panel, ...]
     last_step: float
     total_steps: float
+    axis: Axis = "step"
     canvases: dict[tuple[str, int, int, str], Canvas] = field(default_factory=dict, compare=False)
     """What was drawn of these curves, kept by whoever draws: another snapshot moves only the guide."""
 
     @property
     def x_limits(self) -> tuple[float, float]:
-        return 0.0, max(1.0, self.total_steps, self.last_step)
+        return 0.0, max(1.0 if self.axis == "step" else 1e-3, self.total_steps, self.last_step)
 
 
 def curves(
@@ -204,7 +222,7 @@ def thin(line: Line, x_limits: tuple[float, float], columns: int) -> Line:
         part = line.y[first:last]
         keep += sorted({int(first + part.argmin()), int(first + part.argmax())})
     chosen = np.array(keep, dtype=np.int64)
-    return Line(line.name, line.x[chosen], line.y[chosen], line.role, line.points)
+    return replace(line, x=line.x[chosen], y=line.y[chosen])
 
 
 def nice_ceiling(value: float) -> float:

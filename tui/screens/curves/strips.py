@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from rich.cells import cell_len
 from rich.segment import Segment
 from textual.strip import Strip
 
 from tui.drawing.canvas import BRAILLE, CanvasCell, Stroke, draw
 from tui.drawing.columns import fit_text
-from tui.drawing.format import value_text
+from tui.drawing.format import clock, value_text
 from tui.drawing.frame import ASCII, UNICODE, ChartCell, Glyphs, floor, gutter, runs
 from tui.drawing.theme import StyleOf
-from tui.screens.curves.model import ROLES, Curves, Line, Panel, thin
+from tui.screens.curves.model import ROLES, Axis, Curves, Line, Panel, thin
 
 GUTTER = 8
 MARGIN = 2
 LEAST_WIDTH, LEAST_HEIGHT = 34, 6
 MOST_WIDTH = 100
+MARKS_ALONG = 5
 
 
 @dataclass(frozen=True)
@@ -29,10 +31,11 @@ class CurveGlyphs:
     sample: str
     points: tuple[str, str, str]
     level: str
+    edge: str = ":"
 
 
 CURVE_GLYPHS = {
-    UNICODE: CurveGlyphs(line=BRAILLE, sample="⣀⣀", points=("o", "x", "+"), level="╌"),
+    UNICODE: CurveGlyphs(line=BRAILLE, sample="⣀⣀", points=("o", "x", "+"), level="╌", edge="·"),
     ASCII: CurveGlyphs(line=".", sample="..", points=("o", "x", "+"), level="="),
 }
 
@@ -120,14 +123,14 @@ def panel_strips(
     levels = {_row(level.y, low, high, rows): level.name for level in panel.levels if low <= level.y <= high}
     strips = [_title(panel, step, width, style, glyphs, chosen=chosen)]
     for number, row in enumerate(cells):
-        label = _label(number, rows, low, high, panel.style)
+        label = _label(number, rows, panel)
         line = _with_level(row, roles, levels.get(number), guide, glyphs)
         strips.append(Strip([*gutter(label, GUTTER, style, glyphs), *runs(line, style)]).adjust_cell_length(width))
     if panel.empty and rows:
         words = fit_text("no values yet", columns)
         middle = Strip([*gutter("", GUTTER, style, glyphs), Segment(words, style("dim"))])
         strips[1 + rows // 2] = middle.adjust_cell_length(width)
-    strips.append(_floor(x_limits, guide, columns, width, style, glyphs))
+    strips.append(_floor(x_limits, curves.axis, guide, columns, width, style, glyphs))
     return strips[:height] + [Strip.blank(width)] * (height - len(strips))
 
 
@@ -157,36 +160,54 @@ def _with_level(
 def _strokes(
     panel: Panel, x_limits: tuple[float, float], columns: int, glyphs: Glyphs
 ) -> tuple[list[Stroke], list[str]]:
-    """Lines first, their points over them; and the role of each stroke."""
+    """Lines first, their points over them; and the role of each stroke. A joined line of several runs carries its mark
+    some times along the way, for colour alone does not tell it apart."""
     strokes: list[Stroke] = []
     roles: list[str] = []
+    own = CURVE_GLYPHS[glyphs]
     for line in panel.lines:
         few = thin(line, x_limits, columns)
-        strokes.append(Stroke(few.x.tolist(), few.y.tolist(), CURVE_GLYPHS[glyphs].line, joined=True))
+        strokes.append(Stroke(few.x.tolist(), few.y.tolist(), own.edge if line.edge else own.line, joined=True))
         roles.append(line.role)
-    for line in panel.lines:
-        if line.points:
-            marker = CURVE_GLYPHS[glyphs].points[ROLES.index(line.role)]
-            strokes.append(Stroke(line.x.tolist(), line.y.tolist(), marker, joined=False))
+    for number, line in enumerate(panel.lines):
+        marked = line if line.points else _some(line, number)
+        if line.points or (line.mark and not line.edge):
+            strokes.append(Stroke(marked.x.tolist(), marked.y.tolist(), sign_of(line, glyphs), joined=False))
             roles.append(line.role)
     return strokes, roles
 
 
-def _title(panel: Panel, step: float | None, width: int, style: StyleOf, glyphs: Glyphs, *, chosen: bool) -> Strip:
+def _some(line: Line, number: int) -> Line:
+    """About MARKS_ALONG values of a line, which differ from line to line."""
+    apart = max(1, len(line.x) // MARKS_ALONG)
+    first = min(number * apart // 3 % apart, max(0, len(line.x) - 1))
+    return replace(line, x=line.x[first::apart], y=line.y[first::apart])
+
+
+def sign_of(line: Line, glyphs: Glyphs) -> str:
+    """What stands for a line in its title and on its values."""
     own = CURVE_GLYPHS[glyphs]
+    return line.mark or (own.points[ROLES.index(line.role)] if line.points else own.sample)
+
+
+def _title(panel: Panel, step: float | None, width: int, style: StyleOf, glyphs: Glyphs, *, chosen: bool) -> Strip:
     segments = [
         Segment(f"{glyphs.pointer} " if chosen else "  "),
         Segment(panel.name, style("cursor" if chosen else "heading")),
     ]
     for line in panel.lines:
-        sign = own.points[ROLES.index(line.role)] if line.points else own.sample
-        segments.append(Segment(f"  {sign} ", style(line.role)))
-        segments.append(Segment(f"{line.name} {value_text(value_at(line, step), panel.style)}", style("text")))
+        if line.edge:
+            continue
+        name = f"{line.name} " if line.name else ""
+        value = value_text(panel.real(value_at(line, step)), panel.style)
+        gap = " " if line.mark else "  "
+        segments.append(Segment(f"{gap}{sign_of(line, glyphs)} ", style(line.role)))
+        segments.append(Segment(f"{name}{value}", style("text")))
     used = sum(segment.cell_length for segment in segments)
     for level in panel.levels:
-        words = f" {level.name} {value_text(level.y, panel.style)}"
+        words = f" {level.name} {value_text(panel.real(level.y), panel.style)}"
         if used + 3 + len(words) <= width:
-            segments += [Segment(f"  {own.level}", style("level")), Segment(words, style("text"))]
+            segments += [Segment(f"  {CURVE_GLYPHS[glyphs].level}", style("level")), Segment(words, style("text"))]
             used += 3 + len(words)
     if panel.unit and used + 2 + len(panel.unit) <= width:
         segments.append(Segment(f"  {panel.unit}", style("dim")))
@@ -201,12 +222,13 @@ def value_at(line: Line, step: float | None) -> float | None:
     return float(line.y[before - 1]) if before else None
 
 
-def _label(row: int, rows: int, low: float, high: float, style: str) -> str:
+def _label(row: int, rows: int, panel: Panel) -> str:
     """The axis is labelled at its ends, and in the middle where there is room."""
     if row not in ({0, rows - 1} | ({rows // 2} if rows % 2 and rows >= 5 else set())):
         return ""
+    low, high = panel.y_limits
     value = high - (high - low) * row / max(1, rows - 1) if rows > 1 else high
-    return value_text(value, style)
+    return value_text(panel.real(value), panel.style)
 
 
 def _row(value: float, low: float, high: float, rows: int) -> int:
@@ -218,17 +240,36 @@ def _column(value: float, limits: tuple[float, float], columns: int) -> int:
     return int(0.5 + (columns - 1) * (value - low) / (high - low))
 
 
+def moved(value: float, by: int, limits: tuple[float, float], columns: int) -> float:
+    """The place on the x axis `by` columns right of the one of `value`, inside the axis."""
+    low, high = limits
+    column = max(0, min(_column(value, limits, columns) + by, columns - 1))
+    return low + (high - low) * column / max(1, columns - 1)
+
+
+def x_text(value: float, axis: Axis) -> str:
+    """A place on the x axis, with its unit."""
+    match axis:
+        case "step":
+            return f"{value:.0f} steps"
+        case "epoch":
+            return f"{value:.1f}".removesuffix(".0") + " epochs"
+        case "time":
+            return clock(value)
+
+
 def _floor(
     x_limits: tuple[float, float],
+    axis: Axis,
     guide: int,
     columns: int,
     width: int,
     style: StyleOf,
     glyphs: Glyphs,
 ) -> Strip:
-    """The axis, with the range of steps written into it."""
+    """The axis, with its range written into it."""
     line = glyphs.floor * columns
-    words = f"{x_limits[1]:.0f} steps"
+    words = x_text(x_limits[1], axis)
     end = guide if guide >= columns - len(words) else columns
     if end > len(words):
         line = line[: end - len(words)] + words + line[end:]
@@ -236,3 +277,20 @@ def _floor(
         line = f"{x_limits[0]:.0f}" + line[1:]
     text = (" " * (GUTTER - 1) + glyphs.corner + line).ljust(width)
     return Strip(floor(text, GUTTER + guide if guide >= 0 else -1, style, glyphs)).adjust_cell_length(width)
+
+
+def legend_strips(
+    runs: Sequence[tuple[str, str, str]], words: str, width: int, height: int, style: StyleOf
+) -> list[Strip]:
+    """Which mark and colour is whose (mark, role and label of each line, wrapped), and below it `words`."""
+    lines: list[list[Segment]] = [[]]
+    for mark, role, label in runs:
+        text = f"{label}   "
+        used = sum(segment.cell_length for segment in lines[-1])
+        if lines[-1] and used + 3 + cell_len(text) > width:
+            lines.append([])
+        lines[-1] += [Segment(f" {mark} ", style(role)), Segment(text, style("text"))]
+    strips = [Strip(line) for line in lines if line]
+    if words:
+        strips = [*strips[: height - 1], Strip([Segment(fit_text(f" {words}", width), style("dim"))])]
+    return [strip.adjust_cell_length(width) for strip in strips[:height]]

@@ -18,6 +18,7 @@ ABOUT = About(
     ),
     commands=(
         *ROWS,
+        KeyCommand("mark_run", "space", "mark the run under the cursor for Curves, or not", footer="mark"),
         KeyCommand("stop_run", "S", "save and stop the run under the cursor (press twice)", footer="stop"),
         KeyCommand(
             "resume_run",

@@ -183,7 +183,9 @@ class RunsScreen(ScreenView):
         rows, viewer = self._rows or [], self.tui.viewer
         if place >= len(rows):
             return sample_row(self._samples[place - len(rows)])
-        return run_row(rows[place], is_open=viewer is not None and str(viewer.run.path) == rows[place].path)
+        path = Path(rows[place].path)
+        is_open = viewer is not None and viewer.run.path == path
+        return run_row(rows[place], is_open=is_open, is_marked=path in self.tui.marked)
 
     # ------------------------------------------------------------------ commands
 
@@ -304,6 +306,17 @@ class RunsScreen(ScreenView):
             self.tui.say("this is no run")
         else:
             self.app.push_screen(LogPane(RunDir(Path(row.path)), self.style_of))
+
+    def do_mark_run(self) -> None:
+        """Curves shows the marked runs together with the one that is open."""
+        row, marked = self._chosen, self.tui.marked
+        if row is None:
+            self.tui.say("only a run can be marked")
+            return
+        path = Path(row.path)
+        marked.remove(path) if path in marked else marked.append(path)
+        self.tui.say(f"{len(marked)} marked for Curves" if marked else "no run is marked for Curves")
+        self.renew()
 
     def do_sort(self) -> None:
         self._rearrange(self._by.next_sort())

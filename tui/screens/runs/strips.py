@@ -27,6 +27,7 @@ from tui.screens.runs.model import Arrangement, words_of
 from tui.widgets.row_list import CellText, Row
 
 CELL_LIMIT = 300
+MARK = "* "
 COLUMNS = (
     Column("state", "state", 8),
     Column("name", "run", 16, share=3),
@@ -128,12 +129,13 @@ def sample_row(sample: str) -> Row:
     }
 
 
-def run_row(row: RunRow, *, is_open: bool) -> Row:
-    """The cells of a run; `is_open`: the one that is watched."""
+def run_row(row: RunRow, *, is_open: bool, is_marked: bool = False) -> Row:
+    """The cells of a run; `is_open`: the one that is watched; `is_marked`: for Curves."""
+    name = row.title or row.name
     said = f"{notes_text(row, tags_only=bool(row.reason))} {row.reason}"
     return {
         "state": CellText(STATE_WORDS[row.state], ROLES[row.state]),
-        "name": CellText(plain(row.title or row.name, CELL_LIMIT), "heading" if is_open else "text"),
+        "name": CellText(f"{MARK * is_marked}{plain(name, CELL_LIMIT)}", "heading" if is_open else "text"),
         "dataset": CellText(plain(row.dataset, CELL_LIMIT)),
         "model": CellText(plain(row.model.rstrip("/").rpartition("/")[2], CELL_LIMIT)),
         "epoch": CellText(progress_text(row)),
