@@ -18,7 +18,6 @@ ABOUT = About(
     ),
     commands=(
         *ROWS,
-        KeyCommand("mark_run", "space", "mark the run under the cursor for Curves, or not", footer="mark"),
         KeyCommand("stop_run", "S", "save and stop the run under the cursor (press twice)", footer="stop"),
         KeyCommand(
             "resume_run",
@@ -29,6 +28,7 @@ ABOUT = About(
         KeyCommand("edit_run", "e", "name, note and tags of the run under the cursor", footer="note"),
         KeyCommand("remove_run", "X", "remove the run under the cursor from the disk (press twice)", footer="remove"),
         KeyCommand("run_log", "L", "the log of the run under the cursor: warnings, tracebacks; search", footer="log"),
+        KeyCommand("mark_run", "space", "mark the run under the cursor for Curves, or not", footer="mark"),
         KeyCommand("sort", "s", "sort by date, score, state, size or name", footer="sort"),
         KeyCommand(
             "filter", "t", "which runs are listed: all, training, those that can be resumed, finished", footer="show"
