@@ -548,3 +548,27 @@ async def test_sort_and_filter(runs: dict[str, RunDir]) -> None:
         assert [line[1:].split()[1] for line in rows(app)[: -len(SAMPLES)]] == ["stopped"]
         await press(pilot, "slash", "enter")
         assert len(rows(app)) == 6 + len(SAMPLES)
+
+
+@pytest.mark.parametrize("name", ["listed", "edited"])
+def test_picture(snap_compare: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Runs with names, notes and tags, sorted by size; and the dialog that they are typed into."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("tui.model.disk_use.disk_use", lambda folder: len(folder.name) << 24)
+    folder = Path("runs")
+    folder.mkdir()
+    for age, run in enumerate(("aspirin", "herbs-large", "herbs")):
+        made = make_run(folder, name=run, examples=6, snapshots=3 + age, tokens=20)
+        os.utime(made.config_file, (1_700_000_000 + age, 1_700_000_000 + age))
+        write_notes(made, Notes("Herbs, all pages" if "large" in run else "", f"try {age + 1}", ("paper", run[0])))
+
+    async def walk(pilot: Any) -> None:
+        await until(pilot, lambda: "MiB in runs" in screen_text(pilot.app))
+        await press(pilot, "s", "s", "s", "up", "up", "up")
+        if name == "edited":
+            await press(pilot, "e")
+            await until(pilot, lambda: isinstance(pilot.app.screen, NotesDialog))
+        pilot.app._unsay()
+        await settle(pilot)
+
+    assert snap_compare(make_app(None, folder), terminal_size=(80, 20), run_before=walk)
