@@ -101,7 +101,7 @@ async def test_every_screen_shows_it(newer: RunDir) -> None:
         assert "STOPPED asked to" in screen_text(app)
         for view in SCREENS:
             await press(pilot, about(view).key)
-            assert f"[{about(view).key} {about(view).title}]" in screen_text(app)
+            assert f"[{about(view).key} {about(view).label}]" in screen_text(app)
 
 
 def test_commands_show_it_and_do_not_go_on_with_it(newer: RunDir, tmp_path: Path) -> None:
