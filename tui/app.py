@@ -30,6 +30,7 @@ from engine.events import CommandDone
 from engine.launch import Run
 from engine.rundir.commands import CommandName
 from engine.rundir.liveness import OVER, State
+from tui.commands import KeyCommand
 from tui.drawing.svg import picture_name, save_picture
 from tui.drawing.text import path_from_here, plain
 from tui.drawing.theme import choose_theme, is_light, style_of, theme_names
@@ -85,9 +86,10 @@ class BertQAApp(Reviewing):
         settings: Settings | None = None,
         remember: bool = True,
         marked: Sequence[Path] = (),
+        look_only: bool = False,
     ) -> None:
-        """`light_background`: what the terminal said of itself; `few_colours`: draw for 16 colours (default: as the
-        terminal has them).
+        """`look_only`: without the commands that change a run, write or start anything; `light_background`: what the
+        terminal said of itself; `few_colours`: draw for 16 colours (default: as the terminal has them).
 
         Curves comes first where there are `marked` runs.
 
@@ -100,6 +102,7 @@ class BertQAApp(Reviewing):
         self._few_colours = self.console.color_system == "standard" if few_colours is None else few_colours
         self._set_theme(choose_theme(theme_name or self.settings.theme, light_background=light_background))
         self.ascii_only = ascii_only or self.settings.ascii
+        self.look_only = look_only
         self.runs_dir = runs_dir
         self.view_name = "journey" if run_path else "runs"
         self.viewer = Viewer(run_path) if run_path else None
@@ -179,7 +182,7 @@ class BertQAApp(Reviewing):
         self._saved = load_view(self.viewer.run.path) if self._remember else None
         if self._saved is not None:
             self.view_state = self._saved.view_state()
-            if self._saved.view in SCREENS:
+            if self._saved.view in SCREENS and not self._is_refused(self._saved.view):
                 self.view_name = self._saved.view
 
     def _save_state(self) -> None:
@@ -264,11 +267,11 @@ class BertQAApp(Reviewing):
 
     def views(self) -> list[tuple[str, str, str]]:
         """Name, key and title of every view, in the order of their keys."""
-        return views(self.settings.keys)
+        return views(self.settings.keys, look_only=self.look_only)
 
     def footer_of_view(self) -> list[tuple[str, str]]:
         """Keys and words for the bottom of the screen in front, most important first."""
-        return footer_items(self.view_name, self.settings.keys, ascii_only=self.ascii_only)
+        return footer_items(self.view_name, self.settings.keys, ascii_only=self.ascii_only, look_only=self.look_only)
 
     # -- drawing -------------------------------------------------------------------------------------------
 
@@ -315,6 +318,8 @@ class BertQAApp(Reviewing):
 
     def show_view(self, name: str) -> None:
         """Bring a view to the front."""
+        if self._is_refused(name):
+            return
         self.view_name = name
         switcher = self.screen_stack[0].query_one(ContentSwitcher)
         if not switcher.query(f"#{name}"):
@@ -337,15 +342,24 @@ class BertQAApp(Reviewing):
 
     # -- commands ------------------------------------------------------------------------------------------
 
+    def _commands(self) -> list[KeyCommand]:
+        return commands_of(self.view_name, look_only=self.look_only)
+
+    def _is_refused(self, view: str) -> bool:
+        return self.look_only and about(view).acts
+
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action != "do" or parameters[0] == "quit":
             return True
         if len(self.screen_stack) > 1 or isinstance(self.focused, Input):
             return False
-        return any(command.id == parameters[0] for command in commands_of(self.view_name))
+        return any(command.id == parameters[0] for command in self._commands())
 
     def action_do(self, name: str) -> None:
         """Run a command of the table: the view's own method where it has one, else the app's."""
+        if self.look_only and name in all_commands() and all_commands()[name].acts:
+            self.say("you may only look here")
+            return
         if name.startswith("view_"):
             self.show_view(name.removeprefix("view_"))
             return
@@ -358,7 +372,7 @@ class BertQAApp(Reviewing):
             self.say(str(error))
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        for command in commands_of(self.view_name):
+        for command in self._commands():
             title = command.help[:1].upper() + command.help[1:]
             yield SystemCommand(title, "", lambda name=command.id: self.action_do(name))
 
@@ -370,12 +384,14 @@ class BertQAApp(Reviewing):
 
     def send(self, command: CommandName) -> None:
         """Ask the engine of the run that is watched."""
-        if self.viewer is not None:
+        if not self.look_only and self.viewer is not None:
             Run(self.viewer.run.path).command(command)
             self.say(f"asked the engine to {command}")
 
     def explain(self, target: Target) -> None:
         """Open what explains an answer, in front of whatever is shown."""
+        if self.look_only:  # a model would be started
+            return
         from tui.screens.explanation.screen import ExplanationScreen  # not every start of the app needs it
 
         self.push_screen(ExplanationScreen(target, self.style_of, ascii_only=self.ascii_only))
@@ -405,7 +421,7 @@ class BertQAApp(Reviewing):
         self.push_screen(
             Help(
                 about(self.view_name),
-                commands_of(self.view_name),
+                self._commands(),
                 self.settings.keys,
                 self.viewer,
                 ascii_only=self.ascii_only,
@@ -435,7 +451,7 @@ class BertQAApp(Reviewing):
         self.do_quit()
 
     def do_quit(self) -> None:
-        if self.viewer is None or self.viewer.state in OVER or isinstance(self.screen, Leave):
+        if self.look_only or self.viewer is None or self.viewer.state in OVER or isinstance(self.screen, Leave):
             self._leave("leave")
         else:
             self.push_screen(Leave(self.viewer.run.path), self._leave)

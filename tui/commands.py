@@ -13,6 +13,8 @@ class KeyCommand:
     """`keys` as Textual names them, comma-separated; `footer` is the short name at the bottom of the screen, empty for
     those that only help and palette name; `pair` names the command whose key stands there with it.
 
+    A command that `acts` changes a run, the disk or starts a process: it does not exist where one may only look.
+
     The command `x` calls the method `do_x` of the screen in front, where it has one, else the app's.
     """
 
@@ -21,6 +23,7 @@ class KeyCommand:
     help: str
     footer: str = ""
     pair: str = ""
+    acts: bool = False
 
 
 WALK = (
@@ -64,20 +67,28 @@ FILTER = (
     ),
 )
 REVIEW = (
-    KeyCommand("keep_label", "K", "the label is right: keep it", footer="keep label"),
-    KeyCommand("take_answer", "M", "the label is wrong: the model's answer is right", footer="take the model's"),
-    KeyCommand("choose_span", "S", "the label is wrong: S at the first token of the right answer, S at its last"),
-    KeyCommand("no_answer", "N", "the label is wrong: the passage has no answer"),
-    KeyCommand("drop_question", "D", "leave the question out of the corrected data"),
-    KeyCommand("undo", "u", "take back the last verdict", footer="undo"),
+    KeyCommand("keep_label", "K", "the label is right: keep it", footer="keep label", acts=True),
+    KeyCommand(
+        "take_answer", "M", "the label is wrong: the model's answer is right", footer="take the model's", acts=True
+    ),
+    KeyCommand(
+        "choose_span", "S", "the label is wrong: S at the first token of the right answer, S at its last", acts=True
+    ),
+    KeyCommand("no_answer", "N", "the label is wrong: the passage has no answer", acts=True),
+    KeyCommand("drop_question", "D", "leave the question out of the corrected data", acts=True),
+    KeyCommand("undo", "u", "take back the last verdict", footer="undo", acts=True),
 )
 """Verdicts on the label of the example under the cursor."""
-WHY = (KeyCommand("why", "i", "why this answer: the words that made it, and what each layer thought", footer="why"),)
+WHY = (
+    KeyCommand(
+        "why", "i", "why this answer: the words that made it, and what each layer thought", footer="why", acts=True
+    ),
+)
 COPY = (KeyCommand("copy", "c", "copy question, expected and predicted answer to the clipboard"),)
 SEARCH = (KeyCommand("search", "slash", "search or filter", footer="search"),)
-PAUSE = (KeyCommand("pause", "p", "pause or resume training"),)
+PAUSE = (KeyCommand("pause", "p", "pause or resume training", acts=True),)
 EVERYWHERE = (
-    KeyCommand("picture", "P", "write this screen as a picture (SVG) into the working folder"),
+    KeyCommand("picture", "P", "write this screen as a picture (SVG) into the working folder", acts=True),
     KeyCommand("themes", "T", "next theme: dark, light, colour-blind safe, none"),
     KeyCommand("help", "question_mark", "what this screen shows, and its keys", footer="help"),
     KeyCommand("quit", "q", "leave; training goes on", footer="quit"),

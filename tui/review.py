@@ -16,6 +16,8 @@ class Reviewing(Walking):
     """The part of the app that judges labels: the screen in front says of which example (`ScreenView.subject`), and
     what the model answers to it (`ScreenView.proposed`)."""
 
+    look_only: bool
+
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self._given: list[Verdict] = []
@@ -63,6 +65,9 @@ class Reviewing(Walking):
     def judge(self, action: Action, answer: Answer | None = None, *, by: Literal["model", "hand"] = "hand") -> None:
         """Write the verdict on the example under the cursor, and say so. Raises UsageError, WriteError."""
         subject = self.view.subject()
+        if self.look_only:
+            self.say("you may only look here")
+            return
         if self.viewer is None or subject is None:
             self.say("there is no example to judge yet")
             return

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 PLAIN = GroupedOption(["--plain"], "screen", is_flag=True, help="one line for each snapshot instead of the full screen")
 ASCII = GroupedOption(["--ascii", "ascii_only"], "screen", is_flag=True, help="draw with ASCII characters alone")
 THEME = GroupedOption(["--theme"], "screen", metavar="NAME", help="dark, light, colour-blind or none")
+LOOK_ONLY = GroupedOption(
+    ["--look-only"], "screen", is_flag=True, help="without the keys that change, start or write anything"
+)
 CONFIG = GroupedOption(
     ["--config"], "files", metavar="FILE", type=click.Path(), help="TOML file with a [train] table of options"
 )
@@ -32,7 +35,7 @@ RUNS_DIR = GroupedOption(
     type=click.Path(file_okay=False),
     help="folder that holds all runs (default: ./runs)",
 )
-SCREEN = (PLAIN, ASCII, THEME)
+SCREEN = (PLAIN, ASCII, THEME, LOOK_ONLY)
 DATASET = click.Argument(["dataset"], metavar="DATASET", type=click.Path())
 RUN = click.Argument(["run"], metavar="RUN", type=RunName())
 
@@ -80,6 +83,7 @@ def show_run(
     plain: bool,
     ascii_only: bool,
     theme: str | None,
+    look_only: bool = False,
     runs_dir: str | None,
     config: str | None = None,
     started: bool = False,
@@ -110,6 +114,7 @@ def show_run(
         config_file=Path(config) if config else None,
         ascii_only=ascii_only,
         theme_name=theme,
+        look_only=look_only,
         light_background=background.is_light() if background is not None else None,
         marked=marked,
     )

@@ -14,6 +14,7 @@ from tui.cli.man import man
 from tui.cli.predict import predict
 from tui.cli.remove import prune, remove
 from tui.cli.runs import runs
+from tui.cli.serve import serve
 from tui.cli.suspects import suspects
 from tui.cli.train import train
 
@@ -31,6 +32,7 @@ COMMANDS: tuple[GroupedCommand, ...] = (
     remove,
     resume,
     runs,
+    serve,
     stop,
     suspects,
     train,

@@ -25,7 +25,7 @@ MEANT_FOR_A_RUN = frozenset({"runs_dir"})
 )
 def watch(target: str | None, config: str | None, **given: Any) -> int:
     """Fine-tune and watch, watch a run, or list the runs."""
-    screen = {name: given.pop(name) for name in ("plain", "ascii_only", "theme")} | {"config": config}
+    screen = {name: given.pop(name) for name in ("plain", "ascii_only", "theme", "look_only")} | {"config": config}
     flags = {name: value for name, value in given.items() if value is not None}
     if target is None:
         _refuse(set(flags) - MEANT_FOR_A_RUN, "without a DATASET")

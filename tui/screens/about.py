@@ -23,6 +23,8 @@ class About:
     summary: str
     help: str
     commands: tuple[KeyCommand, ...]
+    acts: bool = False
+    """The screen starts a process: it does not exist where one may only look."""
     short: str = ""
 
     @property

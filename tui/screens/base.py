@@ -22,7 +22,8 @@ class Shell(Protocol):
 
     `viewer` is the run that is watched (None: no run is open), `view_name` the screen in front, `runs_dir` the folder
     of all runs, `style_of(role)` a role's style; `gpus` is what this machine's GPUs do, where the run is on it;
-    `marked` are the folders of the runs that Curves shows together with the one that is watched.
+    `marked` are the folders of the runs that Curves shows together with the one that is watched; where
+    `look_only` is, nothing may be changed or started.
     """
 
     viewer: Viewer | None
@@ -30,6 +31,7 @@ class Shell(Protocol):
     view_name: str
     runs_dir: Path
     ascii_only: bool
+    look_only: bool
     style_of: StyleOf
     gpus: list[Gpu]
     marked: list[Path]

@@ -39,23 +39,25 @@ def make_screen(name: str) -> ScreenView:
     return view
 
 
-def views(bound: Mapping[str, str]) -> list[tuple[str, str, str]]:
+def views(bound: Mapping[str, str], *, look_only: bool = False) -> list[tuple[str, str, str]]:
     """Name, key and label of every screen, in order; `bound` holds keys that the user chose."""
     return [
         (name, key_names(bound.get(f"view_{name}", about(name).key).split(",")[0]), about(name).label)
         for name in SCREENS
+        if not (look_only and about(name).acts)
     ]
 
 
 def show_commands() -> tuple[KeyCommand, ...]:
     """The commands that bring the screens to the front; the line of views names them, so the footer does not."""
     screens = [about(name) for name in SCREENS]
-    return tuple(KeyCommand(f"view_{screen.name}", screen.key, screen.summary) for screen in screens)
+    return tuple(KeyCommand(f"view_{screen.name}", screen.key, screen.summary, acts=screen.acts) for screen in screens)
 
 
-def commands_of(name: str) -> list[KeyCommand]:
-    """The commands that work in a screen, in the order of footer and help."""
-    return [*about(name).commands, *show_commands(), *EVERYWHERE]
+def commands_of(name: str, *, look_only: bool = False) -> list[KeyCommand]:
+    """The commands that work in a screen, in the order of footer and help; with `look_only`, those that don't act."""
+    commands = [*about(name).commands, *show_commands(), *EVERYWHERE]
+    return [command for command in commands if not (look_only and command.acts)]
 
 
 def all_commands() -> dict[str, KeyCommand]:
@@ -63,9 +65,11 @@ def all_commands() -> dict[str, KeyCommand]:
     return {command.id: command for name in SCREENS for command in commands_of(name)}
 
 
-def footer_items(name: str, bound: Mapping[str, str], *, ascii_only: bool = False) -> list[tuple[str, str]]:
+def footer_items(
+    name: str, bound: Mapping[str, str], *, ascii_only: bool = False, look_only: bool = False
+) -> list[tuple[str, str]]:
     """Keys and words for the bottom of a screen, most important first; `bound` holds keys that the user chose."""
-    commands = {command.id: command for command in commands_of(name)}
+    commands = {command.id: command for command in commands_of(name, look_only=look_only)}
 
     def key(command: KeyCommand) -> str:
         return key_names(bound.get(command.id, command.keys).split(",")[0], ascii_only=ascii_only)

@@ -16,6 +16,7 @@ ABOUT = About(
         "answer comes from the weights of the best epoch, of any other that is kept, or of all of them. It works "
         "in a process of its own, which ends when you leave this screen. Probabilities are calibrated: see Trust."
     ),
+    acts=True,
     commands=(
         KeyCommand("type_question", "enter,slash", "type a question; enter asks it, escape leaves it", footer="ask"),
         KeyCommand("type_passage", "e", "type or paste a passage; escape takes it", footer="paste"),

@@ -18,15 +18,18 @@ ABOUT = About(
     ),
     commands=(
         *ROWS,
-        KeyCommand("stop_run", "S", "save and stop the run under the cursor (press twice)", footer="stop"),
+        KeyCommand("stop_run", "S", "save and stop the run under the cursor (press twice)", footer="stop", acts=True),
         KeyCommand(
             "resume_run",
             "R",
             "resume the run under the cursor (a stopped or dead one: press twice)",
             footer="resume",
+            acts=True,
         ),
-        KeyCommand("edit_run", "e", "name, note and tags of the run under the cursor", footer="note"),
-        KeyCommand("remove_run", "X", "remove the run under the cursor from the disk (press twice)", footer="remove"),
+        KeyCommand("edit_run", "e", "name, note and tags of the run under the cursor", footer="note", acts=True),
+        KeyCommand(
+            "remove_run", "X", "remove the run under the cursor from the disk (press twice)", footer="remove", acts=True
+        ),
         KeyCommand("run_log", "L", "the log of the run under the cursor: warnings, tracebacks; search", footer="log"),
         KeyCommand("mark_run", "space", "mark the run under the cursor for Curves, or not", footer="mark"),
         KeyCommand("sort", "s", "sort by date, score, state, size or name", footer="sort"),

@@ -210,6 +210,8 @@ class RunsScreen(ScreenView):
         row, sample = self._chosen, self._sample
         if row is not None:
             self.tui.open_run(Path(row.path))
+        elif sample is not None and self.tui.look_only:
+            self.tui.say("you may only look here")
         elif sample is not None and not self._starting:
             self._starting = True
             self.tui.say(f"starting a run on {sample}")
