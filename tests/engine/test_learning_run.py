@@ -123,7 +123,7 @@ def test_a_plan_of_snapshots(epochs: int, per_epoch: int, early: bool, train_tok
         assert others[-1] * factor >= per_epoch or len(others) == 1
         assert factor in (2, 4, 8, 16, 32, 64)
         assert len(others) * eval_tokens <= max(EARLY_SHARE * TRAINING_COST * train_tokens, FREE_TOKENS)
-    # The same wherever and whenever it is reckoned.
+    # The same wherever and whenever it is computed.
     again = planned(epochs, per_epoch, early=early, train_tokens=train_tokens, eval_tokens=eval_tokens)
     assert list(again.items()) == list(found.items())
 

@@ -1,4 +1,4 @@
-"""What is told of a model that the Hub does not give: one line each, with what to do."""
+"""Errors of the Hub for a model: one line each, with what to do."""
 
 from __future__ import annotations
 

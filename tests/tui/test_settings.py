@@ -1,4 +1,4 @@
-"""The user's config file, as the app meets it: keys, theme and ASCII, and what is told of one that is wrong."""
+"""The user's config file in the app: keys, theme and ASCII, and the errors of a wrong one."""
 
 from __future__ import annotations
 
