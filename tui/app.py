@@ -9,7 +9,6 @@ ask of the app is `tui.screens.base.Shell`.
 from __future__ import annotations
 
 import asyncio
-import gc
 import signal
 import time
 from collections.abc import Iterable, Sequence
@@ -26,7 +25,6 @@ from textual.timer import Timer
 from textual.widgets import ContentSwitcher, Input
 
 from engine.errors import UserError
-from engine.events import CommandDone
 from engine.launch import Run
 from engine.rundir.commands import CommandName
 from engine.rundir.liveness import OVER, State
@@ -34,27 +32,20 @@ from tui.commands import KeyCommand
 from tui.drawing.svg import picture_name, save_picture
 from tui.drawing.text import path_from_here, plain
 from tui.drawing.theme import choose_theme, is_light, style_of, theme_names
+from tui.following import Following
 from tui.model.explainer import Target
-from tui.model.gpu import Gpu, GpuMeter, gpus_of
 from tui.model.viewer import Viewer
-from tui.review import Reviewing
 from tui.screens.base import ScreenView
 from tui.screens.dialogs import Help, Leave
-from tui.screens.registry import SCREENS, about, all_commands, commands_of, footer_items, make_screen, views
-from tui.settings import SavedView, Settings, load_view, read_settings, save_view
+from tui.screens.registry import about, all_commands, commands_of, footer_items, make_screen, views
+from tui.settings import Settings, read_settings
 from tui.terminal.ascii_filter import ASCII_FILTER
-from tui.terminal.notice import notice
-from tui.view_state import ViewState
 from tui.widgets.bars import KeyBar, StatusBar, Timeline, ViewBar
 
-POLL_SECONDS = 0.5
-GPU_SECONDS = 2.0
 MESSAGE_SECONDS = 6.0
-NOTICE = 200
-"""Longest text of a notice, in characters."""
 
 
-class BertQAApp(Reviewing):
+class BertQAApp(Following):
     """Watches the run at `run_path`; without one, shows the runs in `runs_dir`."""
 
     TITLE = "bertqa-tui"
@@ -96,7 +87,7 @@ class BertQAApp(Reviewing):
         Raises UsageError for a run, a theme or a setting that is not there.
         """
         # The terminal's own background shows through: no cell is painted that says nothing.
-        super().__init__(ansi_color=True)
+        super().__init__(ansi_color=True, remember=remember)
         self.VERTICAL_BREAKPOINTS = [(0, "-low"), (16, "-high")]
         self.settings = settings if settings is not None else read_settings(config_file)
         self._few_colours = self.console.color_system == "standard" if few_colours is None else few_colours
@@ -107,18 +98,13 @@ class BertQAApp(Reviewing):
         self.view_name = "journey" if run_path else "runs"
         self.viewer = Viewer(run_path) if run_path else None
         self.message = ""
-        self.gpus: list[Gpu] = []
         self.marked = list(marked)
-        self._meter = GpuMeter()
         self.farewell: list[str] = []
-        self._remember = remember
-        self._saved: SavedView | None = None
         self._message_timer: Timer | None = None
-        self._polling = False
         if self.settings.keys:
             self.set_keymap(self.settings.keys)
         if self.viewer is not None:
-            self._come_back()
+            self.come_back()
         if self.marked:
             self.view_name = "curves"
 
@@ -147,10 +133,8 @@ class BertQAApp(Reviewing):
             # Only the main thread may; elsewhere (in tests) signals are not ours.
             with suppress(ValueError, RuntimeError):
                 loop.add_signal_handler(number, self._end_by_signal, number)
-        self.set_interval(POLL_SECONDS, self.poll)
-        self.set_interval(GPU_SECONDS, self._ask_gpus)
         self.focus_view()
-        self.call_after_refresh(self.poll)
+        self.follow_run()
 
     def on_unmount(self) -> None:
         loop = asyncio.get_running_loop()
@@ -159,109 +143,8 @@ class BertQAApp(Reviewing):
                 loop.remove_signal_handler(number)
 
     def _end_by_signal(self, number: int) -> None:
-        self._save_state()
+        self.save_state()
         self.exit(return_code=128 + number)
-
-    # -- the run -------------------------------------------------------------------------------------------
-
-    def open_run(self, path: Path) -> None:
-        """RunStatus another run from now on. Raises UsageError where there is none."""
-        viewer = Viewer(path)
-        self._save_state()
-        self._stop_playing()
-        if self.viewer is not None:
-            self.viewer.close()
-        self.viewer, self.view_state, self._given = viewer, ViewState(), []
-        self._come_back()
-        self.show_view("journey")
-        self.run_worker(self.poll(), exclusive=False)
-
-    def _come_back(self) -> None:
-        """Take the place up again where the user left this run."""
-        assert self.viewer is not None
-        self._saved = load_view(self.viewer.run.path) if self._remember else None
-        if self._saved is not None:
-            self.view_state = self._saved.view_state()
-            if self._saved.view in SCREENS and not self._is_refused(self._saved.view):
-                self.view_name = self._saved.view
-
-    def _save_state(self) -> None:
-        if self.viewer is None or not self._remember or self.last_snapshot < 0:
-            return
-        save_view(self.viewer.run.path, SavedView.of(self.view_state, self.view_name))
-
-    async def poll(self) -> None:
-        """Look what is new in the run, and show it."""
-        viewer = self.viewer
-        if viewer is None or self._polling:
-            return
-        self._polling = True
-        try:
-            # In threads: a network file system may take its time, and so do many examples.
-            news = await asyncio.to_thread(viewer.poll)
-            became_ready = not viewer.ready and await asyncio.to_thread(viewer.prepare)
-            if viewer is not self.viewer or not self.is_running:
-                return
-            known, before = len(viewer.snapshots), (viewer.snapshots[-1:], viewer.state, viewer.verdicts)
-            changed = viewer.apply(news)
-            self._notify(before[1])
-            if became_ready:
-                self._find_example()
-                # What is loaded now stays: to look through it for garbage would take longer than a flip.
-                gc.freeze()
-            if len(viewer.snapshots) > known:
-                self._new_snapshots(first=not known)
-            self.view_state.snapshot = min(self.view_state.snapshot, max(0, self.last_snapshot))
-            self._tell_news()
-            now = (viewer.snapshots[-1:], viewer.state, viewer.verdicts)
-            if became_ready or now != before or not viewer.snapshots:
-                self.changed()
-            elif changed or viewer.state not in OVER:
-                self.progressed()
-        finally:
-            self._polling = False
-
-    async def _ask_gpus(self) -> None:
-        viewer = self.viewer
-        if viewer is None:
-            return
-        gpus = await asyncio.to_thread(gpus_of, viewer.run, self._meter)
-        if gpus != self.gpus and viewer is self.viewer and self.is_running:
-            self.gpus = gpus
-            self.progressed()
-
-    def _notify(self, before: State) -> None:
-        """Bell and notice where the run ended, or failed by its first wrong number, and nobody looks."""
-        assert self.viewer is not None
-        ended = self.viewer.state in OVER and before not in OVER and before is not State.STARTING
-        if ended and self.settings.notify and not self.app_focus:
-            text = f"{self.viewer.state} {self.viewer.reason}".strip()
-            self.send_to_terminal(notice(plain(self.viewer.run.name, NOTICE), plain(text, NOTICE)))
-
-    def _find_example(self) -> None:
-        assert self.viewer is not None
-        examples, probe = self.viewer.examples, self.viewer.config.probe
-        if self._saved is None and probe:
-            found = (n for n, example in enumerate(examples) if probe in (example.id, example.question))
-            self.view_state.example = next(found, 0)
-        self.view_state.example = min(self.view_state.example, max(0, len(examples) - 1))
-
-    def _new_snapshots(self, *, first: bool) -> None:
-        assert self.viewer is not None
-        if first and self._saved is not None and self._saved.snapshot >= 0:
-            self.view_state.snapshot = min(self._saved.snapshot, self.last_snapshot)
-        elif self.view_state.following and not self.playing:
-            self.view_state.snapshot = self.last_snapshot
-        elif not first:
-            self.say(f"{self.viewer.snapshots[-1].label} is ready: f follows")
-
-    def _tell_news(self) -> None:
-        assert self.viewer is not None
-        for event in self.viewer.pop_notices():
-            if isinstance(event, CommandDone):
-                self.say(f"{event.command}: {event.outcome}")
-            else:
-                self.say(f"{event.message} {event.hint}".strip())
 
     # -- what the frame shows ------------------------------------------------------------------------------
 
@@ -318,7 +201,7 @@ class BertQAApp(Reviewing):
 
     def show_view(self, name: str) -> None:
         """Bring a view to the front."""
-        if self._is_refused(name):
+        if self.is_refused(name):
             return
         self.view_name = name
         switcher = self.screen_stack[0].query_one(ContentSwitcher)
@@ -345,7 +228,8 @@ class BertQAApp(Reviewing):
     def _commands(self) -> list[KeyCommand]:
         return commands_of(self.view_name, look_only=self.look_only)
 
-    def _is_refused(self, view: str) -> bool:
+    def is_refused(self, view: str) -> bool:
+        """Whether a view is for those alone who may do more than look."""
         return self.look_only and about(view).acts
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
@@ -459,7 +343,7 @@ class BertQAApp(Reviewing):
     def _leave(self, choice: str | None) -> None:
         if choice not in ("leave", "stop"):
             return
-        self._save_state()
+        self.save_state()
         if self.viewer is not None:
             path = plain(path_from_here(self.viewer.run.path))
             if choice == "stop":

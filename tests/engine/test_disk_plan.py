@@ -18,7 +18,7 @@ from engine.rundir.layout import RunDir
 from engine.rundir.snapshot import COLUMNS, Snapshot
 from tests.engine.test_learning_run import new_run, work
 from tests.tiny_run import tiny_config
-from tui.plain import event_line
+from tui.plain.event_lines import event_line
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import pytest
 from engine import events
 from engine.events import Metric, Metrics, metric_table, score_texts
 from engine.insight import scoring
-from tui import plain
+from tui.plain import event_lines
 from tui.screens.compare.model import metric_rows
 from tui.screens.curves.model import StepColumns, curves
 
@@ -47,7 +47,7 @@ def test_a_new_metric_is_one_line() -> None:
     assert (now.start_accuracy, now.end_accuracy, now.exact_match, now.f1) == (0.5, 1.0, 50.0, 75.0)
     assert (now.loss, now.iou) == (0.25, 0.75)
     assert score_texts(now)["iou"] == "IoU 0.75"
-    assert "IoU 0.75" in plain.metrics_line(now)
+    assert "IoU 0.75" in event_lines.metrics_line(now)
     (row,) = [row for row in metric_rows(now, now) if row.name == "overlap"]
     assert (row.left, row.better) == (0.75, 0)
     nothing = np.zeros(0)

@@ -49,7 +49,7 @@ def live(tmp_path: Path) -> RunDir:
 
 def test_the_app_starts_without_torch() -> None:
     code = (
-        "import sys, tui.app, tui.cli.main, tui.plain\n"
+        "import sys, tui.app, tui.cli.main, tui.plain.follow\n"
         "from tui.screens.registry import SCREENS\n"
         "for screen in (*SCREENS, 'explanation'): __import__(f'tui.screens.{screen}.screen')\n"
         "assert not {'torch', 'transformers'} & set(sys.modules), sorted(sys.modules)"

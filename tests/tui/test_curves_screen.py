@@ -342,8 +342,8 @@ async def test_gpus_of_this_machine(
     here = make_run(tmp_path, name="here", examples=4, snapshots=2, tokens=30)
     there = make_run(tmp_path, name="there", examples=4, snapshots=2, tokens=30)
     there.run_file.write_text(there.run_file.read_text().replace("testhost", "elsewhere"))
-    monkeypatch.setattr("tui.app.GpuMeter", Meter)
-    monkeypatch.setattr("tui.app.GPU_SECONDS", 0.05)
+    monkeypatch.setattr("tui.following.GpuMeter", Meter)
+    monkeypatch.setattr("tui.following.GPU_SECONDS", 0.05)
     monkeypatch.setattr(platform, "node", lambda: "testhost")
     app = make_app(here, ascii_only=ascii_only)
     app.view_name = first

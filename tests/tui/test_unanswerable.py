@@ -12,7 +12,7 @@ from engine.rundir.log import read_events
 from tests.fake_app import make_app, opened, press, screen_text
 from tests.fake_run import make_run
 from tui.model.run_rows import apart_text, first_row, row_after
-from tui.plain import metrics_line
+from tui.plain.event_lines import metrics_line
 
 SIZE = (140, 40)
 NOTHING = Metrics(

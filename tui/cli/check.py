@@ -39,6 +39,6 @@ CHECK_OPTIONS = frozenset(
 )
 def check(dataset: str, repair: str | None, as_json: bool, config: str | None, **flags: Any) -> int:
     """Read, validate and count a data set; every issue with its place, and 65 where errors are left."""
-    from tui.plain import print_check
+    from tui.plain.findings import print_check
 
     return print_check(config_of(dataset, flags, config), repair=Path(repair) if repair else None, as_json=as_json)

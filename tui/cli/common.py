@@ -92,7 +92,8 @@ def show_run(
     """Watch the run at `path` (None: the list of runs) on the full screen, its curves with those of `marked` runs, or
     line by line."""
     if not can_draw(plain=plain):
-        from tui.plain import follow, print_runs
+        from tui.plain.follow import follow
+        from tui.plain.runs_table import print_runs
 
         if path is None:
             print_runs(runs_folder(runs_dir))
@@ -147,6 +148,6 @@ def find_run(name: str | None, runs_dir: str | None) -> Path:
 
 def send(path: Path, command: CommandName) -> int:
     """Ask the engine of a run, and print what becomes of it."""
-    from tui.plain import send_and_wait
+    from tui.plain.send import send_and_wait
 
     return send_and_wait(path, command)

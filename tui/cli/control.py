@@ -46,7 +46,7 @@ def resume(run: str, force: bool, detach: bool, as_json: bool, runs_dir: str | N
         click.echo(f"resumed {resumed.path}")
         return int(ExitCode.OK)
     if as_json or not can_draw(plain=screen["plain"]):
-        from tui.plain import follow
+        from tui.plain.follow import follow
 
         return follow(resumed, as_json=as_json, bars=can_move_cursor(plain=screen["plain"]), after=known)
     return show_run(resumed.path, started=True, runs_dir=runs_dir, **screen)

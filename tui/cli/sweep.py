@@ -20,7 +20,7 @@ from engine.rundir.liveness import State
 from engine.sweep import SweepRun, begin, plan_sweep
 from tui.cli.common import can_move_cursor, config_of
 from tui.drawing.text import plain
-from tui.plain import watch_to_end
+from tui.plain.follow import watch_to_end
 
 
 def sweep(

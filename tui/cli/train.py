@@ -46,6 +46,6 @@ def train(dataset: str, seeds: str | None, jobs: int | None, as_json: bool, conf
     if jobs is not None:
         raise UsageError("--jobs has no meaning for one run.", hint="Give several --seeds or a list of --lr.")
     from engine.launch import attach as attach_run
-    from tui.plain import follow
+    from tui.plain.follow import follow
 
     return follow(attach_run(start_run(dataset, flags, config)), as_json=as_json, bars=can_move_cursor())

@@ -206,7 +206,7 @@ class RunsScreen(ScreenView):
         self.renew()
 
     def do_open(self) -> None:
-        """RunStatus the run under the cursor, or start one on the sample data."""
+        """Open the run under the cursor, or start one on the sample data."""
         row, sample = self._chosen, self._sample
         if row is not None:
             self.tui.open_run(Path(row.path))
