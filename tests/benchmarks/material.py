@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.config import RunConfig
+from engine.config import DEFAULT_MODEL, RunConfig
 from engine.data.examples import Example, squad_bytes
 from engine.data.squad import read_dataset
 from engine.data.tokenizer import PairTokenizer
@@ -52,8 +52,8 @@ def write_squad(path: Path, examples: Sequence[Example]) -> None:
 
 
 def model_folder() -> Path:
-    """The default model's files."""
-    return locate_model(RunConfig(dataset="-")).path
+    """The default model's files, or the folder that the environment variable BENCHMARK_MODEL names."""
+    return locate_model(RunConfig(dataset="-", model=os.environ.get("BENCHMARK_MODEL", DEFAULT_MODEL))).path
 
 
 def tokenizer() -> PairTokenizer:

@@ -11,10 +11,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from engine.events import RunStarted
 from engine.launch import start
 from engine.rundir.checkpoints import checkpoints
 from engine.rundir.layout import RunDir
 from engine.rundir.liveness import State
+from engine.rundir.log import read_events
 from engine.rundir.process import read_owner
 from engine.rundir.verdicts import give_verdict
 from tests.fake_run import make_run
@@ -104,7 +106,8 @@ def test_a_live_engine_and_then_a_resumed_one(tmp_path: Path, capsys: pytest.Cap
     assert kept[newest].resumable
     assert len(kept) <= 2
     assert main(["resume", "real", "--detach"]) == 0
-    while not (run.path / ".reserve").exists():
+    # Killed before it writes that it goes on, the run would still be a stopped one.
+    while sum(isinstance(event, RunStarted) for event in read_events(run.directory.events_file)) < 2:
         assert run.is_live()
     owner = read_owner(run.directory)
     assert owner is not None
