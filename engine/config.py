@@ -74,6 +74,10 @@ class RunConfig(Struct, frozen=True, kw_only=True):
     warmup_ratio: Annotated[float, option("training", "share of steps with a rising rate", ge=0, le=1)] = 0.1
     weight_decay: Annotated[float, option("training", "AdamW weight decay", ge=0, le=1)] = 0.01
     max_grad_norm: Annotated[float, option("training", "gradients are clipped to this norm", gt=0)] = 1.0
+    attention_dropout: Annotated[
+        Annotated[float, Meta(ge=0, lt=1)] | None,
+        option("training", "dropout of attention probabilities (default: the model's own; 0 is faster on a GPU)"),
+    ] = None
     freeze_layers: Annotated[
         int, option("training", "keep the embeddings and the first N layers as they are (0: nothing)", ge=0)
     ] = 0

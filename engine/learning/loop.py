@@ -130,7 +130,14 @@ def _load(session: Session, task: Task) -> tuple[Learner, bool]:
     group.join(device)
     found = checkpoint.newest_resumable(session.run)
     source = checkpoint.files_of(found[0], task.files) if found else task.files
-    model = load_model(source, seed=config.seed, device=device, dtype=dtype, trust_remote_code=config.trust_remote_code)
+    model = load_model(
+        source,
+        seed=config.seed,
+        device=device,
+        dtype=dtype,
+        trust_remote_code=config.trust_remote_code,
+        attention_dropout=config.attention_dropout,
+    )
     # Tokenizer and config.json are saved from the model's own folder: the checkpoint resumed from will be removed.
     model = replace(model, files=task.files)
     freeze_layers(model.network, config.freeze_layers)

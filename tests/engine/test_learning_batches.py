@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 import torch
+from transformers import FNetConfig, FNetForQuestionAnswering
 
 from engine.config import RunConfig
 from engine.errors import ExitCode, ModelError, UsageError
@@ -16,6 +17,7 @@ from engine.events import Failed, Step, Warned
 from engine.learning import loss_scale as scaling
 from engine.learning.encoder.freeze import freeze_layers
 from engine.learning.encoder.load import DTYPES, Model, load_model
+from engine.learning.encoder.packed import Layer, PackedEncoder
 from engine.learning.evaluation import score_windows
 from engine.learning.loss_scale import LossScale
 from engine.learning.schedule import Plan
@@ -221,6 +223,26 @@ def test_float16_learns_what_float32_does(folder: Path) -> None:
     for _ in range(4):
         (one,), (other,) = exact.learn(WINDOWS), half.learn(WINDOWS)
         assert other.loss == pytest.approx(one.loss, rel=0.02)
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_attention_drops_as_often_as_asked_for(folder: Path, packed: bool) -> None:
+    files = model_in_folder(folder, name="bert", revision=None)
+    never = load_model(files, seed=1, packed=packed, attention_dropout=0.0).network
+    often = load_model(files, seed=1, packed=packed, attention_dropout=0.3).network
+    for network, asked in ((never, 0.0), (often, 0.3)):
+        if isinstance(network, PackedEncoder):
+            assert {layer.shape.attention_dropout for layer in network.layers if isinstance(layer, Layer)} == {asked}
+        else:
+            rates = {part.p for name, part in network.named_modules() if name.endswith("self.dropout")}
+            assert rates == {asked}
+
+
+def test_a_model_without_attention_dropout_says_so(tmp_path: Path) -> None:
+    small = FNetConfig(vocab_size=50, hidden_size=16, num_hidden_layers=1, intermediate_size=16)
+    FNetForQuestionAnswering(small).save_pretrained(tmp_path)
+    with pytest.raises(ModelError, match=r"odd: its config.json names no dropout of attention probabilities"):
+        load_model(model_in_folder(tmp_path, name="odd", revision=None), seed=1, attention_dropout=0.0)
 
 
 def test_every_precision_has_its_dtype() -> None:

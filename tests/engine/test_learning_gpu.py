@@ -59,6 +59,26 @@ def test_flash_attention_takes_what_it_is_given() -> None:
     assert (grad.shape, grad.dtype) == (qkv.shape, torch.bfloat16)
 
 
+def test_torch_has_the_private_operator_as_it_is_called() -> None:
+    """Where this fails, attention pads, or takes the public function where nothing is dropped."""
+    assert attention.flash_is_known()
+
+
+@pytest.mark.parametrize("arguments", [attention.FLASH_ARGUMENTS, ("query", "key", "value", "dropout_p")])
+def test_another_operator_is_not_called(arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attention, "_has_varlen_flash", lambda device: True)
+    monkeypatch.setattr(attention, "FLASH_ARGUMENTS", arguments)
+    attention.flash_is_known.cache_clear()
+    monkeypatch.setattr(attention, "_varlen_flash", lambda q, *_: "private")
+    monkeypatch.setattr(attention, "_varlen_public", lambda q, *_: "public")
+    monkeypatch.setattr(attention, "_padded", lambda q, *_: "padded")
+    batch = make_batch(windows(LENGTHS), np.arange(len(LENGTHS)), device=torch.device("meta"))
+    qkv = torch.empty(sum(LENGTHS), 96, device="meta", dtype=torch.bfloat16)
+    ways = [attention.attend(qkv, batch, 4, None, p, training=True) for p in (0.1, 0.0)]
+    attention.flash_is_known.cache_clear()
+    assert ways == (["private", "private"] if "cum_seq_q" in arguments else ["padded", "public"])
+
+
 @pytest.mark.parametrize("flash", [True, False])
 def test_a_step_away_from_the_processor_takes_nothing_from_it(
     flash: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -86,6 +106,27 @@ def test_a_gpu_scores_and_learns_as_a_cpu_does(dtype: torch.dtype, tmp_path: Pat
         model.network(batch, None, model.dtype).square().mean().backward()
         gradients.append(torch.cat([p.grad.flatten().cpu() for p in model.network.parameters() if p.grad is not None]))
     assert torch.cosine_similarity(gradients[0], gradients[1], dim=0) > 0.99
+
+
+@needs_gpu
+@pytest.mark.parametrize("dropout", [0.0, 0.1])
+def test_attention_on_a_gpu_is_that_of_a_cpu(dropout: float) -> None:
+    features = windows(LENGTHS)
+    results = []
+    for device in ("cuda", "cpu"):
+        batch = make_batch(features, np.arange(len(LENGTHS)), device=torch.device(device))
+        qkv = random_qkv(batch, 64).detach().to(device, torch.bfloat16).requires_grad_()
+        training = device == "cuda"
+        results.append((attention.attend(qkv, batch, 2, None, dropout, training=training), qkv, batch))
+    (gpu, qkv, batch), (cpu, _, _) = results
+    if dropout:
+        assert torch.isfinite(gpu).all()
+        assert not torch.equal(gpu.cpu(), cpu)
+        return
+    torch.testing.assert_close(gpu.cpu(), cpu, rtol=0.02, atol=0.02)
+    q, k, v = qkv.view(-1, 3, 2, 32).unbind(1)
+    torch.testing.assert_close(attention._varlen_public(q, k, v, batch), gpu, rtol=0.02, atol=0.02)
+    torch.testing.assert_close(attention._padded(q, k, v, batch, 0.0), gpu, rtol=0.02, atol=0.02)
 
 
 @needs_gpu

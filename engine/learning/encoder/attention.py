@@ -42,7 +42,10 @@ def attend(
     dropout = p if training else 0.0
     q, k, v = qkv.view(-1, 3, heads, width // heads).unbind(1)
     if bias is None and qkv.dtype == torch.bfloat16 and _has_varlen_flash(qkv.device):
-        return _varlen_flash(q, k, v, batch, dropout)
+        if flash_is_known():
+            return _varlen_flash(q, k, v, batch, dropout)
+        if dropout == 0.0:
+            return _varlen_public(q, k, v, batch)
     return _padded(q, k, v, batch, dropout, bias)
 
 
@@ -173,6 +176,12 @@ def _flag_dropped(weights: Tensor, signs: Tensor) -> None:
         weights.view(torch.int32).bitwise_or_(signs.to(torch.int32).bitwise_and_(-(2**31)))
 
 
+FLASH_ARGUMENTS = (
+    "query", "key", "value", "cum_seq_q", "cum_seq_k", "max_q", "max_k", "dropout_p", "is_causal", "return_debug_mask"
+)  # fmt: skip
+"""What `_varlen_flash` gives torch's private operator; with other arguments in this order it is not called."""
+
+
 @cache
 def _has_varlen_flash(device: torch.device) -> bool:
     """Flash attention is built in, and the GPU is an Ampere or newer."""
@@ -182,12 +191,32 @@ def _has_varlen_flash(device: torch.device) -> bool:
     return major >= 8
 
 
+@cache
+def flash_is_known() -> bool:
+    """Whether this torch has the private operator that `_varlen_flash` calls, with the arguments that it gives."""
+    operator = getattr(torch.ops.aten, "_flash_attention_forward", None)
+    if operator is None:
+        return False
+    arguments = operator.default._schema.arguments
+    named = tuple(a.name for a in arguments if not a.kwarg_only)
+    return named == FLASH_ARGUMENTS and all(a.has_default_value() for a in arguments if a.kwarg_only)
+
+
 def _varlen_flash(q: Tensor, k: Tensor, v: Tensor, batch: Batch, dropout: float) -> Tensor:
     """Flash attention over windows of different lengths: q, k, v [T, heads, D] -> [T, H]."""
     longest = max(batch.lengths)
     out: Tensor = torch.ops.aten._flash_attention_forward(
         q, k, v, batch.bounds, batch.bounds, longest, longest, dropout, False, False
     )[0]
+    return out.reshape(len(q), -1)
+
+
+def _varlen_public(q: Tensor, k: Tensor, v: Tensor, batch: Batch) -> Tensor:
+    """The same by torch's public function, which has no dropout; its import takes seconds."""
+    from torch.nn.attention.varlen import varlen_attn
+
+    longest = max(batch.lengths)
+    out: Tensor = untyped(varlen_attn)(q, k, v, batch.bounds, batch.bounds, longest, longest)
     return out.reshape(len(q), -1)
 
 

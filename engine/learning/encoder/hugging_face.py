@@ -64,9 +64,16 @@ def _groups(lengths: list[int], tokens: int) -> list[list[int]]:
     return groups
 
 
-def load_hugging_face(files: ModelFiles, *, seed: int | None, trust_remote_code: bool) -> HuggingFaceEncoder:
-    """The model in float32, a missing head drawn from `seed`; refused where that is None. Raises ModelError."""
-    from transformers import AutoModelForQuestionAnswering
+ATTENTION_DROPOUT = ("attention_probs_dropout_prob", "attention_dropout")
+"""What config.json calls the dropout of attention probabilities."""
+
+
+def load_hugging_face(
+    files: ModelFiles, *, seed: int | None, trust_remote_code: bool, attention_dropout: float | None = None
+) -> HuggingFaceEncoder:
+    """The model in float32, a missing head drawn from `seed`; refused where that is None. `attention_dropout`
+    replaces the model's own. Raises ModelError."""
+    from transformers import AutoConfig, AutoModelForQuestionAnswering
 
     if files.config().get("is_encoder_decoder"):
         raise ModelError(
@@ -76,8 +83,12 @@ def load_hugging_face(files: ModelFiles, *, seed: int | None, trust_remote_code:
         )
     torch.manual_seed(seed or 0)
     try:
+        config: Any = AutoConfig.from_pretrained(files.path, trust_remote_code=trust_remote_code)
+        if attention_dropout is not None:
+            _set_attention_dropout(config, attention_dropout, files)
         model, loading = AutoModelForQuestionAnswering.from_pretrained(
             files.path,
+            config=config,
             dtype=torch.float32,
             use_safetensors=True,
             trust_remote_code=trust_remote_code,
@@ -93,3 +104,14 @@ def load_hugging_face(files: ModelFiles, *, seed: int | None, trust_remote_code:
         raise no_head(files)
     pad = getattr(model.config, "pad_token_id", None)
     return HuggingFaceEncoder(model, pad if isinstance(pad, int) else 0)
+
+
+def _set_attention_dropout(config: Any, p: float, files: ModelFiles) -> None:
+    names = [name for name in ATTENTION_DROPOUT if hasattr(config, name)]
+    if not names:
+        raise ModelError(
+            f"{files.name}: its config.json names no dropout of attention probabilities.",
+            hint="Leave --attention-dropout out.",
+        )
+    for name in names:
+        setattr(config, name, p)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -163,22 +163,30 @@ def load_model(
     trust_remote_code: bool = False,
     packed: bool = True,
     draw_head: bool = True,
+    attention_dropout: float | None = None,
 ) -> Model:
     """The model's weights in float32 on `device`; `dtype` is that of matrix products.
 
     The families of engine.learning.encoder.families are computed without padding, unless `packed` is False. A
-    question-answering head that the files lack is drawn from `seed`, or refused without `draw_head`. Raises
-    ModelError.
+    question-answering head that the files lack is drawn from `seed`, or refused without `draw_head`.
+    `attention_dropout` replaces the model's own. Raises ModelError.
     """
     device = device or torch.device("cpu")
     described = files.config()
     shape = read_config(described) if packed and not trust_remote_code else None
     if shape is not None:
+        if attention_dropout is not None:
+            shape = replace(shape, attention_dropout=attention_dropout)
         network: nn.Module = _load_packed(shape, files, seed if draw_head else None)
     else:
         from engine.learning.encoder.hugging_face import load_hugging_face
 
-        network = load_hugging_face(files, seed=seed if draw_head else None, trust_remote_code=trust_remote_code)
+        network = load_hugging_face(
+            files,
+            seed=seed if draw_head else None,
+            trust_remote_code=trust_remote_code,
+            attention_dropout=attention_dropout,
+        )
     network.to(device)
     network.train()
     return Model(network, files, device, dtype, shape is not None)
