@@ -236,15 +236,14 @@ Write = Callable[["pa.Table"], None]
 
 
 @contextmanager
-def _parquet(file: IO[bytes]) -> Iterator[Write]:
-    import pyarrow.parquet as pq
-
+def _opened_by_first(make: Callable[[Any], Any]) -> Iterator[Write]:
+    """Writes tables by the pyarrow writer that `make` opens for the schema of the first one."""
     writer: Any = None
 
     def write(table: pa.Table) -> None:
         nonlocal writer
         if writer is None:
-            writer = pq.ParquetWriter(file, table.schema, compression="zstd")
+            writer = make(table.schema)
         writer.write_table(table)
 
     try:
@@ -255,31 +254,31 @@ def _parquet(file: IO[bytes]) -> Iterator[Write]:
 
 
 @contextmanager
+def _parquet(file: IO[bytes]) -> Iterator[Write]:
+    import pyarrow.parquet as pq
+
+    with _opened_by_first(lambda schema: pq.ParquetWriter(file, schema, compression="zstd")) as write:
+        yield write
+
+
+@contextmanager
 def _csv(file: IO[bytes]) -> Iterator[Write]:
     import pyarrow as pa
     import pyarrow.compute as pc
     from pyarrow import csv
 
-    writer: Any = None
     options = csv.WriteOptions(quoting_style="needed")
 
-    def write(table: pa.Table) -> None:
-        nonlocal writer
-        safe = pa.table(
+    def inert(table: pa.Table) -> pa.Table:
+        return pa.table(
             {
                 name: pc.replace_substring_regex(column, FORMULA, INERT) if column.type == pa.string() else column
                 for name, column in zip(table.column_names, table.columns, strict=True)
             }
         )
-        if writer is None:
-            writer = csv.CSVWriter(file, safe.schema, write_options=options)
-        writer.write_table(safe)
 
-    try:
-        yield write
-    finally:
-        if writer is not None:
-            writer.close()
+    with _opened_by_first(lambda schema: csv.CSVWriter(file, schema, write_options=options)) as write:
+        yield lambda table: write(inert(table))
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from engine.insight.metrics import Golds, best_threshold, percentage
 from engine.insight.probability import SpanSums, probability
-from engine.insight.spans import FloatArray, WindowTable, decode
+from engine.insight.spans import AnswerRules, FloatArray, WindowTable, decode
 
 if TYPE_CHECKING:
     from engine.data.examples import Example
@@ -110,9 +110,7 @@ def calibrate(
     """
     fit, by_passage = fitting_half([example.context for example in examples])
     held = ~fit
-    spans = decode(
-        windows, start_logits, end_logits, len(examples), max_answer_length=max_answer_length, allow_null=False
-    )
+    spans = decode(windows, start_logits, end_logits, len(examples), AnswerRules(max_answer_length))
     bounds = zip(examples, spans.char_start.tolist(), spans.char_end.tolist(), strict=True)
     texts = [example.context[low:high] if low >= 0 else "" for example, low, high in bounds]
     of_spans = golds.score(texts)
@@ -140,9 +138,7 @@ def calibrate(
         start_logits,
         end_logits,
         len(examples),
-        max_answer_length=max_answer_length,
-        allow_null=allow_null,
-        null_threshold=threshold,
+        AnswerRules(max_answer_length, allow_null=allow_null, null_threshold=threshold),
     )
 
     def confidence(temperature: float) -> Floats:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from engine.data.segments import CONTEXT
 from engine.insight.probability import SpanSums
-from engine.insight.spans import FloatArray, SpanTable, WindowTable, add_scores, null_scores
+from engine.insight.spans import AnswerRules, FloatArray, SpanTable, WindowTable, add_scores, null_scores
 
 if TYPE_CHECKING:
     from engine.data.examples import Example
@@ -119,7 +119,7 @@ def margin_columns(
     n_examples = len(gold.impossible)
     table = SpanTable.of(windows, start_logits, end_logits, max_answer_length)
     sums = SpanSums.of(
-        windows, start_logits, end_logits, n_examples, max_answer_length=max_answer_length, allow_null=allow_null
+        windows, start_logits, end_logits, n_examples, AnswerRules(max_answer_length, allow_null=allow_null)
     )
     everything = sums.log_total()
     each_window = replace(sums, repeated=[]).log_total() if sums.repeated else everything

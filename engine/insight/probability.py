@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.insight.spans import Candidate, FloatArray, SpanTable, Window, WindowTable, null_scores
+from engine.insight.spans import AnswerRules, Candidate, FloatArray, SpanTable, Window, WindowTable, null_scores
 
 Indices = NDArray[np.int64]
 
@@ -46,15 +46,12 @@ class SpanSums:
         start_logits: FloatArray,
         end_logits: FloatArray,
         n_examples: int,
-        *,
-        max_answer_length: int,
-        allow_null: bool,
-        null_threshold: float = 0.0,
+        rules: AnswerRules,
     ) -> SpanSums:
-        """`start_logits`, `end_logits` are float32[T], flat as `features`. `null_threshold` is taken from the null
+        """`start_logits`, `end_logits` are float32[T], flat as `features`. The threshold is taken from the null
         answer's score, so that the answer predicted at that threshold is the most probable one (a bias beside the
         temperature, as in Alexandari et al. 2020, arXiv 1901.06852)."""
-        table = SpanTable.of(features, start_logits, end_logits, max_answer_length)
+        table = SpanTable.of(features, start_logits, end_logits, rules.max_answer_length)
         example = np.repeat(features.feature_example, np.diff(table.offset)).astype(np.int64)
         starts, ends = _finite(table.starts), _finite(table.ends)
         top = np.zeros(n_examples)
@@ -63,9 +60,9 @@ class SpanSums:
             highest[~np.isfinite(highest)] = 0.0
             scores[place] -= highest[example]
             top += highest
-        null = null_scores(features, start_logits, end_logits, n_examples).astype(np.float64) - null_threshold
+        null = null_scores(features, start_logits, end_logits, n_examples).astype(np.float64) - rules.null_threshold
         without = ~np.isin(np.arange(n_examples), features.feature_example)
-        null[without | (not allow_null)] = -np.inf
+        null[without | (not rules.allow_null)] = -np.inf
         best = _highest(_finite(table.highest()), example, n_examples)
         first_feature = np.searchsorted(features.feature_example, np.arange(n_examples + 1))
         repeated = _repeated(features, table, first_feature)
@@ -98,37 +95,10 @@ class SpanSums:
         return surplus
 
 
-def log_total(
-    features: WindowTable,
-    start_logits: FloatArray,
-    end_logits: FloatArray,
-    n_examples: int,
-    *,
-    max_answer_length: int,
-    allow_null: bool,
-    null_threshold: float = 0.0,
-    temperature: float = 1.0,
-) -> NDArray[np.float64]:
-    """float64[N]: log of the sum of exp(score / temperature) over the candidates of each example; -inf without any.
-
-    Arguments as those of `SpanSums.of`.
-    """
-    sums = SpanSums.of(
-        features,
-        start_logits,
-        end_logits,
-        n_examples,
-        max_answer_length=max_answer_length,
-        allow_null=allow_null,
-        null_threshold=null_threshold,
-    )
-    return sums.log_total(temperature)
-
-
 def probability(
     scores: NDArray[Any] | float, log_totals: NDArray[np.float64] | float, *, temperature: float = 1.0
 ) -> NDArray[np.float64]:
-    """float64[...]: the probability of candidates with these scores; `log_totals` are `log_total` at the same
+    """float64[...]: the probability of candidates with these scores; `log_totals` are SpanSums.log_total at the same
     temperature. 0 where a score is no number."""
     with np.errstate(invalid="ignore", over="ignore"):
         shares = np.exp(np.asarray(scores, np.float64) / temperature - log_totals)
@@ -137,7 +107,7 @@ def probability(
 
 
 def with_probabilities(
-    candidates: Sequence[Candidate], windows: Sequence[Window], *, max_answer_length: int, allow_null: bool
+    candidates: Sequence[Candidate], windows: Sequence[Window], rules: AnswerRules
 ) -> list[Candidate]:
     """The candidates of one example with their probabilities among everything that could have been answered, in place
     of their shares of the list; `windows` are all of the example."""
@@ -155,7 +125,7 @@ def with_probabilities(
     start, end = (
         np.concatenate([getattr(window, name) for window in windows]) for name in ("start_logits", "end_logits")
     )
-    total = log_total(table, start, end, 1, max_answer_length=max_answer_length, allow_null=allow_null)
+    total = SpanSums.of(table, start, end, 1, rules).log_total()
     chances = probability(np.array([one.score for one in candidates]), total).tolist()
     return [replace(one, probability=chance) for one, chance in zip(candidates, chances, strict=True)]
 

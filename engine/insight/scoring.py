@@ -13,7 +13,7 @@ from engine.config import F1Units
 from engine.data.segments import CONTEXT
 from engine.events import Metrics, metric_table
 from engine.insight.metrics import Golds, best_threshold, percentage, prepare_golds, written_without_spaces
-from engine.insight.spans import FloatArray, Predictions, decode
+from engine.insight.spans import AnswerRules, FloatArray, Predictions, decode
 
 if TYPE_CHECKING:
     from engine.data.examples import Example
@@ -54,9 +54,7 @@ def score_snapshot(
     the training set too (None: the two are not separated). Seen and unseen are None unless both occur.
     """
     golds = golds or prepared(examples, allow_null=allow_null)
-    spans = decode(
-        features, start_logits, end_logits, len(examples), max_answer_length=max_answer_length, allow_null=False
-    )
+    spans = decode(features, start_logits, end_logits, len(examples), AnswerRules(max_answer_length))
     predicted = spans.with_null() if allow_null else spans
     span_texts = [
         example.context[start:end] if start >= 0 else ""

@@ -70,6 +70,16 @@ class Predictions:
 
 
 @dataclass(frozen=True)
+class AnswerRules:
+    """What may be an answer: spans of at most `max_answer_length` tokens and, with `allow_null`, the null answer, which
+    wins where its score exceeds the best span's by more than `null_threshold`."""
+
+    max_answer_length: int
+    allow_null: bool = False
+    null_threshold: float = 0.0
+
+
+@dataclass(frozen=True)
 class Window:
     """One window's scores and tokens, arrays `[n]`; `segment` is 2 for context tokens."""
 
@@ -141,17 +151,13 @@ def decode(
     start_logits: FloatArray,
     end_logits: FloatArray,
     n_examples: int,
-    *,
-    max_answer_length: int,
-    allow_null: bool,
-    null_threshold: float = 0.0,
+    rules: AnswerRules,
 ) -> Predictions:
-    """The best answer of every example over all its windows.
+    """The best answer of every example over all its windows; of equal scores the earlier span.
 
-    `start_logits`, `end_logits` are float32[T], flat as `features`. With `allow_null` the null answer wins where
-    its score exceeds the best span's by more than `null_threshold`. Equal scores: the earlier span.
+    `start_logits`, `end_logits` are float32[T], flat as `features`.
     """
-    spans = SpanTable.of(features, start_logits, end_logits, max_answer_length)
+    spans = SpanTable.of(features, start_logits, end_logits, rules.max_answer_length)
     tokens, offset, place, ends, width = spans.tokens, spans.offset, spans.place, spans.ends, spans.width
     total = spans.highest()
 
@@ -177,7 +183,7 @@ def decode(
 
     null_score = null_scores(features, start_logits, end_logits, n_examples)
     found = Predictions(feature, start, end, char_start, char_end, score, null_score)
-    return found.with_null(null_threshold) if allow_null else found
+    return found.with_null(rules.null_threshold) if rules.allow_null else found
 
 
 def null_scores(features: WindowTable, start_logits: FloatArray, end_logits: FloatArray, n_examples: int) -> FloatArray:
@@ -226,20 +232,18 @@ def softmax(logits: FloatArray, choosable: NDArray[np.bool_]) -> FloatArray:
     return shares
 
 
-def n_best(
-    windows: Sequence[Window], *, k: int = 20, max_answer_length: int, allow_null: bool, distinct: bool = True
-) -> list[Candidate]:
+def n_best(windows: Sequence[Window], rules: AnswerRules, *, k: int = 20, distinct: bool = True) -> list[Candidate]:
     """The `k` best answers of one example over its windows, best first.
 
     With `distinct` each stretch of the passage comes once, with its best window; without, once for each window
-    that holds it, as in Hugging Face's example. Probabilities are a softmax over the list, as there. With
-    `allow_null` the null answer, of the window that rates it lowest, is always in the list, even as one more.
+    that holds it, as in Hugging Face's example. Probabilities are a softmax over the list, as there. The null
+    answer, of the window that rates it lowest, is always in the list where it is allowed, even as one more.
     """
     found: list[Candidate] = []
     for window in windows:
-        found += _best_of_window(window, k, max_answer_length)
+        found += _best_of_window(window, k, rules.max_answer_length)
     nulls = []
-    for window in windows if allow_null else ():
+    for window in windows if rules.allow_null else ():
         null = [window.null_token]
         start, end = _numbers(window.start_logits[null]), _numbers(window.end_logits[null])
         score = float(add_scores(start, end)[0])

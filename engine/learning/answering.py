@@ -15,8 +15,8 @@ from engine.data.features import Features, build_features
 from engine.data.segments import token_texts
 from engine.data.tokenizer import PairTokenizer
 from engine.errors import UsageError
-from engine.insight.probability import log_total, probability
-from engine.insight.spans import FloatArray, Predictions, Window, decode, n_best
+from engine.insight.probability import SpanSums, probability
+from engine.insight.spans import AnswerRules, FloatArray, Predictions, Window, decode, n_best
 from engine.learning.describe import device_name
 from engine.learning.encoder.load import Model, choose_device, choose_precision, load_model
 from engine.learning.evaluation import score_windows
@@ -103,17 +103,14 @@ def decoded(loaded: LoadedModel, request: AnswerRequest, report: Report | None =
     source, decision = loaded.source, request.decision
     features = loaded.features(examples)
     start, end = score_windows(loaded.model, features, progress=_sparing(report) if report else None)
-    spans = decode(features, start, end, len(examples), max_answer_length=source.max_answer_length, allow_null=False)
-    totals = log_total(
+    spans = decode(features, start, end, len(examples), AnswerRules(source.max_answer_length))
+    totals = SpanSums.of(
         features,
         start,
         end,
         len(examples),
-        max_answer_length=source.max_answer_length,
-        allow_null=source.allow_null,
-        null_threshold=decision.threshold,
-        temperature=decision.temperature,
-    )
+        AnswerRules(source.max_answer_length, allow_null=source.allow_null, null_threshold=decision.threshold),
+    ).log_total(decision.temperature)
     found = spans.with_null(decision.threshold) if source.allow_null else spans
     first = np.searchsorted(features.feature_example, np.arange(len(examples) + 1)).tolist()
     windows = [range(low, high) for low, high in pairwise(first)]
@@ -182,9 +179,8 @@ class Decoded:
         source = self.loaded.source
         found = n_best(
             [self._window(window) for window in windows],
+            AnswerRules(source.max_answer_length, allow_null=source.allow_null),
             k=self.request.n_best,
-            max_answer_length=source.max_answer_length,
-            allow_null=source.allow_null,
         )
         scores = np.array([one.score if one.start >= 0 else self._counted_null(one.score) for one in found])
         chances = probability(scores, total, temperature=self.request.decision.temperature).tolist()

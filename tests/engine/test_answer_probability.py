@@ -13,8 +13,8 @@ from engine.data.examples import Example
 from engine.data.features import Features, build_features
 from engine.data.segments import CONTEXT
 from engine.data.tokenizer import PairTokenizer
-from engine.insight.probability import log_total, probability
-from engine.insight.spans import Window, decode, n_best
+from engine.insight.probability import SpanSums, probability
+from engine.insight.spans import AnswerRules, Window, decode, n_best
 from tests.tiny_model import make_tiny_model
 
 
@@ -82,16 +82,16 @@ def test_it_is_a_share_of_all_spans(
     examples = [Example(str(n), "", "why?", text, ()) for n, text in enumerate(texts)]
     features = build_features(examples, tokenizer, max_length=24, doc_stride=stride)
     start, end = draw.normal(0, 3, (2, len(features.input_ids))).astype(np.float32)
-    settled = {"max_answer_length": longest, "allow_null": allow_null}
-    totals = log_total(features, start, end, len(examples), temperature=temperature, **settled)  # type: ignore[arg-type]
+    rules = AnswerRules(longest, allow_null=allow_null)
+    totals = SpanSums.of(features, start, end, len(examples), rules).log_total(temperature)
     for number in range(len(examples)):
         windows = windows_of(features, start, end, number)
         assert totals[number] == pytest.approx(by_brute_force(windows, longest, allow_null, temperature), abs=1e-4)
         # All candidates together are certain, and the predicted answer is the most probable span.
-        every = n_best(windows, k=10**6, **settled)  # type: ignore[arg-type]
+        every = n_best(windows, rules, k=10**6)
         shares = probability(np.array([one.score for one in every]), totals[number], temperature=temperature)
         assert shares.sum() == pytest.approx(1.0, abs=1e-4)
-    predicted = decode(features, start, end, len(examples), max_answer_length=longest, allow_null=False)
+    predicted = decode(features, start, end, len(examples), AnswerRules(longest))
     assert (probability(predicted.score, totals, temperature=temperature) > 0).all()
 
 
@@ -102,10 +102,10 @@ def test_scores_that_are_no_numbers(tokenizer: PairTokenizer) -> None:
     end = start.copy()
     half = int(features.token_offset[1])
     start[half:], end[half:] = 0.0, 0.0
-    totals = log_total(features, start, end, 2, max_answer_length=30, allow_null=False)
+    totals = SpanSums.of(features, start, end, 2, AnswerRules(30)).log_total()
     assert totals[0] == -math.inf
     assert probability(np.array([-math.inf, 0.0]), totals).tolist() == [0.0, pytest.approx(1 / 28)]
     infinite = np.full(len(features.input_ids), np.inf, np.float32)
     assert np.isfinite(
-        probability(np.inf, log_total(features, infinite, infinite, 2, max_answer_length=30, allow_null=True))
+        probability(np.inf, SpanSums.of(features, infinite, infinite, 2, AnswerRules(30, allow_null=True)).log_total())
     ).all()

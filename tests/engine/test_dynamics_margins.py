@@ -15,7 +15,7 @@ from engine.data.features import Features
 from engine.data.segments import CONTEXT, QUESTION, SPECIAL
 from engine.insight import margins
 from engine.insight.margins import gold_spans, margin_columns
-from engine.insight.spans import decode
+from engine.insight.spans import AnswerRules, decode
 
 WORD = 3  # characters of a made-up word and the space behind it: word k is at 3k to 3k + 2
 Logits = NDArray[np.float32]
@@ -163,7 +163,7 @@ def test_every_span_enumerated(
         columns = columns_of(examples, windows, start, end, longest, allow_null=allow_null)
     finally:
         margins.CELLS = normal
-    best = decode(windows, start, end, len(examples), max_answer_length=longest, allow_null=False)
+    best = decode(windows, start, end, len(examples), AnswerRules(longest))
     for number, of in enumerate(examples):
         golds = {(answer.start, answer.start + len(answer.text)) for answer in of.answers}
         spans, null = [], []  # (score, first character, end character)

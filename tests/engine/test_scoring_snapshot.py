@@ -14,7 +14,7 @@ from engine.data.segments import CONTEXT, QUESTION, SPECIAL
 from engine.insight.margins import MARGINS
 from engine.insight.metrics import evaluate_v2
 from engine.insight.scoring import prepared, score_snapshot
-from engine.insight.spans import decode
+from engine.insight.spans import AnswerRules, decode
 from engine.learning.snapshots import no_answer_warning
 from engine.rundir.snapshot import COLUMNS
 
@@ -229,7 +229,7 @@ def test_unanswerable_questions_are_scored_as_the_official_script_does(seed: int
     features = features_of(examples, [(n, 0, 8) for n in range(12)])
     start, end = rng.normal(size=(2, int(features.token_offset[-1]))).astype(np.float32)
     columns, metrics, _, _ = score_snapshot(examples, features, start, end, max_answer_length=3, allow_null=True)
-    spans = decode(features, start, end, 12, max_answer_length=3, allow_null=False)
+    spans = decode(features, start, end, 12, AnswerRules(3))
     odds = columns["null_score"].astype(np.float32) - columns["score"]
     texts = [e.context[a:b] for e, a, b in zip(examples, spans.char_start, spans.char_end, strict=True)]
     official = evaluate_v2(prepared(examples, allow_null=True), texts, odds.astype(np.float64), threshold=0.0)

@@ -16,7 +16,7 @@ from engine.data.features import Features, build_features
 from engine.data.segments import CONTEXT, QUESTION, SPECIAL
 from engine.data.squad import read_dataset
 from engine.data.tokenizer import PairTokenizer
-from engine.insight.spans import Candidate, Predictions, Window, decode, n_best
+from engine.insight.spans import AnswerRules, Candidate, Predictions, Window, decode, n_best
 from tests.run_qa_answers import Answer, answer, scored_windows
 from tests.waiting import calls_of
 
@@ -100,9 +100,9 @@ def test_decode_finds_what_brute_force_finds(
     scored: tuple[Features, Logits, Logits, int], longest: int, threshold: float
 ) -> None:
     features, start, end, n_examples = scored
-    best = decode(features, start, end, n_examples, max_answer_length=longest, allow_null=False)
+    best = decode(features, start, end, n_examples, AnswerRules(longest))
     with_null = decode(
-        features, start, end, n_examples, max_answer_length=longest, allow_null=True, null_threshold=threshold
+        features, start, end, n_examples, AnswerRules(longest, allow_null=True, null_threshold=threshold)
     )
     for example in range(n_examples):
         windows = windows_of(features, start, end, example)
@@ -127,11 +127,11 @@ def test_n_best_lists_what_brute_force_lists(
     scored: tuple[Features, Logits, Logits, int], longest: int, k: int, allow_null: bool
 ) -> None:
     features, start, end, n_examples = scored
-    best = decode(features, start, end, n_examples, max_answer_length=longest, allow_null=False)
+    best = decode(features, start, end, n_examples, AnswerRules(longest))
     for example in range(n_examples):
         windows = windows_of(features, start, end, example)
         spans = spans_by_force(windows, longest)
-        every = n_best(windows, k=k, max_answer_length=longest, allow_null=allow_null, distinct=False)
+        every = n_best(windows, AnswerRules(longest, allow_null=allow_null), k=k, distinct=False)
         real = [c for c in every if c.start >= 0]
         scores = sorted((score for score, _, _, _ in spans), reverse=True)
         null = [min(float(w.start_logits[0] + w.end_logits[0]) for w in windows)] if windows and allow_null else []
@@ -144,7 +144,7 @@ def test_n_best_lists_what_brute_force_lists(
         if real:
             first = (real[0].feature, real[0].start, real[0].end, real[0].score)
             assert first == (best.feature[example], best.start[example], best.end[example], best.score[example])
-        distinct = n_best(windows, k=k, max_answer_length=longest, allow_null=allow_null)
+        distinct = n_best(windows, AnswerRules(longest, allow_null=allow_null), k=k)
         stretches = [(c.char_start, c.char_end) for c in distinct]
         assert len(set(stretches)) == len(stretches)
         assert [c.score for c in distinct] == sorted((c.score for c in distinct), reverse=True)
@@ -161,7 +161,7 @@ def _stretch(features: Features, span: tuple[float, int, int, int]) -> tuple[int
 def test_probabilities_are_a_softmax_over_the_list() -> None:
     features = features_of([(0, 1, 2)])
     start, end = (np.array(values, np.float32) for values in ([9, 9, 9, 2, 1, 9], [9, 9, 9, 0, 3, 9]))
-    found = n_best(windows_of(features, start, end, 0), max_answer_length=5, allow_null=False)
+    found = n_best(windows_of(features, start, end, 0), AnswerRules(5))
     assert [(c.start, c.end, c.start_logit, c.end_logit, c.score) for c in found] == [
         (3, 4, 2.0, 3.0, 5.0),
         (4, 4, 1.0, 3.0, 4.0),
@@ -175,9 +175,9 @@ def test_the_null_token_need_not_be_the_first() -> None:
     features = features_of([(0, 1, 2)])
     features.null_token[:] = 5
     start = np.array([9, 0, 0, 1, 0, 4], np.float32)
-    found = decode(features, start, start, 1, max_answer_length=5, allow_null=True)
+    found = decode(features, start, start, 1, AnswerRules(5, allow_null=True))
     assert (found.null_score[0], found.feature[0]) == (8, -1)
-    assert n_best(windows_of(features, start, start, 0), max_answer_length=5, allow_null=True)[0].score == 8
+    assert n_best(windows_of(features, start, start, 0), AnswerRules(5, allow_null=True))[0].score == 8
 
 
 @pytest.mark.parametrize("strange", [np.nan, np.inf, -np.inf])
@@ -189,23 +189,23 @@ def test_scores_of_a_diverged_model_are_decoded(strange: float) -> None:
     some[4::3] = strange
     for start, end in ((all_strange, all_strange), (some, some), (all_strange, -all_strange)):
         for allow_null in (False, True):
-            found = decode(features, start, end, 2, max_answer_length=2, allow_null=allow_null)
+            found = decode(features, start, end, 2, AnswerRules(2, allow_null=allow_null))
             assert ((found.start >= 0) | (found.feature == -1)).all()
             for example in range(2):
                 windows = windows_of(features, start, end, example)
-                listed = n_best(windows, max_answer_length=2, allow_null=allow_null)
+                listed = n_best(windows, AnswerRules(2, allow_null=allow_null))
                 assert listed
                 assert np.isfinite([c.probability for c in listed]).all()
 
 
 def test_nothing_to_decode() -> None:
     none = np.zeros(0, np.float32)
-    empty = decode(features_of([]), none, none, 0, max_answer_length=30, allow_null=True)
+    empty = decode(features_of([]), none, none, 0, AnswerRules(30, allow_null=True))
     assert len(empty.feature) == len(empty.score) == 0
-    without_windows = decode(features_of([]), none, none, 2, max_answer_length=30, allow_null=False)
+    without_windows = decode(features_of([]), none, none, 2, AnswerRules(30))
     assert without_windows.feature.tolist() == [-1, -1]
     assert without_windows.score.tolist() == [-np.inf, -np.inf]
-    assert n_best([], max_answer_length=30, allow_null=True) == []
+    assert n_best([], AnswerRules(30, allow_null=True)) == []
 
 
 @pytest.fixture(scope="module")
@@ -263,7 +263,7 @@ def test_answers_are_those_of_the_example_scripts_rules(
 ) -> None:
     examples, features = squad
     start, end = scores(features, seed=7)
-    predicted = decode(features, start, end, len(examples), max_answer_length=30, allow_null=allow_null)
+    predicted = decode(features, start, end, len(examples), AnswerRules(30, allow_null=allow_null))
     other = missed = 0
     numbers = range(0, len(examples), 7)
     for number in numbers:
@@ -271,7 +271,7 @@ def test_answers_are_those_of_the_example_scripts_rules(
         reference = answer(
             examples[number].context, scored_windows(features, start, end, number), allow_null=allow_null
         )
-        listed = n_best(windows, max_answer_length=30, allow_null=allow_null, distinct=False)
+        listed = n_best(windows, AnswerRules(30, allow_null=allow_null), distinct=False)
         best = next(c for c in listed if c.start >= 0)
         reference_best = next(entry.score for entry in reference.listed if entry.span is not None)
         nothing = any(entry.span == (-1, -1) for entry in reference.listed)
@@ -303,7 +303,7 @@ def test_the_null_threshold_is_the_scripts(squad: tuple[list[Example], Features]
     start, end = trained(features, seed=3)
     for threshold in (-3.0, 4.0):
         predicted = decode(
-            features, start, end, len(examples), max_answer_length=30, allow_null=True, null_threshold=threshold
+            features, start, end, len(examples), AnswerRules(30, allow_null=True, null_threshold=threshold)
         )
         for number in range(0, len(examples), 25):
             windows = scored_windows(features, start, end, number)
@@ -318,5 +318,5 @@ def test_decoding_does_nothing_for_each_example_alone(squad: tuple[list[Example]
     """A few hundred calls for thousands of questions: all of it is arithmetic on whole arrays."""
     examples, features = squad
     start, end = trained(features, seed=1)
-    calls = calls_of(lambda: decode(features, start, end, len(examples), max_answer_length=30, allow_null=False))
+    calls = calls_of(lambda: decode(features, start, end, len(examples), AnswerRules(30)))
     assert calls < len(examples) / 20

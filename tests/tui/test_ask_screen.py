@@ -11,8 +11,8 @@ import pytest
 from textual import events
 from textual.pilot import Pilot
 
-from engine.insight.probability import log_total, probability
-from engine.insight.spans import n_best
+from engine.insight.probability import SpanSums, probability
+from engine.insight.spans import AnswerRules, n_best
 from engine.launch import start
 from engine.messages import Answer, Candidate, WindowScores
 from engine.reader import Reader
@@ -357,10 +357,10 @@ class Recorded:
         data, context = self.data, self.data.examples[number].context
         windows = [data.window(data.tokens(feature), snapshot) for feature in data.features_of(number)]
         start, end = snapshot.logits()
-        total = log_total(
-            data.windows(), start, end, len(data.examples), max_answer_length=data.max_answer_length, allow_null=False
-        )[number]
-        found = n_best(windows, k=20, max_answer_length=data.max_answer_length, allow_null=False)
+        total = SpanSums.of(
+            data.windows(), start, end, len(data.examples), AnswerRules(data.max_answer_length)
+        ).log_total()[number]
+        found = n_best(windows, AnswerRules(data.max_answer_length), k=20)
         listed = tuple(
             Candidate(
                 context[one.char_start : one.char_end], one.char_start, one.char_end, one.start_logit, one.end_logit,

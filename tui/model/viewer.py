@@ -25,7 +25,7 @@ from engine.events import (
 )
 from engine.insight.probability import with_probabilities
 from engine.insight.scoring import is_by_character
-from engine.insight.spans import Candidate, n_best
+from engine.insight.spans import AnswerRules, Candidate, n_best
 from engine.rundir.eval_set import EvalSet, Tokens
 from engine.rundir.layout import RunDir
 from engine.rundir.liveness import State
@@ -226,9 +226,8 @@ class Viewer:
         key = snapshot.info.index, snapshot.info.time, example
         if self._candidates[0] != key:
             windows = [data.window(tokens, snapshot) for tokens in self.windows(example)]
-            longest, null = data.max_answer_length, data.allow_null
-            found = n_best(windows, k=N_BEST, max_answer_length=longest, allow_null=null)
-            found = with_probabilities(found, windows, max_answer_length=longest, allow_null=null)
+            rules = AnswerRules(data.max_answer_length, allow_null=data.allow_null)
+            found = with_probabilities(n_best(windows, rules, k=N_BEST), windows, rules)
             if snapshot.rounded:  # the answer was decoded before the scores were rounded
                 given = snapshot.prediction(example)
                 place = (given.char_start, given.char_end)

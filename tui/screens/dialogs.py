@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -80,16 +80,25 @@ class Help(ModalScreen[None]):
         self.query_one(VerticalScroll).scroll_relative(y=by, animate=False)
 
 
-class Leave(ModalScreen[str]):
+Result = TypeVar("Result")
+
+
+class Dialog(ModalScreen[Result]):
+    """A small box in the middle, over what is shown."""
+
+    DEFAULT_CSS = """
+    Dialog { align: center middle; background: transparent; }
+    Dialog > Vertical { width: 74; max-width: 100%; height: auto; border: round ansi_blue; padding: 0 1;
+        background: ansi_default; }
+    Dialog Static { background: ansi_default; }
+    """
+
+
+class Leave(Dialog[str]):
     """Asked on leaving a run that trains."""
 
     AUTO_FOCUS = None
-    DEFAULT_CSS = """
-    Leave { align: center middle; background: transparent; }
-    Leave > Vertical { width: 74; max-width: 100%; height: auto; border: round ansi_yellow; padding: 0 1;
-        background: ansi_default; }
-    Leave Static { background: ansi_default; }
-    """
+    DEFAULT_CSS = "Leave > Vertical { border: round ansi_yellow; }"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter,q,y", "choose('leave')", "leave"),
         Binding("s", "choose('stop')", "stop training"),

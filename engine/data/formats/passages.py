@@ -79,7 +79,9 @@ def _facts(value: Any) -> set[tuple[Any, Any]]:
     """(title, number of the sentence) of each supporting fact."""
     if isinstance(value, dict):
         titles, numbers = value.get("title"), value.get("sent_id")
-        value = list(zip(titles, numbers)) if isinstance(titles, list) and isinstance(numbers, list) else []  # noqa: B905
+        if not isinstance(titles, list) or not isinstance(numbers, list):
+            return set()
+        value = list(zip(titles, numbers, strict=False))
     pairs = (
         [tuple(one) for one in value if isinstance(one, (list, tuple)) and len(one) == 2]
         if isinstance(value, list)

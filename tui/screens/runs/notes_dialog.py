@@ -8,26 +8,20 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from engine.rundir.notes import MAX_NAME, MAX_NOTE, Notes, split_tags
 from tui.drawing.text import show_line
+from tui.screens.dialogs import Dialog
 from tui.widgets.text_boxes import FormBox
 
 MAX_TAG_LINE = 400
 
 
-class NotesDialog(ModalScreen[Notes | None]):
+class NotesDialog(Dialog[Notes | None]):
     """Gives the notes as edited, or None where the user left them as they were."""
 
     AUTO_FOCUS = "FormBox"
-    DEFAULT_CSS = """
-    NotesDialog { align: center middle; background: transparent; }
-    NotesDialog > Vertical { width: 74; max-width: 100%; height: auto; border: round ansi_blue; padding: 0 1;
-        background: ansi_default; }
-    NotesDialog Static { background: ansi_default; }
-    """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "dismiss", "leave it as it was"),
         Binding("down", "app.focus_next", "next line"),
