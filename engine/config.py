@@ -113,6 +113,14 @@ class RunConfig(Struct, frozen=True, kw_only=True):
     track_train: Annotated[
         bool, option("keeping", "score the training examples too after each epoch, for the lists of suspects")
     ] = False
+    folds: Annotated[
+        Annotated[int, Meta(ge=2, le=100)] | None,
+        option(
+            "keeping",
+            "N more models in turn, each scores a part of the training passages that it never trained on, for the "
+            "lists of suspects",
+        ),
+    ] = None
     snapshot_limit: Annotated[
         Annotated[int, Meta(ge=1)] | None,
         option("keeping", "score at most this many eval examples, evenly sampled"),
@@ -151,6 +159,12 @@ class RunConfig(Struct, frozen=True, kw_only=True):
 def stop_signals(config: RunConfig) -> tuple[str, ...]:
     """Names of the signals that save a checkpoint and stop a run of `config`."""
     return tuple(dict.fromkeys((*STOP_SIGNALS, *([config.stop_signal] if config.stop_signal else []))))
+
+
+def scores_training(config: RunConfig) -> bool:
+    """Whether a run of `config` scores its training examples: what models say that never saw them is compared with
+    that."""
+    return config.track_train or config.folds is not None
 
 
 def config_from(values: dict[str, Any]) -> RunConfig:

@@ -146,12 +146,14 @@ class RunStarted(Event, frozen=True, kw_only=True, tag="run_started"):
 
 
 class Phase(Event, frozen=True, kw_only=True, tag="phase"):
-    """What the engine does now; `done` of `total` units are finished (0 of 0: not countable)."""
+    """What the engine does now; `done` of `total` units are finished (0 of 0: not countable). `part` is what it works
+    on besides the run's own training, such as `fold 2 of 5`."""
 
     name: Literal["loading", "reading", "tokenizing", "training", "evaluating", "saving"]
     detail: str = ""
     done: int = 0
     total: int = 0
+    part: str = ""
 
 
 class Step(Event, frozen=True, kw_only=True, tag="step"):

@@ -26,6 +26,7 @@ from engine.events import AnyEvent, Finished
 from engine.models import locate_model
 from engine.rundir.commands import CommandName, clear_commands, send_command
 from engine.rundir.eval_set import EvalSet, Scores
+from engine.rundir.folds import refuse_fold
 from engine.rundir.layout import RunDir, StartInfo, data_identity, is_run_dir, next_run_path, versions
 from engine.rundir.liveness import State, ending_of, is_live
 from engine.rundir.log import read_events
@@ -152,10 +153,11 @@ def attach(path: Path | str) -> Run:
 def resume(path: Path | str, *, force: bool = False, environment: Mapping[str, str] = NOTHING_MORE) -> Run:
     """Start an engine that resumes a run from its newest whole checkpoint.
 
-    Raises UsageError when an engine is at work on it, when it is finished, when it asks for what this version does
-    not know, or, without `force`, when its data set, model or versions are not what they were.
+    Raises UsageError when an engine is at work on it, when it is finished or a fold of another run, when it asks for
+    what this version does not know, or, without `force`, when its data set, model or versions are not what they were.
     """
     run = attach(path).directory
+    refuse_fold(run.path)
     if isinstance(ending_of(read_events(run.events_file)), Finished):
         raise UsageError(f"{path}: this run is finished; there is nothing to resume.")
     if is_live(run):

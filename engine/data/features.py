@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -98,6 +98,13 @@ def select_windows(features: Features, windows: NDArray[np.int64]) -> Features:
         if name != "token_offset"
     }
     return Features(token_offset=np.concatenate(([0], np.cumsum(lengths))), **chosen)
+
+
+def select_examples(features: Features, examples: NDArray[np.int64]) -> Features:
+    """The windows of the examples of these numbers, which ascend, as if there were no others."""
+    windows = np.flatnonzero(np.isin(features.feature_example, examples))
+    chosen = select_windows(features, windows)
+    return replace(chosen, feature_example=np.searchsorted(examples, chosen.feature_example).astype(np.int32))
 
 
 def advance(room: NDArray[np.int64], doc_stride: int) -> NDArray[np.int64]:

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from engine.config import RunConfig
 from engine.data.examples import Dataset, Example, seen_mask
+from engine.data.split import fold_by_passage
 from engine.data.squad import load_dataset
 from engine.errors import DataError
 
@@ -32,7 +33,8 @@ class RunData(Struct, frozen=True):
 def load_run_data(config: RunConfig) -> RunData:
     """Read and check the data set of `config`; the eval half is sampled down to `snapshot_limit`, the probe kept.
 
-    Raises DataError for a data set that can't be learned from, or that lacks the probe.
+    Raises DataError for a data set that can't be learned from, that lacks the probe, or that has too few passages for
+    the folds.
     """
     dataset = load_dataset(
         config.dataset,
@@ -42,6 +44,8 @@ def load_run_data(config: RunConfig) -> RunData:
         strict=config.strict,
         columns=config.columns,
     )
+    if config.folds is not None:
+        fold_by_passage(dataset.train, config.folds, config.seed)
     probe = find_probe(dataset.eval, config.probe)
     if config.probe and probe is None:
         raise DataError(

@@ -63,6 +63,9 @@ class Dynamics:
     `far`, `near`, `null` float32: areas under the margin, the means of `far_margin`, `near_margin` and `null_margin`
     (Pleiss et al. 2020, arXiv 2001.10528). `overlap` float32: mean of `expected_iou`, how much of the gold answer the
     model's answers are expected to share, 0 to 1.
+
+    `held_out`: the same of the same examples by models that were not trained on them (`--folds`), None where there are
+    none.
     """
 
     snapshots: tuple[int, ...]
@@ -79,6 +82,7 @@ class Dynamics:
     null: FloatArray
     overlap: FloatArray
     passages: IntArray | None = None
+    held_out: Dynamics | None = None
 
     def __len__(self) -> int:
         return len(self.log_prob)

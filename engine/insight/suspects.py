@@ -58,11 +58,29 @@ def wrong_boundary(dynamics: Dynamics, verdicts: Mapping[int, bool] | None = Non
 
 def reason(suspect: Suspect, dynamics: Dynamics, context: str, label: str | None) -> str:
     """Why it is in the list, in words; `label` is the labelled text, None for "no answer". Text from outside."""
+    return _by_the_journey(suspect, dynamics, context, label) + _by_held_out(suspect, dynamics, context)
+
+
+def _by_held_out(suspect: Suspect, dynamics: Dynamics, context: str) -> str:
+    """What the model answers in the end that never saw the label; "" where there is none."""
+    if dynamics.held_out is None:
+        return ""
+    columns = dynamics.held_out.columns
+    start, end, overlap = (columns[name][-1, suspect.example] for name in ("pred_char_start", "pred_char_end", "iou"))
+    if overlap >= 1:
+        return "; held out, the model answers as labelled"
+    return f"; held out, the model answers {_quoted(context, int(start), int(end))}"
+
+
+def _quoted(context: str, start: int, end: int) -> str:
+    return f"“{context[start:end]}”" if start >= 0 else "“no answer”"
+
+
+def _by_the_journey(suspect: Suspect, dynamics: Dynamics, context: str, label: str | None) -> str:
     labelled = "the label says no answer" if label is None else f"the label says “{label}”"
     if suspect.answer is None:
         return f"gives the label a probability of {_share(suspect.confidence)} on average; {labelled}"
-    start, end = suspect.answer
-    answer = f"“{context[start:end]}”" if start >= 0 else "“no answer”"
+    answer = _quoted(context, *suspect.answer)
     names = dict(zip(dynamics.snapshots, dynamics.labels, strict=True))
     if suspect.until == dynamics.snapshots[-1]:
         return f"answers {answer} with {_share(suspect.probability)} since {names[suspect.since]}; {labelled}"
@@ -83,6 +101,20 @@ deviation is tiny."""
 
 def suspicion(kind: Kind, dynamics: Dynamics) -> Floats:
     """What a list is ranked by, float64[N], higher where a label is more suspicious; NaN where it can't be judged.
+
+    Where models that never saw the labels have scored them too, the mean of what the journey says and what they say:
+    the journey's model knows more, theirs learned no label by heart. What either can't judge the other does alone.
+    """
+    journey = _suspicion(kind, dynamics)
+    if dynamics.held_out is None:
+        return journey
+    held_out = _suspicion(kind, dynamics.held_out)
+    both = (journey + held_out) / 2
+    return np.where(np.isnan(journey), held_out, np.where(np.isnan(held_out), journey, both))
+
+
+def _suspicion(kind: Kind, dynamics: Dynamics) -> Floats:
+    """`suspicion` by one journey.
 
     Wrong place: the overlap with the label that is expected of the model's answers, the far margin (or the one to "no
     answer", if that is smaller) and the label's log probability, each as logit of its rank, since their tails differ.

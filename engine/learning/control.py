@@ -52,11 +52,18 @@ class Control:
     """Asked at safe points; there it answers commands, waits while the run is paused, and raises StopAsked."""
 
     def __init__(self, run: RunDir, signals: Signals, group: Group, emit: Callable[[AnyEvent], None]) -> None:
-        self._run, self._signals, self._group, self._emit = run, signals, group, emit
+        self._runs, self._signals, self._group, self._emit = [run], signals, group, emit
         self._looked = -LOOK_SECONDS
         self._reason = ""
         self.step = 0
         self.steps_per_epoch = 0
+
+    def of_part(self, run: RunDir, emit: Callable[[AnyEvent], None]) -> Control:
+        """The control of a part of the run that has a folder of its own, `run`: commands to either are answered by
+        `emit`."""
+        control = Control(run, self._signals, self._group, emit)
+        control._runs += self._runs
+        return control
 
     def between_phases(self) -> None:
         """Safe point of the work before training and of evaluations, where processes need not keep step."""
@@ -91,7 +98,7 @@ class Control:
         if self._group.rank or now - self._looked < LOOK_SECONDS:
             return wish
         self._looked = now
-        for command in take_commands(self._run):
+        for command in [command for run in self._runs for command in take_commands(run)]:
             outcome = "done"
             if wish == STOP:
                 outcome = "the run is stopping"

@@ -45,6 +45,7 @@ def disk_plan(config: RunConfig, task: Task, learner: Learner, snapshots: int) -
         snapshots=snapshots,
         eval_tokens=len(task.eval.input_ids),
         eval_examples=len(task.examples),
+        train_tokens=len(task.train.input_ids),
         train_examples=len(task.dataset.train),
         parameters=learner.model.parameters,
         trained_parameters=sum(weight.numel() for weight in weights if weight.requires_grad),

@@ -41,10 +41,12 @@ class Group:
         return cls(int(read("RANK", "0")), int(read("WORLD_SIZE", "1")), int(read("LOCAL_RANK", "0")))
 
     def join(self, device: torch.device) -> None:
-        """Connect to the others; does nothing in a group of one."""
+        """Connect to the others, once; does nothing in a group of one."""
         if self.world > 1:
             import torch.distributed as dist
 
+            if dist.is_initialized():
+                return
             # Numbers of the CPU (decisions, scores) travel by gloo: asking for them makes no GPU wait.
             backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
             dist.init_process_group(backend, timeout=PATIENCE)

@@ -1,4 +1,4 @@
-"""A run from its first event to its last, as one story: read `run_session` from top to bottom."""
+"""A run from its first event to its last, as one story: read `fine_tune` from top to bottom."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ class Session:
         return self.group.rank == 0
 
 
-def run_session(session: Session, task: Task) -> None:
-    """Fine-tune from wherever the run stands to its end, and emit what happens.
+def fine_tune(session: Session, task: Task) -> Finished:
+    """Fine-tune from wherever the run stands to its end, and emit what happens; the run's last event is returned.
 
     Raises UserError, NotFinite, StopAsked, WriteError.
     """
@@ -119,7 +119,7 @@ def run_session(session: Session, task: Task) -> None:
     metrics = _snapshots(session, task, learner).metrics_at(learner.step) if session.is_first else None
     seconds = time.monotonic() - began
     epoch_reached = plan.epoch_at(learner.step)
-    emit(Finished(step=learner.step, epoch=epoch_reached, seconds=seconds, metrics=metrics, reason=reason))
+    return Finished(step=learner.step, epoch=epoch_reached, seconds=seconds, metrics=metrics, reason=reason)
 
 
 def _load(session: Session, task: Task) -> tuple[Learner, bool]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.config import F1Units
+from engine.config import F1Units, scores_training
 from engine.data.examples import Example
 from engine.data.features import Features
 from engine.errors import DataError
@@ -90,7 +90,7 @@ class Snapshots:
     def __post_init__(self) -> None:
         config, dataset = self.run.config, self.task.dataset
         self._eval = _Half(dataset.eval, self.task.eval, self.task, config.f1)
-        self._train = _Half(dataset.train, self.task.train, self.task, config.f1) if config.track_train else None
+        self._train = _Half(dataset.train, self.task.train, self.task, config.f1) if scores_training(config) else None
         # Known before anything is scored, so that all processes of a group know the same.
         self._train_taken = {
             index for step, (index, _) in self.planned.items() if self._train and self._whole(index, step, train=True)
@@ -99,8 +99,8 @@ class Snapshots:
     def take(self, learner: Learner) -> bool:
         """Take the snapshot planned for this step, if there is one; one that is whole on disk and announced is kept.
 
-        With the option `track_train` the training examples are scored too after each epoch. Returns whether any work
-        was done. Raises WriteError.
+        With the options `track_train` and `folds` the training examples are scored too after each epoch. Returns
+        whether any work was done. Raises WriteError.
         """
         if learner.step not in self.planned:
             return False

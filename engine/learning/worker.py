@@ -75,7 +75,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             task = prepare(config, emit, stored=run, safe_point=control.between_phases)
             emit(Phase(name="loading", detail=task.files.name))
-            from engine.learning.loop import Session, run_session
+            from engine.learning.folds import run_session
+            from engine.learning.loop import Session
 
             run_session(Session(run, config, group, control, emit), task)
             return int(ExitCode.OK)

@@ -27,6 +27,7 @@ NOT_A_SETTING = frozenset(
         "stop_signal",
         "early_snapshots",
         "track_train",
+        "folds",
         "keep_weights",
         "checkpoint_minutes",
     }

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from msgspec import Struct
 
-from engine.config import RunConfig
+from engine.config import RunConfig, scores_training
 from engine.errors import WriteError
 from engine.rundir.layout import RunDir
 from engine.rundir.snapshot import COLUMNS
@@ -48,23 +48,28 @@ def plan_disk(
     snapshots: int,
     eval_tokens: int,
     eval_examples: int,
+    train_tokens: int,
     train_examples: int,
     parameters: int,
     trained_parameters: int,
     tokenizer_bytes: int = 0,
 ) -> DiskPlan:
-    """What a run of `config` writes; `snapshots` counts all that are planned, `eval_tokens` the tokens of a snapshot,
-    `trained_parameters` those that are not frozen."""
+    """What a run of `config` writes; `snapshots` counts its own that are planned, `eval_tokens` the tokens of one,
+    `train_tokens` those of the training half, `trained_parameters` those that are not frozen."""
     of_scores = 2 * np.dtype(config.snapshot_dtype).itemsize * eval_tokens
     scored = snapshots * (of_scores + COLUMN_BYTES * eval_examples + HEADER_BYTES)
-    if config.track_train:
+    if scores_training(config):
         scored += config.epochs * (COLUMN_BYTES * train_examples + HEADER_BYTES)
+    folds = config.folds or 0
+    if folds:
+        # Each training example is in one fold, and its tokens' scores are in float16.
+        scored += (config.epochs + 1) * (4 * train_tokens + COLUMN_BYTES * train_examples + folds * HEADER_BYTES)
     weights = BYTES_OF_WEIGHT * parameters + tokenizer_bytes
     whole = weights + BYTES_OF_MOMENTS * trained_parameters
     # Besides the newest checkpoint, which is whole: weights of earlier epochs.
     best = config.keep_weights == "best" or config.early_stopping_patience is not None
     others = config.epochs - 1 if config.keep_weights == "all" else min(int(best), config.epochs - 1)
-    kept = whole + weights * others
+    kept = whole + weights * (others + folds)
     return DiskPlan(
         snapshots=snapshots,
         snapshot_bytes=scored,
@@ -75,7 +80,7 @@ def plan_disk(
 
 def check_room(run: RunDir, plan: DiskPlan) -> None:
     """Raise WriteError where the run's disk can't hold what the plan still has to write."""
-    written = sum(_size(folder) for folder in (run.snapshots, run.train_snapshots, run.checkpoints))
+    written = sum(_size(folder) for folder in (run.snapshots, run.train_snapshots, run.checkpoints, run.folds))
     needed, free = max(0, plan.peak_bytes - written), shutil.disk_usage(run.path).free
     if free < needed:
         raise WriteError(

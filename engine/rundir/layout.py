@@ -94,6 +94,7 @@ class RunDir:
         self.events_file = self.path / "events.jsonl"
         self.snapshots = self.path / "snapshots"
         self.train_snapshots = self.path / "train_snapshots"
+        self.folds = self.path / "folds"
         self.checkpoints = self.path / "checkpoints"
         self.commands = self.path / "commands"
         self.reserve_file = self.path / ".reserve"

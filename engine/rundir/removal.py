@@ -10,6 +10,7 @@ from pathlib import Path
 
 from engine.errors import UsageError
 from engine.rundir.checkpoints import KeptWeights, best_kept, drop_state, kept_weights
+from engine.rundir.folds import begun_folds, is_finished, refuse_fold
 from engine.rundir.layout import RunDir, is_run_dir
 from engine.rundir.liveness import State
 from engine.rundir.ownership import without_engine
@@ -72,9 +73,10 @@ def disk_use(folder: Path) -> int:
 def check_removable(path: Path) -> RunDir:
     """The run in the folder `path`, if it may be removed.
 
-    Raises UsageError where `path` is no run's folder, a symbolic link, or holds what no run writes; WriteError where
-    it is not this user's. Does not look for an engine.
+    Raises UsageError where `path` is no run's folder, a fold's, a symbolic link, or holds what no run writes;
+    WriteError where it is not this user's. Does not look for an engine.
     """
+    refuse_fold(path)
     if path.is_symlink():
         raise UsageError(f"{path}: a symbolic link, which is not followed.", hint="Name the run's folder itself.")
     if not is_run_dir(path):
@@ -109,7 +111,7 @@ def plan_pruning(run: RunDir, *, force: bool = False) -> Pruning:
     """What goes where only the weights of the best epoch stay: that of the highest F1 among those kept.
 
     A run that can be resumed keeps the checkpoints to resume it from, unless `force`. Half-written checkpoints are
-    left alone: resuming writes them again.
+    left alone: resuming writes them again. What finished folds have found stays, and their weights go.
     """
     weights = kept_weights(run)
     if not weights:
@@ -122,11 +124,16 @@ def plan_pruning(run: RunDir, *, force: bool = False) -> Pruning:
         run,
         kept=tuple(kept for kept in weights if kept.folder in folders),
         resumed_from=resumed_from,
-        dropped=tuple(kept for kept in weights if kept.folder not in folders),
+        dropped=(*(kept for kept in weights if kept.folder not in folders), *_weights_of_folds(run)),
         stateless=tuple(
             kept for kept in weights if kept.folder in folders and kept.manifest.resumable and kept not in resumed_from
         ),
     )
+
+
+def _weights_of_folds(run: RunDir) -> list[KeptWeights]:
+    """Those of the folds that are finished."""
+    return [weights for fold in begun_folds(run) if is_finished(fold) for weights in kept_weights(fold)]
 
 
 def prune(plan: Pruning) -> None:
@@ -136,7 +143,8 @@ def prune(plan: Pruning) -> None:
         check_own_folder(plan.run.path)
         check_own_folder(plan.run.checkpoints)
     with without_engine(plan.run):
-        now = {kept.folder: kept.manifest for kept in kept_weights(plan.run)}
+        weights = (*kept_weights(plan.run), *_weights_of_folds(plan.run))
+        now = {kept.folder: kept.manifest for kept in weights}
         if now != {kept.folder: kept.manifest for kept in (*plan.kept, *plan.dropped)}:
             raise UsageError(f"{plan.run.path}: its checkpoints have changed meanwhile.", hint="Look again.")
         for kept in plan.stateless:

@@ -23,7 +23,7 @@ from engine.data.run_data import load_run_data
 from engine.errors import WriteError
 from engine.events import AnyEvent, CheckpointSaved, Finished, Phase, RunStarted, SnapshotTaken, Step
 from engine.insight import scoring
-from engine.learning import checkpoint, loop, snapshots
+from engine.learning import checkpoint, folds, loop, snapshots
 from engine.learning.control import Control, Signals, StopAsked
 from engine.learning.distributed import Group
 from engine.learning.encoder.optimizer import MOMENTS
@@ -61,7 +61,7 @@ def work(run: RunDir, *, stop_after: int | None = None) -> list[AnyEvent]:
         control = Control(run, signals, group, emit)
         asked = run.exact_config
         try:
-            loop.run_session(loop.Session(run, asked, group, control, emit), prepare(asked, emit, stored=run))
+            folds.run_session(loop.Session(run, asked, group, control, emit), prepare(asked, emit, stored=run))
         except StopAsked:
             assert stop_after is not None
     return read_events(run.events_file)

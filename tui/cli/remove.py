@@ -12,6 +12,7 @@ from tui.cli.command_line import RunName
 from tui.cli.common import RUN, RUNS_DIR, command, find_run, runs_folder
 
 if TYPE_CHECKING:
+    from engine.rundir.checkpoints import KeptWeights
     from engine.rundir.layout import RunDir
     from engine.rundir.removal import Pruning
 
@@ -90,12 +91,20 @@ def _plan_lines(plan: Pruning) -> list[str]:
     if not plan.size:
         return []
     lines = [f"{plan.run.name}: {value_text(plan.size, 'bytes')}"]
-    lines += [f"  goes   {weights.label}" for weights in plan.dropped]
+    lines += [f"  goes   {_fold_of(weights)}{weights.label}" for weights in plan.dropped]
     lines += [f"  goes   the optimizer's state of {weights.label}" for weights in plan.stateless]
     lines += [
         f"  stays  {weights.label}{', to resume from' if weights in plan.resumed_from else ''}" for weights in plan.kept
     ]
     return lines
+
+
+def _fold_of(weights: KeptWeights) -> str:
+    """The fold that weights are of; "" for those of the run itself."""
+    from engine.rundir.folds import run_of_fold
+
+    fold = weights.folder.parents[1]
+    return f"fold {fold.name}, " if run_of_fold(fold) is not None else ""
 
 
 def _agreed(question: str, agreed: bool) -> bool:

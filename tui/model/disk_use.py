@@ -58,7 +58,8 @@ class DiskUse:
 def _stamp(run: RunDir) -> Stamp:
     """What differs once something large was written or removed: its folders, and the log, change with it."""
     stamp = []
-    for path in (run.path, run.snapshots, run.train_snapshots, run.checkpoints, run.verdicts, run.events_file):
+    folders = (run.path, run.snapshots, run.train_snapshots, run.checkpoints, run.verdicts, run.folds)
+    for path in (*folders, run.events_file):
         try:
             stamp.append(path.stat().st_mtime_ns)
         except OSError:

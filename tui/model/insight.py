@@ -42,8 +42,8 @@ class HalfInsight:
 
 
 class Insight:
-    """What is known of both halves of a run, kept until an epoch is added. Training examples are known where the run
-    scores them (`track_train`)."""
+    """What is known of both halves of a run, kept until an epoch is added or the folds are done. Training examples are
+    known where the run scores them (`track_train`, `folds`)."""
 
     def __init__(self, run: RunDir) -> None:
         self._run = run
@@ -53,7 +53,9 @@ class Insight:
         """bool[N]: the passage of an example stands in the training half too."""
         self.trouble = ""
         self.reading = False
-        self._key: Key | None = None
+        self.folds_done = False
+        """Whether all folds of the run have scored their training examples: known of by whoever follows the run."""
+        self._key: tuple[Key, bool] | None = None
 
     @property
     def dynamics(self) -> Dynamics | None:
@@ -62,7 +64,7 @@ class Insight:
 
     def begin(self, snapshots: Sequence[SnapshotTaken]) -> bool:
         """Whether there is something new to `read`, which the caller must do then: nobody else will."""
-        if self.reading or key_of(snapshots) == self._key:
+        if self.reading or (key_of(snapshots), self.folds_done) == self._key:
             return False
         self.reading = True
         return True
@@ -72,7 +74,7 @@ class Insight:
     ) -> None:
         """Read the dynamics of the snapshots that count, which takes a while: call it from a thread. `examples` are
         those of the evaluation half, and `seen` says which of their passages stand in the training half too."""
-        key = key_of(snapshots)
+        key = key_of(snapshots), self.folds_done
         try:
             self.seen = seen
             train = read_dynamics(self._run, "train")

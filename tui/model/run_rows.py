@@ -95,9 +95,10 @@ def notes_text(row: RunRow, *, tags_only: bool = False) -> str:
 
 
 def phase_text(phase: Phase) -> str:
-    """What an engine does now, such as `tokenizing 40 %`."""
+    """What an engine does now, such as `tokenizing 40 %` or `fold 2 of 5, training 40 %`."""
     share = f" {100 * phase.done / phase.total:.0f} %" if phase.total and phase.done < phase.total else ""
-    return f"{phase.name}{share}"
+    part = f"{phase.part}, " if phase.part else ""
+    return f"{part}{phase.name}{share}"
 
 
 def summary(rows: Sequence[RunRow]) -> str:

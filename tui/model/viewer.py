@@ -94,6 +94,7 @@ class Viewer:
         self._fresh = True
         before = (self.state, self.reason, self.verdicts)
         self.state, self.reason = look.state, look.reason
+        self.insight.folds_done = self.config.folds is not None and look.state is State.FINISHED
         if len(news.verdicts.records) >= len(self.verdicts.records):  # else one was given while this look was taken
             self.verdicts = news.verdicts
         return bool(look.events or news.found) or before != (self.state, self.reason, self.verdicts)

@@ -69,6 +69,12 @@ def event_line(event: AnyEvent) -> str | None:
             return None
 
 
+def phase_words(phase: Phase) -> str:
+    """What the engine does now: `fold 2 of 5: evaluating epoch 1`. Text from outside."""
+    part = f"{phase.part}: " if phase.part else ""
+    return f"{part}{phase.name} {phase.detail}".rstrip()
+
+
 def _disk(event: RunStarted) -> str:
     """`; writes …`, where the engine said it."""
     if not event.snapshots:

@@ -10,7 +10,7 @@ import msgspec
 
 from engine.events import AnyEvent, Failed, Finished, Phase, RunStarted, Step, Stopped
 from tui.drawing.text import plain
-from tui.plain.event_lines import event_line
+from tui.plain.event_lines import event_line, phase_words
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -43,7 +43,7 @@ class Lines:
         """`mark` begins every line."""
         self._mark = mark
         self._told_at = 0.0
-        self._phase = ("", "")
+        self._phase = ""
         self._total_steps = 0
 
     def __enter__(self) -> Lines:
@@ -56,9 +56,11 @@ class Lines:
         line = event_line(event)
         if isinstance(event, RunStarted):
             self._total_steps = event.total_steps
-        if isinstance(event, Phase) and (str(event.name), event.detail) != self._phase:
-            self._phase = (str(event.name), event.detail)
-            line = f"{event.name} {event.detail}".rstrip()
+        if isinstance(event, Phase) and phase_words(event) != self._phase:
+            line = self._phase = phase_words(event)
+        elif isinstance(event, Phase) and event.part and time.monotonic() - self._told_at > SECONDS_BETWEEN_STEP_LINES:
+            self._told_at = time.monotonic()
+            line = f"{self._phase}: {event.done}/{event.total}"
         elif isinstance(event, Step) and time.monotonic() - self._told_at > SECONDS_BETWEEN_STEP_LINES:
             self._told_at = time.monotonic()
             line = (
@@ -101,14 +103,14 @@ class Bars:
         match event:
             case RunStarted():
                 self._total_steps = event.total_steps
-            case Phase(name="training") | Finished() | Stopped() | Failed():
+            case Phase(name="training", part="") | Finished() | Stopped() | Failed():
                 self._drop_phase()
             case Phase():
                 if self._phase is None:
                     self._phase = self._progress.add_task("", total=None, note="")
                 self._progress.update(
                     self._phase,
-                    description=plain(f"{event.name} {event.detail}".rstrip()),
+                    description=plain(phase_words(event)),
                     completed=event.done,
                     total=event.total or None,
                 )

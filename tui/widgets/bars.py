@@ -42,15 +42,16 @@ class PhaseClock:
     """Estimates how long a countable phase still takes, from how long it took so far."""
 
     def __init__(self) -> None:
-        self._key = ("", "")
+        self._key = ("", "", "")
         self._began = 0.0
 
     def text(self, phase: Phase) -> str:
         """For example `evaluating: 41 %, 12 s left`."""
-        key = (phase.name, phase.detail)
+        key = (phase.part, phase.name, phase.detail)
         if key != self._key:
             self._key, self._began = key, time.monotonic()
-        words = PHASES.get(phase.name, phase.name)
+        words = f"{phase.part}, " if phase.part else ""
+        words += PHASES.get(phase.name, phase.name)
         if phase.detail:
             words += f" ({phase.detail})"
         if not phase.total:
@@ -194,7 +195,7 @@ class StatusBar(Bar):
                 return ", ".join(part for part in (f"{step.step} steps" if step else "", viewer.reason) if part)
         if viewer.phase is None:
             return viewer.reason
-        if viewer.phase.name != "training" or step is None:
+        if viewer.phase.part or viewer.phase.name != "training" or step is None:
             return self._clock.text(viewer.phase)
         words = f"epoch {step.epoch:.1f}, step {step.step}"
         if viewer.started is not None:

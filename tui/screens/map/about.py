@@ -33,7 +33,7 @@ ABOUT = About(
             "order of all examples: confidence, variability, right, forgotten, first learned, data",
             footer="sort",
         ),
-        KeyCommand("half", "o", "training examples (of a run with --track-train), or evaluation examples"),
+        KeyCommand("half", "o", "training examples (of a run with --track-train or --folds), or evaluation examples"),
         KeyCommand("token_left", "left_square_bracket", "previous word, while a span of a training example is chosen"),
         KeyCommand("token_right", "right_square_bracket", "next word"),
         KeyCommand("tokens_left", "left_curly_bracket", "ten words back"),

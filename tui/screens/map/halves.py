@@ -88,7 +88,7 @@ class HalfView(ScreenView):
     def do_half(self) -> None:
         """The training examples, or the evaluation examples."""
         if self._insight is None or (self._insight.train is None and not self._trains):
-            self.tui.say("training examples are scored by a run with --track-train")
+            self.tui.say("training examples are scored by a run with --track-train or --folds")
             return
         self._trains, self._choice = not self._trains, WordChoice()
         self._from_the_top()
