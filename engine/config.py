@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Annotated, Any, Literal, get_type_hints
 
 import msgspec
@@ -28,6 +29,11 @@ def option(group: str, description: str, **limits: Any) -> Meta:
     return Meta(description=description, extra={"group": group}, **limits)
 
 
+def side_option(group: str, description: str, **limits: Any) -> Meta:
+    """As `option`, of a field that changes neither what a run learns nor its scores, up to rounding."""
+    return Meta(description=description, extra={"group": group, "aside": True}, **limits)
+
+
 F1Units = Literal["auto", "words", "characters"]
 Scheduler = Literal["linear", "cosine", "constant", "constant_with_warmup"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
@@ -52,7 +58,7 @@ class RunConfig(Struct, frozen=True, kw_only=True):
     f1: Annotated[
         F1Units, option("data", "what EM and F1 count; auto: characters where answers are written without spaces")
     ] = "auto"
-    strict: Annotated[bool, option("data", "refuse a data set that needs repairs")] = False
+    strict: Annotated[bool, side_option("data", "refuse a data set that needs repairs")] = False
 
     model: Annotated[str, option("model", "model id on the Hub, or a folder", min_length=1)] = DEFAULT_MODEL
     revision: Annotated[str | None, option("model", "branch, tag or commit of the model on the Hub")] = None
@@ -82,11 +88,11 @@ class RunConfig(Struct, frozen=True, kw_only=True):
         int, option("training", "keep the embeddings and the first N layers as they are (0: nothing)", ge=0)
     ] = 0
     gradient_checkpointing: Annotated[
-        bool, option("machine", "keep one array a layer and compute the rest twice: less memory, a third slower")
+        bool, side_option("machine", "keep one array a layer and compute the rest twice: less memory, a third slower")
     ] = False
     eval_batch_size: Annotated[
         Annotated[int, Meta(ge=1, le=65_536)] | None,
-        option("machine", "most windows scored together (default: as many as fit a number of tokens)"),
+        side_option("machine", "most windows scored together (default: as many as fit a number of tokens)"),
     ] = None
     early_stopping_patience: Annotated[
         Annotated[int, Meta(ge=1)] | None,
@@ -105,17 +111,19 @@ class RunConfig(Struct, frozen=True, kw_only=True):
     precision: Annotated[Precision, option("machine", "arithmetic of the forward and backward pass")] = "auto"
 
     feature_cache: Annotated[
-        bool, option("machine", "keep large tokenised data in the user's cache folder for the next run")
+        bool, side_option("machine", "keep large tokenised data in the user's cache folder for the next run")
     ] = True
 
-    probe: Annotated[str | None, option("data", "id or question of the eval example to show first")] = None
-    early_snapshots: Annotated[bool, option("keeping", "snapshots at steps 1, 2, 4, 8 … of the first epoch")] = True
+    probe: Annotated[str | None, side_option("data", "id or question of the eval example to show first")] = None
+    early_snapshots: Annotated[bool, side_option("keeping", "snapshots at steps 1, 2, 4, 8 … of the first epoch")] = (
+        True
+    )
     track_train: Annotated[
-        bool, option("keeping", "score the training examples too after each epoch, for the lists of suspects")
+        bool, side_option("keeping", "score the training examples too after each epoch, for the lists of suspects")
     ] = False
     folds: Annotated[
         Annotated[int, Meta(ge=2, le=100)] | None,
-        option(
+        side_option(
             "keeping",
             "N more models in turn, each scores a part of the training passages that it never trained on, for the "
             "lists of suspects",
@@ -127,33 +135,36 @@ class RunConfig(Struct, frozen=True, kw_only=True):
     ] = None
     snapshot_dtype: Annotated[
         SnapshotDtype,
-        option("keeping", "of the tokens' scores on disk; float16 halves them, answers and metrics stay exact"),
+        side_option("keeping", "of the tokens' scores on disk; float16 halves them, answers and metrics stay exact"),
     ] = "float32"
-    keep_weights: Annotated[Literal["all", "best", "last"], option("keeping", "whose epochs' weights stay on disk")] = (
-        "best"
-    )
+    keep_weights: Annotated[
+        Literal["all", "best", "last"], side_option("keeping", "whose epochs' weights stay on disk")
+    ] = "best"
     checkpoint_minutes: Annotated[
-        float, option("keeping", "also save a resumable checkpoint this often inside an epoch", gt=0)
+        float, side_option("keeping", "also save a resumable checkpoint this often inside an epoch", gt=0)
     ] = 10.0
 
     stop_signal: Annotated[
         StopSignal | None,
-        option("machine", "one more signal that saves and stops, besides SIGTERM, SIGINT, SIGUSR1 and SIGUSR2"),
+        side_option("machine", "one more signal that saves and stops, besides SIGTERM, SIGINT, SIGUSR1 and SIGUSR2"),
     ] = None
     on_finish: Annotated[
-        str | None, option("machine", "shell command to run when the run ends, with its outcome in BERTQA_RESULT_…")
+        str | None,
+        side_option("machine", "shell command to run when the run ends, with its outcome in BERTQA_RESULT_…"),
     ] = None
 
     report_to: Annotated[
         str | None,
-        option("keeping", "mirror curves to trackers: tensorboard, trackio, wandb, by commas"),
+        side_option("keeping", "mirror curves to trackers: tensorboard, trackio, wandb, by commas"),
     ] = None
     sweep: Annotated[
         Annotated[str, Meta(min_length=1, max_length=100)] | None,
-        option("place", "name that runs made for one comparison share (default: from the options)"),
+        side_option("place", "name that runs made for one comparison share (default: from the options)"),
     ] = None
-    run_dir: Annotated[str | None, option("place", "folder of this run (default: a new one in the runs folder)")] = None
-    runs_dir: Annotated[str | None, option("place", "folder that holds all runs (default: ./runs)")] = None
+    run_dir: Annotated[
+        str | None, side_option("place", "folder of this run (default: a new one in the runs folder)")
+    ] = None
+    runs_dir: Annotated[str | None, side_option("place", "folder that holds all runs (default: ./runs)")] = None
 
 
 def stop_signals(config: RunConfig) -> tuple[str, ...]:
@@ -190,9 +201,23 @@ def config_from(values: dict[str, Any]) -> RunConfig:
 
 def described_options() -> dict[str, tuple[str, str]]:
     """Field name -> (group, one-line description), in declaration order."""
+    return {name: ((meta.extra or {})["group"], meta.description or "") for name, meta in _metas().items()}
+
+
+def learning_options(config: RunConfig) -> dict[str, Any]:
+    """The options that change what a run learns or how it is scored, the seed among them, by name."""
+    metas = _metas()
+    return {
+        name: value
+        for name, value in msgspec.structs.asdict(config).items()
+        if not (metas[name].extra or {}).get("aside")
+    }
+
+
+@cache
+def _metas() -> dict[str, Meta]:
     hints = get_type_hints(RunConfig, include_extras=True)
-    metas = {
+    return {
         name: next(m for m in hints[name].__metadata__ if isinstance(m, Meta) and m.extra)
         for name in RunConfig.__struct_fields__
     }
-    return {name: ((meta.extra or {})["group"], meta.description or "") for name, meta in metas.items()}

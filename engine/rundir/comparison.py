@@ -9,30 +9,13 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from engine.config import RunConfig
+from engine.config import RunConfig, learning_options
 from engine.events import Metrics, RunStarted, SnapshotTaken, Step
 from engine.insight.seed_spread import Difference, Spread, spread, welch_difference
 from engine.rundir.layout import RunDir
 from engine.rundir.liveness import State
 from engine.rundir.status import RunFollower
 
-NOT_A_SETTING = frozenset(
-    {
-        "seed",
-        "run_dir",
-        "runs_dir",
-        "sweep",
-        "probe",
-        "on_finish",
-        "stop_signal",
-        "early_snapshots",
-        "track_train",
-        "folds",
-        "keep_weights",
-        "checkpoint_minutes",
-    }
-)
-"""Options that change no score, and the seed."""
 SCORES = ("exact_match", "f1")
 
 
@@ -122,8 +105,8 @@ def settings_of(scores: Iterable[RunScore]) -> list[Setting]:
 
 
 def setting_options(config: RunConfig) -> dict[str, Any]:
-    """The options that make a setting, by name."""
-    return {name: value for name, value in msgspec.structs.asdict(config).items() if name not in NOT_A_SETTING}
+    """The options that make a setting, by name: all that change learning, but the seed."""
+    return {name: value for name, value in learning_options(config).items() if name != "seed"}
 
 
 def difference(better: Setting, other: Setting, score: str = "f1") -> Difference | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from engine.config import RunConfig
@@ -74,6 +75,27 @@ def test_runs_that_differ_in_seed_alone_are_one_setting() -> None:
     ]
     assert settings[0].values("exact_match") == [40.0, 42.0]
     assert same_data(settings)
+
+
+def test_options_that_do_not_change_learning_make_no_setting() -> None:
+    other = {
+        "run_dir": "/runs/other",
+        "sweep": "mine",
+        "report_to": "tensorboard",
+        "on_finish": "true",
+        "stop_signal": "SIGHUP",
+        "keep_weights": "all",
+        "probe": "q-1",
+        "track_train": True,
+        "snapshot_dtype": "float16",
+        "feature_cache": False,
+    }
+    first, second = score(1, 70), score(2, 80)
+    changed = msgspec.structs.replace(second, config=msgspec.structs.replace(second.config, **other))
+    (setting,) = settings_of([first, changed])
+    assert setting.values("f1") == [70.0, 80.0]
+    slower = msgspec.structs.replace(second, config=msgspec.structs.replace(second.config, warmup_ratio=0.5))
+    assert [setting.label for setting in settings_of([first, slower])] == ["warmup ratio 0.5", "warmup ratio 0.1"]
 
 
 def test_two_runs_with_one_seed_show_no_spread() -> None:
