@@ -100,6 +100,7 @@ class RunDir:
         self.reserve_file = self.path / ".reserve"
         self.verdicts = self.path / "verdicts"
         self.notes_file = self.path / "notes.json"
+        self.sweep_file = self.path / "sweep.json"
         self.owner_file = self.path / "owner.json"
         self.lock_file = self.path / "lock"
         self.heartbeat_file = self.path / "heartbeat"

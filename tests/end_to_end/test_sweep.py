@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from engine.config import RunConfig
@@ -19,8 +20,9 @@ from engine.rundir.comparison import settings_of
 from engine.rundir.layout import RunDir, list_runs
 from engine.rundir.liveness import State
 from engine.rundir.status import current_state
-from engine.sweep import plan_sweep
+from engine.sweep import SweepPlan, SweepPoint, find_sweep, plan_sweep
 from tests.engine.test_seed_spread import score
+from tests.fake_run import make_run
 from tests.tiny_run import tiny_config
 from tests.waiting import until
 from tui.cli.comparison import sentences, spread_text
@@ -56,18 +58,19 @@ def test_a_sweep_is_stopped_goes_on_and_compares(tmp_path: Path) -> None:
         first.send_signal(signal.SIGTERM)
         out, errors = first.communicate(timeout=120)
     assert first.returncode == 75, out + errors
-    assert "4 of 4 runs are left; the same command goes on with them" in errors
+    name = RunDir(list_runs(tmp_path / "runs")[0]).config.sweep
+    assert f"4 of 4 runs are left; go on with: bertqa-tui resume {name}" in errors
     (begun,) = list_runs(tmp_path / "runs")
     assert current_state(RunDir(begun))[0] is State.STOPPED
 
-    done = call(tmp_path, [*arguments, "--jobs", "2"])
+    done = call(tmp_path, [sys.executable, "-m", "tui.cli", "resume", str(name), "--jobs", "2"])
     assert done.returncode == 0, done.stdout + done.stderr
     runs = [RunDir(path) for path in list_runs(tmp_path / "runs")]
     assert len(runs) == 4
     assert begun in [run.path for run in runs]
     assert {current_state(run)[0] for run in runs} == {State.FINISHED}
     assert {(run.config.seed, run.config.lr) for run in runs} == {(s, lr) for s in (1, 2) for lr in (1e-3, 1e-5)}
-    (name,) = {run.config.sweep for run in runs}
+    assert {run.config.sweep for run in runs} == {name}
     assert "[lr 0.001, seed 2] " in done.stdout
     assert "95 % interval by Welch" in done.stdout
 
@@ -111,9 +114,46 @@ def test_a_sweep_of_the_same_name_with_other_options_is_refused(tmp_path: Path) 
     config = RunConfig(dataset=str(tmp_path / "data.json"), runs_dir=str(tmp_path / "runs"), sweep="mine")
     RunDir.create(tmp_path / "runs" / "a", config)
     planned = plan_sweep(config, [42, 43, 42], [None])
-    assert [(run.label, run.path) for run in planned] == [("seed 42", tmp_path / "runs" / "a"), ("seed 43", None)]
+    assert [(run.label, run.path) for run in planned.runs] == [("seed 42", tmp_path / "runs" / "a"), ("seed 43", None)]
     with pytest.raises(UsageError, match="epochs was 5 and is 3"):
         plan_sweep(RunConfig(dataset=config.dataset, runs_dir=config.runs_dir, sweep="mine", epochs=3), [1], [None])
+
+
+def test_a_sweep_is_found_again_by_its_name(tmp_path: Path) -> None:
+    (tmp_path / "data.json").write_text("{}")
+    folder = tmp_path / "runs"
+    config = RunConfig(dataset=str(tmp_path / "data.json"), runs_dir="elsewhere", sweep="mine", on_finish="true")
+    first = RunDir.create(folder / "first", msgspec.structs.replace(config, seed=1, run_dir=str(folder / "first")))
+    plan = SweepPlan((SweepPoint(1), SweepPoint(2), SweepPoint(2, 1e-3)), jobs=2)
+    first.sweep_file.write_bytes(msgspec.json.encode(plan))
+    other = RunDir.create(folder / "other", msgspec.structs.replace(config, seed=9, sweep="another"))
+    other.sweep_file.write_bytes(msgspec.json.encode(SweepPlan((SweepPoint(3),))))
+
+    sweep = find_sweep("mine", folder)
+    assert [(run.label, run.path) for run in sweep.runs] == [
+        ("seed 1", first.path),
+        ("seed 2", None),
+        ("lr 0.001, seed 2", None),
+    ]
+    assert sweep.plan == plan
+    assert {(run.config.runs_dir, run.config.run_dir) for run in sweep.runs[1:]} == {(str(folder), None)}
+    assert find_sweep("mine", folder, jobs=1).jobs == 1
+
+    first.sweep_file.write_text("{")  # what was begun is known without it
+    assert [run.path for run in find_sweep("mine", folder).runs] == [first.path]
+    with pytest.raises(UsageError, match="no such sweep"):
+        find_sweep("nothing", folder)
+
+
+def test_only_a_sweep_has_jobs(tmp_path: Path) -> None:
+    run = make_run(tmp_path, examples=4, snapshots=2, tokens=20)
+    for arguments, words in (
+        (["resume", str(run.path), "--jobs", "2"], "--jobs has no meaning for one run"),
+        (["resume", "none", "--runs-dir", str(tmp_path)], "none: not a run"),
+    ):
+        done = call(tmp_path, [sys.executable, "-m", "tui.cli", *arguments])
+        assert done.returncode == 2
+        assert words in done.stderr
 
 
 def test_each_job_has_gpus_of_its_own() -> None:

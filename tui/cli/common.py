@@ -146,6 +146,19 @@ def find_run(name: str | None, runs_dir: str | None) -> Path:
     raise UsageError(f"{name}: not a run.", hint="`bertqa-tui runs` lists them.")
 
 
+def runs_called(name: str, runs_dir: str | None) -> Path | list[Path]:
+    """The run called `name`, or all runs of the sweep of that name, oldest first. Raises UsageError."""
+    from engine.sweep import runs_of_sweep
+
+    try:
+        return find_run(name, runs_dir)
+    except UsageError:
+        found = [run.path for run, _ in runs_of_sweep(name, runs_folder(runs_dir))]
+        if not found:
+            raise
+        return found
+
+
 def send(path: Path, command: CommandName) -> int:
     """Ask the engine of a run, and print what becomes of it."""
     from tui.plain.send import send_and_wait

@@ -9,7 +9,7 @@ import click
 
 from engine.errors import ExitCode, UsageError
 from tui.cli.command_line import RunName
-from tui.cli.common import RUNS_DIR, SCREEN, can_draw, command, find_run, runs_folder, show_run
+from tui.cli.common import RUNS_DIR, SCREEN, can_draw, command, runs_called, show_run
 from tui.options import GroupedOption
 
 
@@ -24,7 +24,7 @@ def compare(runs: tuple[str, ...], as_json: bool, runs_dir: str | None, **screen
     from engine.rundir.layout import RunDir
     from tui.cli.comparison import print_comparison
 
-    paths = list(dict.fromkeys(path for name in runs for path in _runs_called(name, runs_dir)))
+    paths = list(dict.fromkeys(path for name in runs for path in _paths(runs_called(name, runs_dir))))
     if len(paths) < 2:
         raise UsageError(
             "compare takes two runs or more, or the name of a sweep.", hint="`bertqa-tui runs` lists them."
@@ -35,20 +35,5 @@ def compare(runs: tuple[str, ...], as_json: bool, runs_dir: str | None, **screen
     return int(ExitCode.OK)
 
 
-def _runs_called(name: str, runs_dir: str | None) -> list[Path]:
-    """The run called `name`, or all runs of the sweep of that name, oldest first. Raises UsageError."""
-    from engine.rundir.layout import RunDir, list_runs
-
-    try:
-        return [find_run(name, runs_dir)]
-    except UsageError:
-        found = []
-        for path in reversed(list_runs(runs_folder(runs_dir))):
-            try:
-                if RunDir(path).config.sweep == name:
-                    found.append(path)
-            except UsageError:
-                continue
-        if not found:
-            raise
-        return found
+def _paths(found: Path | list[Path]) -> list[Path]:
+    return found if isinstance(found, list) else [found]

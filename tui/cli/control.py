@@ -6,8 +6,21 @@ from typing import Any
 
 import click
 
-from engine.errors import ExitCode
-from tui.cli.common import JSON, RUN, RUNS_DIR, SCREEN, can_draw, can_move_cursor, command, find_run, send, show_run
+from engine.errors import ExitCode, UsageError
+from tui.cli.common import (
+    JSON,
+    RUN,
+    RUNS_DIR,
+    SCREEN,
+    can_draw,
+    can_move_cursor,
+    command,
+    find_run,
+    runs_called,
+    runs_folder,
+    send,
+    show_run,
+)
 
 
 @command(RUN, RUNS_DIR)
@@ -26,13 +39,30 @@ def stop(run: str, runs_dir: str | None) -> int:
     RUN,
     click.Option(["--force"], is_flag=True, help="resume although the data set, the model or versions changed"),
     click.Option(["--detach"], is_flag=True, help="return once the engine is started"),
+    click.Option(
+        ["--jobs"],
+        metavar="N",
+        type=click.IntRange(min=1),
+        help="of a sweep: runs at the same time (as it began)",
+    ),
     JSON,
     *SCREEN,
     RUNS_DIR,
 )
-def resume(run: str, force: bool, detach: bool, as_json: bool, runs_dir: str | None, **screen: Any) -> int:
-    """Continue a run that is paused, was stopped, or died."""
-    path = find_run(run, runs_dir)
+def resume(
+    run: str, force: bool, detach: bool, jobs: int | None, as_json: bool, runs_dir: str | None, **screen: Any
+) -> int:
+    """Continue a run that is paused, was stopped, or died; or a sweep, named as in `train`, with all that is left."""
+    found = runs_called(run, runs_dir)
+    if isinstance(found, list):
+        if detach:
+            raise UsageError("--detach has no meaning for a sweep: this command works its runs.", hint="Use nohup.")
+        from tui.cli.sweep import resume_sweep
+
+        return resume_sweep(run, runs_folder(runs_dir), jobs=jobs, force=force, as_json=as_json)
+    if jobs is not None:
+        raise UsageError("--jobs has no meaning for one run.", hint="Name a sweep.")
+    path = found
     from engine.launch import attach as attach_run
     from engine.launch import resume as resume_run
     from engine.rundir.log import read_events

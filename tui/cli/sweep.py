@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Mapping, Sequence
@@ -17,7 +18,7 @@ from engine.errors import ExitCode, UsageError, UserError
 from engine.launch import Run
 from engine.rundir.layout import RunDir
 from engine.rundir.liveness import State
-from engine.sweep import SweepRun, begin, plan_sweep
+from engine.sweep import Sweep, SweepRun, begin, find_sweep, plan_sweep
 from tui.cli.common import can_move_cursor, config_of
 from tui.drawing.text import plain
 from tui.plain.follow import watch_to_end
@@ -38,8 +39,15 @@ def sweep(
         if seeds is not None
         else [config.seed]
     )
-    planned = plan_sweep(config, numbers, [each.lr for each in configs])
-    return asyncio.run(_Sweep(planned, device_environments(config, jobs), as_json=as_json).run())
+    planned = plan_sweep(config, numbers, [each.lr for each in configs], jobs)
+    return asyncio.run(_Worker(planned, device_environments(config, jobs), as_json=as_json).run())
+
+
+def resume_sweep(name: str, folder: Path, *, jobs: int | None, force: bool, as_json: bool) -> int:
+    """Go on with the runs of a sweep in a runs folder that are not finished or were not begun; the rest as `sweep`."""
+    found = find_sweep(name, folder, jobs)
+    environments = device_environments(found.runs[0].config, found.jobs)
+    return asyncio.run(_Worker(found, environments, as_json=as_json, force=force).run())
 
 
 def device_environments(config: RunConfig, jobs: int, gpus: Sequence[str] | None = None) -> list[dict[str, str]]:
@@ -74,12 +82,14 @@ def _gpus() -> list[str]:
     return [str(number) for number in range(len(GpuMeter().read()))]
 
 
-class _Sweep:
+class _Worker:
     """The runs that wait, those at work, and what became of the others."""
 
-    def __init__(self, planned: Sequence[SweepRun], environments: Sequence[dict[str, str]], *, as_json: bool) -> None:
-        self._planned, self._environments, self._as_json = planned, environments, as_json
-        self._waiting = list(enumerate(planned, 1))
+    def __init__(
+        self, sweep: Sweep, environments: Sequence[dict[str, str]], *, as_json: bool, force: bool = False
+    ) -> None:
+        self._sweep, self._environments, self._as_json, self._force = sweep, environments, as_json, force
+        self._waiting = list(enumerate(sweep.runs, 1))
         self._active: dict[int, Run] = {}
         self._paths: dict[int, Path] = {}
         self._codes: list[int] = []
@@ -89,26 +99,37 @@ class _Sweep:
 
     async def run(self) -> int:
         loop = asyncio.get_running_loop()
-        for name in stop_signals(self._planned[0].config):
+        for name in stop_signals(self._sweep.runs[0].config):
             loop.add_signal_handler(signal.Signals[name], self._interrupted)
-        self._say(f"sweep {self._planned[0].config.sweep}: {len(self._planned)} runs")
+        self._say(f"sweep {self._sweep.name}: {len(self._sweep.runs)} runs")
         await asyncio.gather(*(self._work(environment) for environment in self._environments))
+        left = len(self._sweep.runs) - self._codes.count(int(ExitCode.OK))
+        if self._error is None and not self._stopping:
+            from tui.cli.comparison import print_comparison
+
+            print_comparison([RunDir(path) for _, path in sorted(self._paths.items())], as_json=self._as_json)
+        if left:
+            how = f"go on with: {plain(self._command, 1000)}"
+            print(f"{left} of {len(self._sweep.runs)} runs are left; {how}", file=sys.stderr)
         if self._error is not None:
             raise self._error
         if self._stopping:
-            left = len(self._planned) - self._codes.count(int(ExitCode.OK))
-            print(f"{left} of {len(self._planned)} runs are left; the same command goes on with them", file=sys.stderr)
             return int(ExitCode.STOPPED)
-        from tui.cli.comparison import print_comparison
-
-        print_comparison([RunDir(path) for _, path in sorted(self._paths.items())], as_json=self._as_json)
         return next((code for code in self._codes if code), int(ExitCode.OK))
+
+    @property
+    def _command(self) -> str:
+        """The command that goes on with the sweep."""
+        folder = self._sweep.runs[0].config.runs_dir
+        return shlex.join(
+            ["bertqa-tui", "resume", self._sweep.name, *(["--runs-dir", folder] if folder is not None else [])]
+        )
 
     async def _work(self, environment: Mapping[str, str]) -> None:
         """Take one run after the other, as long as there are any."""
         while self._waiting and not self._stopping and self._error is None:
             number, planned = self._waiting.pop(0)
-            label = f"run {number} of {len(self._planned)}: {planned.label}"
+            label = f"run {number} of {len(self._sweep.runs)}: {planned.label}"
             if planned.path is not None and planned.state() is State.FINISHED:
                 self._say(f"{label}: finished before, {planned.path}")
                 self._paths[number] = planned.path
@@ -125,7 +146,7 @@ class _Sweep:
                 self._stop()
 
     async def _one(self, number: int, planned: SweepRun, environment: Mapping[str, str]) -> int:
-        run, known = await asyncio.to_thread(begin, planned, environment)
+        run, known = await asyncio.to_thread(begin, self._sweep, planned, environment, force=self._force)
         self._paths[number], self._active[number] = run.path, run
         if self._stopping:
             run.stop()
