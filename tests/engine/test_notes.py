@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from engine.errors import UsageError, WriteError
+from engine.errors import ExitCode, UsageError, WriteError
 from engine.rundir.layout import RunDir
 from engine.rundir.notes import MAX_NAME, Notes, read_notes, split_tags, write_notes
 from tests.fake_run import make_run
+from tui.cli.main import main
 
 
 @pytest.fixture
@@ -71,3 +72,24 @@ def test_what_is_too_long_is_refused(run: RunDir, tmp_path: Path) -> None:
 def test_tags_as_typed() -> None:
     assert split_tags(["#cased, paper  cased", "#two#three"]) == ("cased", "paper", "two", "three")
     assert split_tags([" , # "]) == ()
+
+
+def test_notes_from_the_command_line(run: RunDir, capsys: pytest.CaptureFixture[str]) -> None:
+    def noted(*arguments: str) -> str:
+        assert main(["note", str(run.path), *arguments]) == 0
+        return capsys.readouterr().out
+
+    assert noted().splitlines() == ["run   fake", "name  -", "note  -", "tags  -"]
+    assert not run.notes_file.exists()
+    noted("--name", " Cased \x1b[2J", "--note", "for the paper", "--tag", "#cased", "--tag", "a,b")
+    assert read_notes(run) == Notes("Cased \x1b[2J", "for the paper", ("cased", "a", "b"))
+    assert "\x1b" not in noted()
+    assert json.loads(noted("--tag", "c", "--untag", "a", "--note", "", "--json")) == {
+        "run": "fake",
+        "title": "Cased \x1b[2J",
+        "note": "",
+        "tags": ["cased", "b", "c"],
+    }
+    assert main(["note", str(run.path), "--name", "x" * 81]) == ExitCode.USAGE
+    assert "81 characters" in capsys.readouterr().err
+    assert read_notes(run).tags == ("cased", "b", "c")

@@ -11,6 +11,7 @@ from tui.cli.control import pause, resume, stop
 from tui.cli.doctor import doctor
 from tui.cli.export import export
 from tui.cli.man import man
+from tui.cli.note import note
 from tui.cli.predict import predict
 from tui.cli.remove import prune, remove
 from tui.cli.runs import runs
@@ -26,6 +27,7 @@ COMMANDS: tuple[GroupedCommand, ...] = (
     doctor,
     export,
     man,
+    note,
     pause,
     predict,
     prune,
