@@ -1,10 +1,15 @@
 """Which score finds which label error: planted ones and real ones, in SQuAD v1.1 dev used as training data.
 
     python -m tests.benchmarks.suspects --runs FOLDER [--seeds 3] [--questions 2000] [--epochs 3]
+    python -m tests.benchmarks.suspects --runs FOLDER --questions 0 --folds 5 --device cuda --model FOLDER
 
 The first annotator's answer is the only label. Errors of four kinds are planted (tests/benchmarks/planting.py); the
 real ones are left as they are. The model is fine-tuned on the noisy labels and scored on the same questions after each
 epoch. Runs stay in the folder: what is there is used again, what is unfinished is resumed.
+
+With --folds K the runs have folds (`bertqa-tui --folds`): the same tables by the journey alone, by the models that
+never saw the labels they score, and by both. With --repeats R each sample is learned R times, with training seeds of
+its own, and every score is the mean of R.
 
 With --held-out RUN the errors are planted in the eval questions of a finished run that learned from other data, as in
 an eval set with bad labels: nothing is trained, and each seed plants errors of its own.
@@ -12,23 +17,32 @@ an eval set with bad labels: nothing is trained, and each seed plants errors of 
 
 from __future__ import annotations
 
+import argparse
+import os
 import statistics
-import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.events import Finished, Phase, SnapshotTaken
+from engine.config import RunConfig, config_from
+from engine.data.examples import read_examples
+from engine.events import Failed, Finished, Phase, Stopped
 from engine.insight.dynamics import NEEDED, Dynamics, counts, dynamics, mean_over_snapshots, number_passages
 from engine.insight.margins import gold_spans, margin_columns
-from engine.insight.suspects import Kind, reranked, suspicion, wrong_boundary, wrong_place
-from engine.rundir.dynamics import read_dynamics, snapshot_files
+from engine.insight.suspects import Kind, reranked, robust_z, suspicion
+from engine.launch import Run, attach, resume, start
+from engine.rundir.dynamics import Half, read_dynamics, snapshot_files
 from engine.rundir.eval_set import EvalSet
+from engine.rundir.folds import fold_runs, read_fold_of
 from engine.rundir.layout import RunDir
+from engine.rundir.liveness import State
 from engine.rundir.log import read_events
 from engine.rundir.snapshot import Snapshot
 from tests.benchmarks import material
@@ -37,10 +51,13 @@ from tests.benchmarks.planting import CLEAN, HUMAN, KINDS, Noisy, passages, plan
 Scores = NDArray[np.floating[Any]]
 SHARE = 0.05
 FOUND = (*KINDS, HUMAN)
-PLACES = ("random", "sentence", "swapped", HUMAN)
-LISTS: Mapping[Kind, tuple[str, ...]] = {"place": PLACES, "boundary": ("boundary",)}
-"""The lists and the errors that they are for."""
+PLACES, BOUNDARIES = ("random", "sentence", "swapped", HUMAN), ("boundary",)
+"""The errors that each list is for."""
+LIST_NAMES: Mapping[Kind, str] = {"place": "list: wrong place", "boundary": "list: wrong boundary"}
 REVIEWED = 50
+JOURNEY, FOLDS, BOTH = "journey alone", "folds alone", "journey and folds"
+OF_EVAL = 100
+"""Eval questions of a run with folds: its training examples are the same, and they are scored."""
 
 
 def main() -> None:
@@ -50,6 +67,11 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3, help="samples, each with its own errors and training")
     parser.add_argument("--questions", type=int, default=2000, help="questions of a sample, at least; 0: all")
     parser.add_argument("--epochs", type=int, default=3, help="passes over them")
+    parser.add_argument("--folds", type=int, metavar="K", help="models that score what they never saw")
+    parser.add_argument("--repeats", type=int, default=1, metavar="R", help="trainings of each sample")
+    parser.add_argument("--model", help="as of bertqa-tui")
+    parser.add_argument("--device", help="as of bertqa-tui")
+    parser.add_argument("--precision", help="as of bertqa-tui")
     options = parser.parse_args()
     results = []
     if options.held_out is not None:
@@ -57,7 +79,7 @@ def main() -> None:
         kept = EvalSet(run)
         for seed in range(1, options.seeds + 1):
             noisy = plant(kept.examples, share=SHARE, seed=seed)
-            results.append(measured(*scored_anew(run, kept, noisy), noisy) | {"seconds": {}})
+            results.append(measured([views(*scored_anew(run, kept, noisy))], noisy) | {"seconds": {}})
             describe(seed, noisy)
         kept.close()
         material.write_json(options.json, results)
@@ -67,13 +89,17 @@ def main() -> None:
     for seed in range(1, options.seeds + 1):
         examples = passages(everything, options.questions, seed) if options.questions else everything
         noisy = plant(examples, share=SHARE, seed=seed)
-        run = trained(options.runs / f"sample-{seed}", noisy, seed, options.epochs)
-        dynamics = read_dynamics(run)
-        if dynamics is None:
-            sys.exit(f"{run.path}: no epoch is done.")
-        results.append(measured(dynamics, qa_loss(run, dynamics), noisy) | {"seconds": seconds(run)})
         describe(seed, noisy)
-    material.write_json(options.json, results)
+        runs = [trained(noisy, seed, repeat, options) for repeat in range(options.repeats)]
+        scored = [views_of(run) for run in runs]
+        results.append(measured(scored, noisy) | {"seconds": mean_seconds([seconds(run) for run in runs])})
+        if options.repeats > 1:
+            results[-1]["one"] = measured(scored[:1], noisy)
+        material.write_json(options.json, results)
+    if options.repeats > 1:
+        print("\n## One training\n")
+        report([result["one"] | {"seconds": {}} for result in results])
+        print(f"\n## Mean of {options.repeats} trainings\n")
     report(results)
 
 
@@ -82,27 +108,88 @@ def describe(seed: int, noisy: Noisy) -> None:
     print(f"seed {seed}: {len(noisy.kinds)} questions, {numbers}", flush=True)
 
 
-def trained(folder: Path, noisy: Noisy, seed: int, epochs: int) -> RunDir:
+def trained(noisy: Noisy, seed: int, repeat: int, options: argparse.Namespace) -> RunDir:
     """The run that learned from the noisy labels; trained now, or gone on with, where it is not finished."""
-    run = RunDir(folder / "run")
-    data = folder / "noisy.json"
-    command = [sys.executable, "-m", "tui.cli"]
-    if not run.config_file.exists():
+    folder = options.runs / f"sample-{seed}"
+    path, data = folder / (f"run-{repeat + 1}" if repeat else "run"), folder / "noisy.json"
+    began = time.monotonic()
+    if (path / "config.json").exists():
+        run = attach(path)
+        if run.directory.config.folds != options.folds:
+            sys.exit(f"{path}: a run with --folds {run.directory.config.folds}; choose another --runs.")
+        if run.state()[0] is not State.FINISHED and not run.is_live():
+            run = resume(path, environment=importable())
+    else:
         folder.mkdir(parents=True, exist_ok=True)
         material.write_squad(data, noisy.examples)
-        command += ["train", str(data), "--eval", str(data), "--no-early-snapshots", "--epochs", str(epochs)]
-        command += ["--seed", str(seed), "--keep-weights", "last", "--run-dir", str(run.path)]
-    elif any(isinstance(event, Finished) for event in read_events(run.events_file)):
-        command = []
-    else:
-        command += ["resume", str(run.path), "--plain"]
-    if command:
-        subprocess.run(command, cwd=material.CHECKOUT, check=True)
-    kept = EvalSet(run)
-    if [(e.id, e.answers) for e in kept.examples] != [(e.id, e.answers) for e in noisy.examples]:
-        sys.exit(f"{run.path}: not the labels of seed {seed}, in their order; choose another --runs.")
-    kept.close()
-    return run
+        run = start(config_of(path, data, seed + 1000 * repeat, options), environment=importable())
+    if run.wait() is not State.FINISHED:
+        sys.exit(f"{run.path}: {run.state()[1]}")
+    print(f"{run.path}: there after {time.monotonic() - began:.0f} s", flush=True)
+    check_labels(run, noisy)
+    return run.directory
+
+
+def config_of(path: Path, data: Path, seed: int, options: argparse.Namespace) -> RunConfig:
+    given = {name: getattr(options, name) for name in ("model", "device", "precision") if getattr(options, name)}
+    if options.folds:
+        given |= {"folds": options.folds, "snapshot_limit": OF_EVAL}
+    return config_from(
+        {
+            "dataset": str(data),
+            "eval": str(data),
+            "early_snapshots": False,
+            "epochs": options.epochs,
+            "seed": seed,
+            "keep_weights": "last",
+            "run_dir": str(path),
+            **given,
+        }
+    )
+
+
+def importable() -> dict[str, str]:
+    """The environment of an engine that need not be installed."""
+    paths = [str(material.CHECKOUT), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+    return {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
+
+
+def check_labels(run: Run, noisy: Noisy) -> None:
+    """End the program where the run learned from other labels, or in another order."""
+    examples = read_examples(run.directory.examples_file).train
+    if [(e.id, e.answers) for e in examples] != [(e.id, e.answers) for e in noisy.examples]:
+        sys.exit(f"{run.path}: not the labels of this seed, in their order; choose another --runs.")
+
+
+Views = dict[str, tuple[dict[str, Scores], Dynamics]]
+"""By what is looked at (JOURNEY, FOLDS, BOTH): scores float[N] by name, and the dynamics that give the lists."""
+
+
+def views_of(run: RunDir) -> Views:
+    """What a finished run says of the labels it learned from."""
+    half: Half = "train" if run.config.folds else "eval"
+    found = read_dynamics(run, half)
+    if found is None:
+        sys.exit(f"{run.path}: no epoch is done.")
+    folder = run.train_snapshots if half == "train" else run.snapshots
+    return views(found, qa_loss(folder, found, train=half == "train"), held_out_loss(run, found))
+
+
+def views(found: Dynamics, loss: Scores, held_out_loss: Scores | None = None) -> Views:
+    """`loss` and `held_out_loss` are float[S, N]."""
+    journey = replace(found, held_out=None)
+    of_journey = all_scores(journey, loss)
+    if found.held_out is None or held_out_loss is None:
+        return {JOURNEY: (of_journey, journey)}
+    of_folds = all_scores(found.held_out, held_out_loss)
+    # Each over its deviation, but the lists, which are made as the program makes them.
+    both: dict[str, Scores] = {name: robust_z(values) + robust_z(of_folds[name]) for name, values in of_journey.items()}
+    both |= {name: suspicion(kind, found) for kind, name in LIST_NAMES.items()}
+    return {JOURNEY: (of_journey, journey), FOLDS: (of_folds, found.held_out), BOTH: (both, found)}
+
+
+def mean_seconds(spent: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    return {name: statistics.mean(each[name] for each in spent) for name in spent[0]}
 
 
 def scored_anew(run: RunDir, kept: EvalSet, noisy: Noisy) -> tuple[Dynamics, Scores]:
@@ -141,15 +228,23 @@ def scored_anew(run: RunDir, kept: EvalSet, noisy: Noisy) -> tuple[Dynamics, Sco
     return found, -stacked["gold_log_prob"]
 
 
-def measured(dynamics: Dynamics, loss: Scores, noisy: Noisy) -> dict[str, Any]:
-    """Average precision and precision at 50 of every score for every kind of error, and what verdicts change."""
+def measured(scored: Sequence[Views], noisy: Noisy) -> dict[str, Any]:
+    """Average precision and precision at 50 of every score for every kind of error, and what verdicts change, by what
+    is looked at; the scores of several trainings are averaged."""
     kinds = np.array(noisy.kinds)
-    scores = all_scores(dynamics, loss)
-    return {
-        "scores": {name: {kind: found(values, kinds, kind) for kind in FOUND} for name, values in scores.items()},
-        "verdicts": {kind: verdict_gain(kind, dynamics, kinds, aims) for kind, aims in LISTS.items()}
-        | {"place, human errors": verdict_gain("place", dynamics, kinds, PLACES, (HUMAN,))},
-    }
+    result: dict[str, Any] = {"scores": {}, "verdicts": {}}
+    for view, (names, of) in scored[0].items():
+        scores = {name: np.mean([each[view][0][name] for each in scored], axis=0) for name in names}
+        result["scores"][view] = {
+            name: {kind: found(values, kinds, kind) for kind in FOUND} for name, values in scores.items()
+        }
+        place, boundary = (scores[LIST_NAMES[kind]] for kind in LIST_NAMES)
+        result["verdicts"][view] = {
+            "place": verdict_gain(place, of.passages, kinds, PLACES, PLACES),
+            "boundary": verdict_gain(boundary, of.passages, kinds, BOUNDARIES, BOUNDARIES),
+            "place, human errors": verdict_gain(place, of.passages, kinds, PLACES, (HUMAN,)),
+        }
+    return result
 
 
 def all_scores(dynamics: Dynamics, loss: Scores) -> dict[str, Scores]:
@@ -178,26 +273,34 @@ def all_scores(dynamics: Dynamics, loss: Scores) -> dict[str, Scores]:
         "1 − expected IoU, mean": 1 - dynamics.overlap,
         "1 − expected IoU, last epoch": 1 - columns["expected_iou"][-1],
     }
-    for name, ranked in (
-        ("list: wrong place", wrong_place(dynamics)),
-        ("list: wrong boundary", wrong_boundary(dynamics)),
-    ):
-        values = np.full(len(dynamics), -np.inf)
-        for entry in ranked:
-            values[entry.example] = entry.score
-        scores[name] = values
-    return scores
+    return scores | {name: suspicion(kind, dynamics) for kind, name in LIST_NAMES.items()}
 
 
-def qa_loss(run: RunDir, dynamics: Dynamics) -> Scores:
-    """float[S, N]: the mean of the cross-entropies of start and end, over the tokens of the passage."""
+def qa_loss(folder: Path, dynamics: Dynamics, *, train: bool = False) -> Scores:
+    """float[S, N]: the mean of the cross-entropies of start and end, over the tokens of the passage, at the snapshots
+    of `folder` that count."""
     rows = []
-    for path in snapshot_files(run.snapshots):
-        with Snapshot(path) as snapshot:
+    for path in snapshot_files(folder):
+        with Snapshot(path, train=train) as snapshot:
             if snapshot.info.index in dynamics.snapshots:
-                product = snapshot.column("gold_start_prob").astype(np.float64) * snapshot.column("gold_end_prob")
-                rows.append(-0.5 * np.log(np.maximum(product, 1e-30)))
+                rows.append(cross_entropy(snapshot))
     return np.stack(rows)
+
+
+def cross_entropy(snapshot: Snapshot) -> Scores:
+    product = snapshot.column("gold_start_prob").astype(np.float64) * snapshot.column("gold_end_prob")
+    return np.asarray(-0.5 * np.log(np.maximum(product, 1e-30)))
+
+
+def held_out_loss(run: RunDir, found: Dynamics) -> Scores | None:
+    """`qa_loss` of the models of the folds; None where there are none."""
+    fold_of = read_fold_of(run)
+    if found.held_out is None or fold_of is None:
+        return None
+    loss = np.empty((len(found.held_out.snapshots), len(fold_of)))
+    for number, fold in enumerate(fold_runs(run, int(fold_of.max()) + 1)):
+        loss[:, fold_of == number] = qa_loss(fold.snapshots, found.held_out)
+    return loss
 
 
 def found(scores: Scores, kinds: NDArray[np.str_], kind: str) -> tuple[float, float]:
@@ -214,53 +317,67 @@ def ranking_quality(scores: Scores, wrong: NDArray[np.bool_]) -> tuple[float, fl
 
 
 def verdict_gain(
-    kind: Kind, dynamics: Dynamics, kinds: NDArray[np.str_], aims: Sequence[str], counted: Sequence[str] | None = None
+    scores: Scores,
+    of_passage: NDArray[np.int32] | None,
+    kinds: NDArray[np.str_],
+    aims: Sequence[str],
+    counted: Sequence[str],
 ) -> tuple[float, float]:
     """Average precision on what is left of a list after its first 50 entries were reviewed: without the verdicts, and
     re-ranked by them. `aims` are the errors that the list is for; other errors are left out. Of the errors that are
     left those in `counted` count."""
     wrong = np.isin(kinds, aims)
-    before = np.where(wrong | (kinds == CLEAN), np.nan_to_num(suspicion(kind, dynamics), nan=-np.inf), -np.inf)
+    before = np.where(wrong | (kinds == CLEAN), np.nan_to_num(scores, nan=-np.inf), -np.inf)
     reviewed = np.argsort(-before, kind="stable")[:REVIEWED]
-    rest = np.isin(kinds, (*(counted or aims), CLEAN))
+    rest = np.isin(kinds, (*counted, CLEAN))
     rest[reviewed] = False
-    after = reranked(before, dynamics.passages, {number: bool(wrong[number]) for number in reviewed.tolist()})
+    after = reranked(before, of_passage, {number: bool(wrong[number]) for number in reviewed.tolist()})
     return ranking_quality(before[rest], wrong[rest])[0], ranking_quality(after[rest], wrong[rest])[0]
 
 
 def seconds(run: RunDir) -> dict[str, float]:
-    """How long training and scoring took, by the log."""
-    spent = {"training": 0.0, "scoring": 0.0}
-    last = None
-    for event in read_events(run.events_file):
-        if last is not None:
-            phase = "scoring" if isinstance(last, Phase) and last.name == "evaluating" else "training"
-            if isinstance(event, Phase | SnapshotTaken) or phase == "training":
-                spent[phase] += event.time - last.time
-        last = event
-    return spent
+    """How long training, scoring and the folds took, by the log; and all of it, while an engine was at work."""
+    spent = {"training": 0.0, "scoring": 0.0, "folds": 0.0}
+    events = read_events(run.events_file)
+    doing = "training"
+    for before, event in pairwise(events):
+        if isinstance(before, Phase):
+            doing = "folds" if before.part else "scoring" if before.name == "evaluating" else "training"
+        if not isinstance(before, Finished | Stopped | Failed):
+            spent[doing] += event.time - before.time
+    return spent | {"all": sum(spent.values())}
 
 
 def report(results: Sequence[Mapping[str, Any]]) -> None:
-    rows = [["score", *FOUND]]
+    """Print the results as Markdown."""
+    views = [view for view in (JOURNEY, FOLDS, BOTH) if view in results[0]["scores"]]
 
     def cell(pick: Callable[[Mapping[str, Any]], tuple[float, float]]) -> str:
         pairs = [pick(result) for result in results]
         spread = f" ± {statistics.stdev(ap for ap, _ in pairs):.3f}" if len(pairs) > 1 else ""
         return f"{statistics.mean(ap for ap, _ in pairs):.3f}{spread} ({statistics.mean(p for _, p in pairs):.2f})"
 
-    for name in results[0]["scores"]:
-        rows.append([name, *(cell(lambda r, n=name, k=kind: r["scores"][n][k]) for kind in FOUND)])  # type: ignore[misc]
-    print(material.table(rows))
-    for kind in results[0]["verdicts"]:
-        without, having = (statistics.mean(r["verdicts"][kind][side] for r in results) for side in (0, 1))
+    print("\nAverage precision (precision at 50):")
+    for view in views:
+        rows = [["score", *FOUND]]
+        for name in results[0]["scores"][view]:
+            picks = [lambda r, n=name, k=kind, v=view: r["scores"][v][n][k] for kind in FOUND]
+            rows.append([name, *map(cell, picks)])
+        print(f"\n{view.capitalize()}:\n\n{material.table(rows)}")
+    rows = [[f"average precision on the rest after {REVIEWED} verdicts, without and with them", *views]]
+    for name in results[0]["verdicts"][views[0]]:
+        pairs = {
+            view: [statistics.mean(r["verdicts"][view][name][side] for r in results) for side in (0, 1)]
+            for view in views
+        }
+        rows.append([f"list of wrong {name}", *(f"{without:.3f} → {having:.3f}" for without, having in pairs.values())])
+    print(f"\n{material.table(rows)}")
+    spent = [result["seconds"] for result in results if result["seconds"]]
+    if spent:
+        parts = mean_seconds(spent)
         print(
-            f"list of wrong {kind}, AP on the rest after {REVIEWED} verdicts: {without:.3f} without them, {having:.3f}"
+            f"\n{material.table([['seconds of a run', *parts], ['', *(f'{value:.0f}' for value in parts.values())]])}"
         )
-    if not results[0]["seconds"]:
-        return
-    training, scoring = (statistics.mean(r["seconds"][what] for r in results) for what in ("training", "scoring"))
-    print(f"a run: {training:.0f} s of training, {scoring:.0f} s of scoring")
 
 
 if __name__ == "__main__":

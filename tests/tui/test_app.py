@@ -27,6 +27,7 @@ from tests.fake_app import RecordingDriver, make_app, opened, press, screen_line
 from tests.fake_run import append_events, fake_steps, make_run, seem_alive
 from tui.app import BertQAApp
 from tui.commands import KeyCommand
+from tui.model.followed_runs import RunsFolder
 from tui.screens import registry
 from tui.screens.about import About
 from tui.screens.base import ScreenView, Shell
@@ -220,6 +221,16 @@ async def test_one_slow_step_does_not_set_the_time_left(live: RunDir) -> None:
         append_events(live, Phase(name="training"), *steps[:-1], replace(steps[-1], examples_per_second=10.0))
         await until(pilot, lambda: "step 60" in app.progress)
         assert "35 examples/s" in app.progress  # 19 steps at 40 and one at 10
+
+
+async def test_a_fold_at_work_is_named(live: RunDir) -> None:
+    append_events(live, Phase(name="training", part="fold 2 of 5", done=41, total=100))
+    app = make_app(live)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await opened(pilot)
+        assert "fold 2 of 5, training: 41 %" in app.progress
+    (row,) = RunsFolder(live.path.parent).poll()
+    assert row.reason == "fold 2 of 5, training 41 %"
 
 
 async def test_leaving_a_run_that_trains(live: RunDir) -> None:

@@ -5,16 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import msgspec
+import numpy as np
 import pytest
 from textual.pilot import Pilot
 
 from engine.data.examples import Answer
-from engine.rundir.dynamics import read_dynamics
+from engine.events import Finished
+from engine.rundir.dynamics import read_dynamics, snapshot_files
+from engine.rundir.folds import fold_runs, write_fold_of
 from engine.rundir.layout import RunDir
-from engine.rundir.snapshot import COLUMNS, Snapshot, snapshot_name, write_train_snapshot
+from engine.rundir.snapshot import COLUMNS, Snapshot, snapshot_name, write_snapshot, write_train_snapshot
 from engine.rundir.verdicts import read_verdicts
 from tests.fake_app import make_app, opened, press, screen_text, until
-from tests.fake_run import append_snapshot, fake_set, make_run, seem_alive
+from tests.fake_run import append_events, append_snapshot, fake_set, make_run, seem_alive
 
 
 @pytest.fixture
@@ -192,6 +196,39 @@ async def test_training_examples_are_judged_here(run: RunDir) -> None:
         assert verdict.answer == Answer(f"{words[1]} {words[2]}", chosen.context.index(" ") + 1)
         await press(pilot, "o", "K", "o", "u")
         assert len([v for v in read_verdicts(run).current.values() if v.half == "validation"]) == 0
+
+
+def hold_out(run: RunDir) -> None:
+    """Finish two folds of a run whose training examples are scored, as the option folds does: what was held out has the
+    columns of those."""
+    files = snapshot_files(run.train_snapshots)
+    with Snapshot(files[0], train=True) as first:
+        fold_of = np.arange(first.n_examples, dtype=np.int32) % 2
+    for number, fold in enumerate(fold_runs(run, 2)):
+        RunDir.create(fold.path, msgspec.structs.replace(run.config, folds=None))
+        for path in files:
+            with Snapshot(path, train=True) as snapshot:
+                columns = {name: snapshot.column(name)[fold_of == number] for name in COLUMNS}
+                nothing = np.zeros(0, np.float32)
+                write_snapshot(fold.path, snapshot.info, nothing, nothing, columns)
+    write_fold_of(run, fold_of)
+
+
+async def test_folds_join_the_list_when_they_are_done(tmp_path: Path) -> None:
+    run = make_run(tmp_path, name="live", examples=30, snapshots=5, tokens=40, noise=3.0, live=True)
+    config = msgspec.structs.replace(run.config, folds=2)
+    run.config_file.write_bytes(msgspec.json.encode(config))
+    track_training(run)
+    app = make_app(run)
+    async with app.run_test(size=(160, 30)) as pilot:
+        await to_map(pilot)
+        await press(pilot, "o")
+        assert "; held out, the model answers" not in screen_text(app)
+        assert app.viewer.insight.train.dynamics.held_out is None
+        hold_out(run)
+        append_events(run, Finished(step=40, epoch=4.0, seconds=1.0))
+        await until(pilot, lambda: app.viewer.insight.train.dynamics.held_out is not None)
+        await until(pilot, lambda: "; held out, the model answers" in screen_text(app))
 
 
 async def test_the_app_comes_back_to_the_map(run: RunDir) -> None:

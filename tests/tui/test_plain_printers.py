@@ -93,6 +93,25 @@ def test_lines_name_phases_once_and_steps_now_and_then(
     assert "\x1b" not in said[0]
 
 
+def test_lines_say_now_and_then_how_far_a_fold_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr(printers, "time", clock)
+    with Lines() as lines:
+        for done in (1, 2, 3):
+            lines.show(Phase(name="training", part="fold 2 of 5", done=done, total=9))
+            clock.sleep(printers.SECONDS_BETWEEN_STEP_LINES * 0.6)
+        lines.show(Phase(name="evaluating", detail="epoch 1", part="fold 2 of 5"))
+        lines.show(Phase(name="evaluating", detail="epoch 1", part="fold 3 of 5"))
+    assert capsys.readouterr().out.splitlines() == [
+        "fold 2 of 5: training",
+        "fold 2 of 5: training: 2/9",
+        "fold 2 of 5: evaluating epoch 1",
+        "fold 3 of 5: evaluating epoch 1",
+    ]
+
+
 def test_json_lines_name_their_run_where_there_are_several(capsys: pytest.CaptureFixture[str]) -> None:
     for printer in (JsonLines(), JsonLines("fake")):
         with printer:
@@ -114,6 +133,11 @@ def test_bars_follow_phases_and_steps(run: RunDir, capsys: pytest.CaptureFixture
         assert training.description == "training"
         assert training.completed == training.total == 20
         assert "examples/s" in training.fields["note"]
+        bars.show(Phase(name="training", part="fold 1 of 2", done=1, total=8))
+        fold = bars._progress.tasks[1]
+        assert (fold.description, fold.completed, fold.total) == ("fold 1 of 2: training", 1, 8)
+        bars.show(Finished(step=20, epoch=2.0, seconds=60.0))
+        assert bars._progress.tasks == [training]
     said = capsys.readouterr().out
     assert "untrained" in said
     assert "finished: 20 steps" in said
