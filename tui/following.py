@@ -14,9 +14,9 @@ from tui.model.gpu import Gpu, GpuMeter, gpus_of
 from tui.model.viewer import Viewer
 from tui.review import Reviewing
 from tui.screens.registry import SCREENS
-from tui.settings import SavedView, Settings, load_view, save_view
+from tui.settings import SavedView, Settings, load_runs_view, load_view, save_runs_view, save_view
 from tui.terminal.notice import notice
-from tui.view_state import ViewState
+from tui.view_state import RunsView, ViewState
 
 POLL_SECONDS = 0.5
 GPU_SECONDS = 2.0
@@ -38,6 +38,7 @@ class Following(Reviewing):
         self._remember = remember
         self._saved: SavedView | None = None
         self._polling = False
+        self.runs_view = load_runs_view() if remember else RunsView()
 
     def is_refused(self, view: str) -> bool:
         """Whether a view is for those alone who may do more than look."""
@@ -75,7 +76,9 @@ class Following(Reviewing):
                 self.view_name = self._saved.view
 
     def save_state(self) -> None:
-        """Remember where the user is in the run."""
+        """Remember where the user is in the run, and how runs are listed."""
+        if self._remember:
+            save_runs_view(self.runs_view)
         if self.viewer is None or not self._remember or self.last_snapshot < 0:
             return
         save_view(self.viewer.run.path, SavedView.of(self.view_state, self.view_name))

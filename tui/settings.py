@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 import platformdirs
@@ -15,8 +15,9 @@ from msgspec import Meta, Struct
 from engine.errors import UsageError
 from tui.options import read_config_file, user_config_file
 from tui.screens.registry import all_commands
-from tui.view_state import SCALES, Scale, ViewState
+from tui.view_state import SCALES, RunsView, Scale, ViewState
 
+T = TypeVar("T")
 KEPT_VIEWS = 200
 MAX_STATE = 1 << 20
 
@@ -77,8 +78,12 @@ class SavedView(Struct, frozen=True):
 _KEPT = ("example", "token", "scale", "fixed_scale", "overview", "change")
 
 
-def _state_file() -> Path:
-    return Path(platformdirs.user_state_dir("bertqa-tui")) / "places.json"
+PLACES, RUNS = "places.json", "runs.json"
+"""Files of the state folder."""
+
+
+def _state_file(name: str) -> Path:
+    return Path(platformdirs.user_state_dir("bertqa-tui")) / name
 
 
 def load_view(run: Path) -> SavedView | None:
@@ -87,22 +92,42 @@ def load_view(run: Path) -> SavedView | None:
 
 
 def save_view(run: Path, saved: SavedView) -> None:
-    """Remember where the user is in `run`. A state folder that can't be written is no fault."""
+    """Remember where the user is in `run`."""
     views = dict(_views())
     views.pop(str(run), None)
     views[str(run)] = saved
-    newest = dict(list(views.items())[-KEPT_VIEWS:])
-    path = _state_file()
-    with suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        temporary.write_bytes(msgspec.json.encode(newest))
-        os.replace(temporary, path)
+    _write(PLACES, dict(list(views.items())[-KEPT_VIEWS:]))
+
+
+def load_runs_view() -> RunsView:
+    """How the user listed the runs last."""
+    return _read(RUNS, RunsView) or RunsView()
+
+
+def save_runs_view(view: RunsView) -> None:
+    """Remember how the user lists the runs."""
+    if view != load_runs_view():
+        _write(RUNS, view)
 
 
 def _views() -> Mapping[str, SavedView]:
+    return _read(PLACES, dict[str, SavedView]) or {}
+
+
+def _write(name: str, value: Any) -> None:
+    """Put a file of the state folder. A folder that can't be written is no fault."""
+    path = _state_file(name)
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        temporary.write_bytes(msgspec.json.encode(value))
+        os.replace(temporary, path)
+
+
+def _read(name: str, kind: type[T]) -> T | None:
+    """A file of the state folder; None where it is not there or can't be read."""
     try:
-        with _state_file().open("rb") as file:
-            return msgspec.json.decode(file.read(MAX_STATE), type=dict[str, SavedView])
+        with _state_file(name).open("rb") as file:
+            return msgspec.json.decode(file.read(MAX_STATE), type=kind)
     except (OSError, msgspec.MsgspecError):
-        return {}
+        return None

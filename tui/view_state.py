@@ -1,9 +1,9 @@
-"""Where the user is in a run; all screens share it."""
+"""Where the user is in a run, which all screens share, and how runs are listed."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,20 @@ SCALE_NAMES = {
     "probability": "probability among the tokens that may be chosen",
 }
 SCALE_WORDS = {"logit": "logit", "shifted": "logit − minimum", "probability": "probability"}
+
+
+Sort = Literal["date", "score", "state", "size", "name"]
+Shown = Literal["all", "training", "resumable", "finished"]
+SORTS: tuple[Sort, ...] = get_args(Sort)
+SHOWN: tuple[Shown, ...] = get_args(Shown)
+
+
+@dataclass(frozen=True)
+class RunsView:
+    """In which order runs are listed, and which of them."""
+
+    sort: Sort = "date"
+    shown: Shown = "all"
 
 
 @dataclass

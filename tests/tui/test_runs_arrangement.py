@@ -14,7 +14,8 @@ from tests.fake_run import make_run
 from tui.cli.main import main
 from tui.model.disk_use import AGAIN_SECONDS, DiskUse
 from tui.model.run_rows import RunRow
-from tui.screens.runs.model import Arrangement, Shown, Sort, arranged, words_of
+from tui.screens.runs.model import Arrangement, arranged, words_of
+from tui.view_state import Shown, Sort
 
 
 def row(name: str, state: State, best: float | None, title: str = "", tags: tuple[str, ...] = ()) -> RunRow:

@@ -10,7 +10,7 @@ import pytest
 
 from engine.errors import UsageError
 from engine.rundir.layout import RunDir
-from tests.fake_app import opened, press, screen_lines, screen_text
+from tests.fake_app import opened, press, screen_lines, screen_text, until
 from tests.fake_run import make_run
 from tui.app import BertQAApp
 from tui.settings import Settings, read_settings
@@ -140,3 +140,18 @@ def test_what_is_wrong_is_told(text: str, told: str, run: RunDir, user_file: Pat
     with pytest.raises(UsageError, match=told) as caught:
         app_of(run)
     assert "\n" not in caught.value.message
+
+
+async def test_how_runs_are_listed_is_remembered(run: RunDir, user_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(user_file.parents[1] / "state"))
+    app = BertQAApp(None, runs_dir=run.path.parent)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await until(pilot, lambda: "fake" in screen_text(app))
+        await press(pilot, "s", "t", "t")
+        await press(pilot, "q")
+    for remember, words in ((True, "by score, resumable alone"), (False, "")):
+        app = BertQAApp(None, runs_dir=run.path.parent, remember=remember)
+        async with app.run_test(size=(100, 30)) as pilot:
+            await until(pilot, lambda: "1 finished" in screen_text(pilot.app))
+            assert words in screen_text(app)
+            assert ("by score" in screen_text(app)) is remember

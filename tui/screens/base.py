@@ -14,7 +14,7 @@ from tui.drawing.theme import StyleOf
 from tui.model.explainer import Target
 from tui.model.gpu import Gpu
 from tui.model.viewer import Viewer
-from tui.view_state import ViewState
+from tui.view_state import RunsView, ViewState
 
 
 class Shell(Protocol):
@@ -23,7 +23,7 @@ class Shell(Protocol):
     `viewer` is the run that is watched (None: no run is open), `view_name` the screen in front, `runs_dir` the folder
     of all runs, `style_of(role)` a role's style; `gpus` is what this machine's GPUs do, where the run is on it;
     `marked` are the folders of the runs that Curves shows together with the one that is watched; where
-    `look_only` is, nothing may be changed or started.
+    `look_only` is, nothing may be changed or started; `runs_view` is how Runs lists the runs.
     """
 
     viewer: Viewer | None
@@ -35,6 +35,7 @@ class Shell(Protocol):
     style_of: StyleOf
     gpus: list[Gpu]
     marked: list[Path]
+    runs_view: RunsView
 
     @property
     def progress(self) -> str:

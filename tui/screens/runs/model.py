@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
 
 from engine.rundir.liveness import State
 from tui.model.run_rows import RESUMABLE, RUNNING, RunRow
+from tui.view_state import SHOWN, SORTS, RunsView, Shown
 
-Sort = Literal["date", "score", "state", "size", "name"]
-Shown = Literal["all", "training", "resumable", "finished"]
-SORTS: tuple[Sort, ...] = get_args(Sort)
-SHOWN: tuple[Shown, ...] = get_args(Shown)
 STATES: dict[Shown, frozenset[State]] = {
     "all": frozenset(State),
     "training": RUNNING,
@@ -24,11 +20,9 @@ Sizes = Callable[[str], int | None]
 
 
 @dataclass(frozen=True)
-class Arrangement:
+class Arrangement(RunsView):
     """`text` must be in a run's name, note, data, model, or tags (`#tag`, each word for itself); "" lists all."""
 
-    sort: Sort = "date"
-    shown: Shown = "all"
     text: str = ""
 
     def next_sort(self) -> Arrangement:

@@ -30,6 +30,7 @@ from tui.screens.runs.log_pane import LogPane
 from tui.screens.runs.model import Arrangement, arranged
 from tui.screens.runs.notes_dialog import NotesDialog
 from tui.screens.runs.strips import COLUMNS, head_strips, run_detail, run_row, sample_detail, sample_row
+from tui.view_state import RunsView
 from tui.widgets.picture import Picture
 from tui.widgets.row_list import Row, RowList
 
@@ -81,6 +82,7 @@ class RunsScreen(ScreenView):
 
     def on_mount(self) -> None:
         self._samples = sorted(sample_names(), key=lambda name: name != FIRST_SAMPLE)
+        self._by = Arrangement(self.tui.runs_view.sort, self.tui.runs_view.shown)
         if self.tui.viewer is not None:
             self._seek = str(self.tui.viewer.run.path)
         self.set_interval(POLL_SECONDS, self._poll)
@@ -334,6 +336,7 @@ class RunsScreen(ScreenView):
 
     def _rearrange(self, by: Arrangement) -> None:
         self._by, self._asked = by, None
+        self.tui.runs_view = RunsView(by.sort, by.shown)
         self._arrange()
 
     def _sure(self, key: str, what: str, row: RunRow) -> bool:
