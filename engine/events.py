@@ -86,6 +86,11 @@ class Metrics(Struct, frozen=True, kw_only=True):
         return (self.start_accuracy + self.end_accuracy) / 2
 
 
+def sample_text(metrics: Metrics, sampled_of: int | None) -> str:
+    """For example `200 of 10,570 scored`; "" where all examples are."""
+    return "" if sampled_of is None else f"{metrics.examples:,} of {sampled_of:,} scored"
+
+
 FIRST_OF_UNANSWERABLE = ("has_answer_f1", "no_answer_f1", "best_f1", "f1", "exact_match")
 """What comes first where a set has unanswerable questions: EM and F1 over all may come from "no answer" alone."""
 
@@ -170,7 +175,9 @@ class Step(Event, frozen=True, kw_only=True, tag="step"):
 
 
 class SnapshotTaken(Event, frozen=True, kw_only=True, tag="snapshot"):
-    """The snapshot `file` (relative to the run) is whole on disk."""
+    """The snapshot `file` (relative to the run) is whole on disk. Where `sampled_of` is set, it is of an even sample of
+    so many eval examples: the metrics are not those of the whole set. The untrained model's is then taken again, of all
+    of them, under the same index."""
 
     index: int
     label: str
@@ -180,6 +187,12 @@ class SnapshotTaken(Event, frozen=True, kw_only=True, tag="snapshot"):
     metrics: Metrics
     seen: Metrics | None = None
     unseen: Metrics | None = None
+    sampled_of: int | None = None
+
+    @property
+    def sample_text(self) -> str:
+        """For example `200 of 10,570 scored`; "" where all examples are."""
+        return sample_text(self.metrics, self.sampled_of)
 
 
 class CheckpointSaved(Event, frozen=True, kw_only=True, tag="checkpoint"):

@@ -53,7 +53,7 @@ class RunSnapshot:
     def scores(self, example_id: str, window: int | None = None) -> Scores:
         """Start and end score of every token of an example's window (default: the predicted answer's).
 
-        Raises KeyError for an unknown example.
+        Raises KeyError for an unknown example, and DataError for one that is not in the sample that the snapshot is of.
         """
         return self._set.scores(self._snapshot, example_id, window)
 

@@ -23,6 +23,8 @@ from numpy.typing import NDArray
 
 from engine.config import RunConfig
 from engine.data.examples import Answer, Dataset, Example, dump_examples, make_dataset
+from engine.data.features import Features
+from engine.data.sample import Sample, take_sample
 from engine.events import (
     AnyEvent,
     CheckpointSaved,
@@ -75,15 +77,17 @@ def make_run(
     seed: int = 0,
     steps_per_epoch: int = STEPS_PER_EPOCH,
     noise: float = 1.0,
+    sampled: tuple[int, ...] = (),
     extra_events: tuple[AnyEvent, ...] = (),
 ) -> RunDir:
     """Write the run `folder/name`: `examples` eval examples of about `tokens` tokens in each of `windows` windows.
 
     Snapshot 0 is `untrained`, the others are epochs. Every third example's passage is unseen in training. With
     `has_impossible` every fourth example has no answer. With `live` the run does not end, and this process is its
-    engine. `noise` is the deviation of scores that mean nothing. `extra_events` come before the end. Of a large
-    run (over 40 million scores) only the first DISTINCT snapshot files are written; the others are links to them, back
-    and forth, so that neighbours always differ.
+    engine. `noise` is the deviation of scores that mean nothing. At the snapshots `sampled`, which are no epochs, only
+    every fifth example is scored. `extra_events` come before the end. Of a large run (over 40 million scores) only the
+    first DISTINCT snapshot files are written; the others are links to them, back and forth, so that neighbours always
+    differ.
     """
     made = fake_set(examples, tokens=tokens, windows=windows, has_impossible=has_impossible, seed=seed)
     data_file = folder / f"{name}-data.json"
@@ -125,7 +129,7 @@ def make_run(
             progress = index / max(1, distinct - 1)
             written = write_fake_snapshot(
                 run, made, index, progress=progress, seed=seed, step=index * steps_per_epoch, noise=noise,
-                time=began + 60 * index,
+                time=began + 60 * index, sample=fake_sample(made) if index in sampled else None,
             )  # fmt: skip
             infos.append(written)
         else:
@@ -300,8 +304,10 @@ def write_fake_snapshot(
     step: int,
     noise: float = 1.0,
     time: float | None = None,
+    sample: Sample | None = None,
 ) -> SnapshotInfo:
-    """Write snapshot `index`; with `progress` from 0 (noise) to 1 (sharp) the gold answers stand out."""
+    """Write snapshot `index`, of a `sample` or of all; with `progress` from 0 (noise) to 1 (sharp) the gold answers
+    stand out."""
     start_logits, end_logits = fake_logits(made, progress=progress, seed=seed * 1000 + index, noise=noise)
     columns = _columns(made, start_logits, end_logits)
     columns |= margin_columns(
@@ -314,18 +320,41 @@ def write_fake_snapshot(
     )
     seen = np.array([number % 3 != 2 for number in range(len(made.dataset.eval))])
     impossible = np.array([example.is_impossible for example in made.dataset.eval])
+    scored = np.ones_like(seen)
+    if sample is not None:
+        scored = np.isin(np.arange(len(seen)), sample.examples)
     info = SnapshotInfo(
         index=index,
-        label="untrained" if index == 0 else f"epoch {index}",
+        label="untrained" if index == 0 else f"epoch {index}" if sample is None else f"step {step}",
         step=step,
-        epoch=float(index),
+        epoch=float(index) if sample is None else index - 0.5,
         time=clock.time() if time is None else time,
-        metrics=_metrics(columns, np.ones_like(seen), impossible),
-        seen=_metrics(columns, seen, impossible),
-        unseen=_metrics(columns, ~seen, impossible) if not seen.all() else None,
+        metrics=_metrics(columns, scored, impossible),
+        seen=_metrics(columns, seen & scored, impossible),
+        unseen=_metrics(columns, ~seen & scored, impossible) if not seen.all() else None,
+        sampled_of=None if sample is None else sample.total,
     )
-    write_snapshot(run.path, info, start_logits, end_logits, columns)
+    if sample is not None:
+        windows = np.searchsorted(sample.windows, columns["pred_feature"])
+        columns["pred_feature"] = np.where(columns["pred_feature"] < 0, -1, windows)
+        columns = {name: values[sample.examples] for name, values in columns.items()}
+        tokens = np.concatenate([np.arange(lo, hi) for lo, hi in sample.tokens.tolist()])
+        start_logits, end_logits = start_logits[tokens], end_logits[tokens]
+    write_snapshot(run.path, info, start_logits, end_logits, columns, sample=sample)
     return info
+
+
+def fake_features(made: FakeSet) -> Features:
+    """The windows of a made-up set as the engine has them, without the ids of their tokens."""
+    arrays = {name: array for name, array in vars(made).items() if name != "dataset"}
+    none = np.zeros_like(made.char_start)
+    return Features(**arrays, input_ids=none, type_ids=none.astype(np.int8))
+
+
+def fake_sample(made: FakeSet) -> Sample:
+    """Every fifth example."""
+    count = len(made.dataset.eval)
+    return take_sample(fake_features(made), count, np.arange(0, count, 5))
 
 
 def fake_logits(

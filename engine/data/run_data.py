@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import msgspec
-import numpy as np
 from msgspec import Struct
 
 from engine.config import RunConfig
 from engine.data.examples import Dataset, Example, seen_mask
+from engine.data.sample import even_numbers
 from engine.data.split import fold_by_passage
 from engine.data.squad import load_dataset
 from engine.errors import DataError
@@ -89,7 +89,4 @@ def _even_sample(examples: tuple[Example, ...], limit: int | None, probe: int | 
     """At most `limit` examples, evenly spaced, `probe` among them."""
     if limit is None or limit >= len(examples):
         return examples
-    chosen = np.unique(np.linspace(0, len(examples) - 1, limit).round().astype(int))
-    if probe is not None and probe not in chosen:
-        chosen[np.abs(chosen - probe).argmin()] = probe
-    return tuple(examples[number] for number in sorted(chosen.tolist()))
+    return tuple(examples[number] for number in even_numbers(len(examples), limit, probe).tolist())

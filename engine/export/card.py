@@ -68,7 +68,9 @@ def write_card(folder: Path, run: RunDir, weights: KeptWeights, name: str) -> No
     data = card_data(run, info, snapshot, name)
     text = f"---\n{data.to_yaml()}\n---\n\n{card_text(run, info, weights, snapshot, name)}"
     create_file(folder / CARD, text.encode())
-    create_file(folder / CURVE, curve_svg(snapshot_infos(run), snapshot).encode())
+    create_file(
+        folder / CURVE, curve_svg([info for info in snapshot_infos(run) if info.sampled_of is None], snapshot).encode()
+    )
 
 
 def card_data(run: RunDir, info: RunInfo, snapshot: SnapshotInfo, name: str) -> ModelCardData:

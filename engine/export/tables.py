@@ -46,7 +46,7 @@ def write(request: Request) -> list[str]:
 
 
 def span_tables(contents: Contents, *, passages: bool = False) -> Iterator[pa.Table]:
-    """A table for each snapshot, with a row for each example."""
+    """A table for each snapshot, with a row for each example that is scored at it."""
     import pyarrow as pa
 
     examples, count = contents.examples, contents.count
@@ -65,21 +65,23 @@ def span_tables(contents: Contents, *, passages: bool = False) -> Iterator[pa.Ta
     texts["answerable"] = pa.array([not example.is_impossible for example in examples])
     texts["seen"] = pa.array(contents.seen)
     texts |= _dynamics(contents)
-    right: NDArray[np.bool_] | None = None
+    right = scored = np.zeros(count, np.bool_)
     for position, info in enumerate(contents.snapshots):
         with contents.open(position) as snapshot:
             before, right = right, snapshot.column("exact_match") >= 1
-            changes = {
-                "learned": learned(before, right) if before is not None else np.zeros(count, np.bool_),
-                "forgotten": forgotten(before, right) if before is not None else np.zeros(count, np.bool_),
-            }
+            both, scored = scored & snapshot.scored, snapshot.scored
+            changes = {"learned": learned(before, right, both), "forgotten": forgotten(before, right, both)}
             columns = _moment(info, count) | texts | _prediction(contents, snapshot)
             columns |= {name: pa.array(values) for name, values in changes.items()}
-            yield pa.table(columns)
+            table = pa.table(columns)
+            yield table if scored.all() else table.filter(pa.array(scored))
 
 
 def token_tables(contents: Contents) -> Iterator[pa.Table]:
-    """Tables of at most about ROWS rows: a row for each token of each window of each example and snapshot."""
+    """Tables of at most about ROWS rows: a row for each token of each window of each example that is scored at each
+    snapshot."""
+    import pyarrow as pa
+
     ends = contents.eval_set.token_offset[1:]
     for position, info in enumerate(contents.snapshots):
         with contents.open(position) as snapshot:
@@ -87,7 +89,10 @@ def token_tables(contents: Contents) -> Iterator[pa.Table]:
             while feature < len(ends):
                 room = int(contents.eval_set.token_offset[feature]) + ROWS
                 last = max(feature + 1, int(np.searchsorted(ends, room, side="right")))
-                yield _token_table(contents, info, snapshot, range(feature, last))
+                table = _token_table(contents, info, snapshot, range(feature, last))
+                if info.sampled_of is not None:
+                    table = table.filter(pa.array(snapshot.scored[table["example"].to_numpy()]))
+                yield table
                 feature = last
 
 

@@ -32,14 +32,15 @@ NEEDED = (
 """Columns of `engine.rundir.snapshot.COLUMNS` that dynamics are made of."""
 
 
-def learned(before: Bools, after: Bools) -> Bools:
-    """bool[N]: right after and not before; right means exact match (Toneva et al. 2019, arXiv 1812.05159)."""
-    return after & ~before
+def learned(before: Bools, after: Bools, both: Bools | None = None) -> Bools:
+    """bool[N]: right after and not before; right means exact match (Toneva et al. 2019, arXiv 1812.05159). `both`
+    bool[N]: the examples that are scored at both snapshots (None: all)."""
+    return after & ~before if both is None else after & ~before & both
 
 
-def forgotten(before: Bools, after: Bools) -> Bools:
-    """bool[N]: right before and not after, a forgetting event of Toneva et al. 2019."""
-    return before & ~after
+def forgotten(before: Bools, after: Bools, both: Bools | None = None) -> Bools:
+    """bool[N]: right before and not after, a forgetting event of Toneva et al. 2019; `both` as for `learned`."""
+    return before & ~after if both is None else before & ~after & both
 
 
 def counts(epoch: float) -> bool:

@@ -38,8 +38,8 @@ class Group:
 
 @dataclass(frozen=True)
 class GroupScore:
-    """A group at one snapshot: how many of its examples are right, their mean F1 (0 to 1), and how many were learned
-    and forgotten since the snapshot before."""
+    """A group at one snapshot: how many of its examples are scored (`count`), how many of these are right, their mean
+    F1 (0 to 1), and how many were learned and forgotten since the snapshot before."""
 
     group: Group
     count: int
@@ -94,22 +94,35 @@ def _english(words: Sequence[str]) -> str:
     return OTHER
 
 
-def group_scores(groups: Iterable[Group], right: Bools, f1: Floats, was_right: Bools | None) -> list[GroupScore]:
+def group_scores(
+    groups: Iterable[Group],
+    right: Bools,
+    f1: Floats,
+    was_right: Bools | None,
+    scored: Bools | None = None,
+    both: Bools | None = None,
+) -> list[GroupScore]:
     """The groups at a snapshot: `right` bool[N] and `f1` float32[N] of every example, and `was_right` bool[N] at the
-    snapshot before (None: there is none)."""
-    rose = learned(was_right, right) if was_right is not None else np.zeros_like(right)
-    fell = forgotten(was_right, right) if was_right is not None else np.zeros_like(right)
-    return [
-        GroupScore(
-            group,
-            len(group.rows),
-            int(right[group.rows].sum()),
-            float(f1[group.rows].mean()) if len(group.rows) else 0.0,
-            int(rose[group.rows].sum()),
-            int(fell[group.rows].sum()),
+    snapshot before (None: there is none). Only examples that are `scored` bool[N] count (None: all are), and only those
+    scored at `both` bool[N] snapshots as learned or forgotten; a group without any is left out."""
+    rose = learned(was_right, right, both) if was_right is not None else np.zeros_like(right)
+    fell = forgotten(was_right, right, both) if was_right is not None else np.zeros_like(right)
+    found = []
+    for group in groups:
+        rows = group.rows if scored is None else group.rows[scored[group.rows]]
+        if not len(rows) and len(group.rows):
+            continue
+        found.append(
+            GroupScore(
+                group,
+                len(rows),
+                int(right[rows].sum()),
+                float(f1[rows].mean()) if len(rows) else 0.0,
+                int(rose[rows].sum()),
+                int(fell[rows].sum()),
+            )
         )
-        for group in groups
-    ]
+    return found
 
 
 def shares_right(group: Group, right: Bools) -> Floats:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -12,6 +13,7 @@ from engine.config import RunConfig
 from engine.events import RunStarted, Step
 from engine.learning.encoder.load import Model
 from engine.learning.prepare import Task
+from engine.learning.snapshots import Planned
 from engine.learning.steps import Learner, StepValues
 from engine.rundir.disk_plan import DiskPlan, plan_disk
 from engine.rundir.layout import ModelIdentity, RunDir, RunInfo, data_identity, versions
@@ -37,13 +39,15 @@ def run_info(run: RunDir, config: RunConfig, task: Task, learner: Learner, *, wo
     )
 
 
-def disk_plan(config: RunConfig, task: Task, learner: Learner, snapshots: int) -> DiskPlan:
-    """What the run writes in all, with so many `snapshots`."""
+def disk_plan(config: RunConfig, task: Task, learner: Learner, snapshots: Sequence[Planned]) -> DiskPlan:
+    """What the run writes in all, with these `snapshots`."""
     weights = list(learner.model.network.parameters())
     return plan_disk(
         config,
-        snapshots=snapshots,
+        snapshots=len(snapshots),
+        samples=sum(planned.sampled for planned in snapshots),
         eval_tokens=len(task.eval.input_ids),
+        sample_tokens=len(task.sample.features.input_ids) if task.sample is not None else 0,
         eval_examples=len(task.examples),
         train_tokens=len(task.train.input_ids),
         train_examples=len(task.dataset.train),

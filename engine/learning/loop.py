@@ -21,7 +21,7 @@ from engine.learning.encoder.freeze import freeze_layers
 from engine.learning.encoder.load import Model, choose_device, choose_precision, load_model
 from engine.learning.prepare import Emit, Task, write_task
 from engine.learning.schedule import make_plan
-from engine.learning.snapshots import Snapshots, plan_snapshots
+from engine.learning.snapshots import Planned, Snapshots, plan_snapshots
 from engine.learning.steps import Learner, StepValues, Windows
 from engine.rundir.checkpoints import checkpoints
 from engine.rundir.disk_plan import check_room
@@ -63,7 +63,7 @@ def fine_tune(session: Session, task: Task) -> Finished:
     learner, resumed = _load(session, task)
     plan = learner.plan
     control.step, control.steps_per_epoch = learner.step, plan.steps_per_epoch
-    disk = disk_plan(config, task, learner, len(_planned(config, task, learner)))
+    disk = disk_plan(config, task, learner, [*_planned(config, task, learner).values()])
     if session.is_first:
         check_room(session.run, disk)
         if not session.run.run_file.exists():
@@ -240,12 +240,13 @@ def _drop_old_weights(session: Session, snapshots: Snapshots, learner: Learner) 
     checkpoint.tidy(session.run, keep)
 
 
-def _planned(config: RunConfig, task: Task, learner: Learner) -> dict[int, tuple[int, str]]:
+def _planned(config: RunConfig, task: Task, learner: Learner) -> dict[int, Planned]:
     return plan_snapshots(
         learner.plan,
         early=config.early_snapshots,
         train_tokens=len(task.train.input_ids),
         eval_tokens=len(task.eval.input_ids),
+        sample_tokens=len(task.sample.features.input_ids) if task.sample is not None else None,
     )
 
 

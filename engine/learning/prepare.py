@@ -12,7 +12,8 @@ from engine.config import RunConfig
 from engine.data.examples import Dataset, Example, dump_examples, read_examples, seen_mask
 from engine.data.feature_cache import features_key, is_worth_keeping, keep_features, read_features
 from engine.data.features import Features, build_features, default_max_answer_length
-from engine.data.run_data import load_run_data
+from engine.data.run_data import find_probe, load_run_data
+from engine.data.sample import Sample, first_look
 from engine.data.tokenizer import PairTokenizer
 from engine.errors import DataError, ModelError, UsageError
 from engine.events import AnyEvent, Phase, Warned
@@ -29,7 +30,8 @@ SafePoint = Callable[[], None]
 
 @dataclass(frozen=True)
 class Task:
-    """Model files, examples and windows of a run. `seen` bool[N_eval]: the passage is a training passage too."""
+    """Model files, examples and windows of a run. `seen` bool[N_eval]: the passage is a training passage too. `sample`:
+    the eval examples of a first look, where there are many."""
 
     files: ModelFiles
     tokenizer: PairTokenizer
@@ -39,6 +41,7 @@ class Task:
     seen: NDArray[np.bool_]
     max_answer_length: int
     allow_null: bool
+    sample: Sample | None = None
 
     @property
     def examples(self) -> tuple[Example, ...]:
@@ -190,7 +193,8 @@ def build_task(
     if not (train.gold_start >= 0).any():
         raise DataError("no training window holds a whole answer.", hint="Raise --max-length or --doc-stride.")
     longest = config.max_answer_length or max(default_max_answer_length(train), default_max_answer_length(evaluation))
-    return Task(files, tokenizer, dataset, train, evaluation, seen_mask(dataset), longest, allow_null)
+    sample = first_look(evaluation, len(dataset.eval), find_probe(dataset.eval, config.probe))
+    return Task(files, tokenizer, dataset, train, evaluation, seen_mask(dataset), longest, allow_null, sample)
 
 
 def write_task(run: RunDir, task: Task) -> None:

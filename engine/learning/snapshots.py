@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence, Set
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -43,23 +44,44 @@ FREE_TOKENS = 250_000
 """Early snapshots that score no more tokens than this in all take seconds: they are always taken."""
 
 
-def plan_snapshots(plan: Plan, *, early: bool, train_tokens: int, eval_tokens: int) -> dict[int, tuple[int, str]]:
-    """Step -> (index, label) of every snapshot of a run: untrained, early in the first epoch, after every epoch.
+@dataclass(frozen=True)
+class Planned:
+    """A snapshot that will be taken, of all eval examples or of a sample."""
+
+    index: int
+    label: str
+    sampled: bool = False
+
+
+def plan_snapshots(
+    plan: Plan, *, early: bool, train_tokens: int, eval_tokens: int, sample_tokens: int | None = None
+) -> dict[int, Planned]:
+    """Step -> every snapshot of a run: untrained, early in the first epoch, after every epoch.
 
     The early ones lie at steps 1, 2, 4, 8 …; where they would take more than a fifth of the epoch's time, at
-    powers of a larger number. Cost is estimated from token counts, so that a run has the same snapshots
-    wherever it runs.
+    powers of a larger number, and at the steps between them a sample of `sample_tokens` is scored, where there is one.
+    Cost is estimated from token counts, so that a run has the same snapshots wherever it runs.
     """
     labels = {0: "untrained"}
+    sampled: set[int] = set()
     if early:
         budget = max(EARLY_SHARE * TRAINING_COST * train_tokens, FREE_TOKENS)
-        for factor in (2, 4, 8, 16, 32, 64):
-            steps = [s for s in (factor**n for n in range(64)) if s < plan.steps_per_epoch]
-            if len(steps) * eval_tokens <= budget:
-                labels |= {step: f"step {step}" for step in steps}
-                break
+        steps = _early_steps(plan.steps_per_epoch, eval_tokens, budget, frozenset())
+        if sample_tokens is not None:
+            left = budget - len(steps) * eval_tokens
+            sampled = _early_steps(plan.steps_per_epoch, sample_tokens, left, steps)
+        labels |= {step: f"step {step}" for step in steps | sampled}
     labels |= {epoch * plan.steps_per_epoch: f"epoch {epoch}" for epoch in range(1, plan.epochs + 1)}
-    return {step: (index, labels[step]) for index, step in enumerate(sorted(labels))}
+    return {step: Planned(index, labels[step], step in sampled) for index, step in enumerate(sorted(labels))}
+
+
+def _early_steps(steps_per_epoch: int, tokens: int, budget: float, taken: Set[int]) -> set[int]:
+    """Steps inside the first epoch, as dense as `budget` allows, that are not `taken` yet; each scores `tokens`."""
+    for factor in (2, 4, 8, 16, 32, 64):
+        steps = {step for step in (factor**n for n in range(64)) if step < steps_per_epoch and step not in taken}
+        if len(steps) * tokens <= budget:
+            return steps
+    return set()
 
 
 def no_answer_warning(label: str, metrics: Metrics, answer_start: NDArray[Any]) -> Warned | None:
@@ -81,7 +103,7 @@ class Snapshots:
 
     run: RunDir
     task: Task
-    planned: dict[int, tuple[int, str]]
+    planned: dict[int, Planned]
     emit: Emit
     control: Control
     announced: set[int] = field(default_factory=set)
@@ -89,41 +111,68 @@ class Snapshots:
 
     def __post_init__(self) -> None:
         config, dataset = self.run.config, self.task.dataset
-        self._eval = _Half(dataset.eval, self.task.eval, self.task, config.f1)
         self._train = _Half(dataset.train, self.task.train, self.task, config.f1) if scores_training(config) else None
         # Known before anything is scored, so that all processes of a group know the same.
         self._train_taken = {
-            index for step, (index, _) in self.planned.items() if self._train and self._whole(index, step, train=True)
+            planned.index
+            for step, planned in self.planned.items()
+            if self._train and self._on_disk(planned.index, step, train=True)
         }
+
+    @cached_property
+    def _eval(self) -> _Half:
+        return _Half(self.task.dataset.eval, self.task.eval, self.task, self.run.config.f1)
+
+    @cached_property
+    def _sample(self) -> _Half:
+        sample = self.task.sample
+        assert sample is not None
+        examples = [self.task.dataset.eval[number] for number in sample.examples.tolist()]
+        return _Half(examples, sample.features, self.task, self.run.config.f1)
 
     def take(self, learner: Learner) -> bool:
         """Take the snapshot planned for this step, if there is one; one that is whole on disk and announced is kept.
 
-        With the options `track_train` and `folds` the training examples are scored too after each epoch. Returns
-        whether any work was done. Raises WriteError.
+        Of a large set a sample is scored first before training, so that there is something to look at. With the options
+        `track_train` and `folds` the training examples are scored too after each epoch. Returns whether any work was
+        done. Raises WriteError.
         """
         if learner.step not in self.planned:
             return False
-        index, label = self.planned[learner.step]
+        planned = self.planned[learner.step]
         worked = False
-        if index not in self.announced or not self._whole(index, learner.step):
-            self._take(learner, index, label)
+        if planned.index not in self.announced or not self._on_disk(
+            planned.index, learner.step, sampled=planned.sampled
+        ):
+            if planned.index == 0 and self.task.sample and not self._on_disk(0, 0, sampled=True):
+                self._take(learner, replace(planned, sampled=True))
+            self._take(learner, planned)
             worked = True
+        index = planned.index
         if self._train and counts(learner.plan.epoch_at(learner.step)) and index not in self._train_taken:
-            self._take_train(learner, self._train, index, label)
+            self._take_train(learner, self._train, index, planned.label)
             worked = True
         return worked
 
-    def _take(self, learner: Learner, index: int, label: str) -> None:
-        start, end = self._score(learner, self.task.eval, label)
+    def _take(self, learner: Learner, planned: Planned) -> None:
+        index, label = planned.index, planned.label
+        sample = self.task.sample if planned.sampled else None
+        half, seen = self._eval, self.task.seen
+        what = label
+        if sample is not None:
+            half, seen = self._sample, seen[sample.examples]
+            what = f"{label}, {len(sample.examples):,} of {sample.total:,}"
+        start, end = self._score(learner, half.features, what)
         if learner.group.rank == 0:
-            columns, metrics, seen, unseen = self._eval.columns(start, end, seen=self.task.seen)
+            columns, metrics, seen_metrics, unseen_metrics = half.columns(start, end, seen=seen)
             info = SnapshotInfo(
                 index=index, label=label, step=learner.step, epoch=learner.plan.epoch_at(learner.step),
-                time=time.time(), metrics=metrics, seen=seen, unseen=unseen,
+                time=time.time(), metrics=metrics, seen=seen_metrics, unseen=unseen_metrics,
+                sampled_of=sample.total if sample is not None else None,
             )  # fmt: skip
             calibration = self._calibration(learner, start, end)
-            write_snapshot(self.run.path, info, start, end, columns, calibration, dtype=self.run.config.snapshot_dtype)
+            dtype = self.run.config.snapshot_dtype
+            write_snapshot(self.run.path, info, start, end, columns, calibration, dtype=dtype, sample=sample)
             if calibration is not None:
                 self._keep_beside_weights(learner, calibration)
             self.emit(snapshot_event(info))
@@ -178,8 +227,8 @@ class Snapshots:
         if step not in self.planned:
             return None
         try:
-            with Snapshot(self.run.path / snapshot_name(self.planned[step][0])) as snapshot:
-                return snapshot.info.metrics
+            with Snapshot(self.run.path / snapshot_name(self.planned[step].index)) as snapshot:
+                return snapshot.info.metrics if snapshot.info.step == step else None
         except (OSError, DataError):
             return None
 
@@ -201,10 +250,11 @@ class Snapshots:
             if (metrics := self.metrics_at(at)) is not None
         }
 
-    def _whole(self, index: int, step: int, *, train: bool = False) -> bool:
+    def _on_disk(self, index: int, step: int, *, train: bool = False, sampled: bool = False) -> bool:
+        """Whether there is a snapshot with this number, of all examples or, with `sampled`, of some at least."""
         try:
             with Snapshot(self.run.path / snapshot_name(index, train=train), train=train) as snapshot:
-                return snapshot.info.step == step
+                return snapshot.info.step == step and (sampled or snapshot.info.sampled_of is None)
         except (OSError, DataError):
             return False
 
@@ -213,7 +263,7 @@ class _Half:
     """The examples of a half of the data, with what their columns need that is the same at every snapshot."""
 
     def __init__(self, examples: Sequence[Example], features: Features, task: Task, f1: F1Units) -> None:
-        self._examples, self._features = examples, features
+        self._examples, self.features = examples, features
         self._longest, self._allow_null = task.max_answer_length, task.allow_null
         self._golds = prepared(examples, allow_null=task.allow_null, f1=f1)
         self._spans = gold_spans(examples, features)
@@ -224,16 +274,16 @@ class _Half:
         """All columns of a snapshot, and the metrics of `score_snapshot`."""
         options: Any = {"max_answer_length": self._longest, "allow_null": self._allow_null}
         columns, metrics, seen_metrics, unseen_metrics = score_snapshot(
-            self._examples, self._features, start, end, seen=seen, golds=self._golds, **options
+            self._examples, self.features, start, end, seen=seen, golds=self._golds, **options
         )
-        columns |= margin_columns(self._features, self._spans, start, end, **options)
+        columns |= margin_columns(self.features, self._spans, start, end, **options)
         return columns, metrics, seen_metrics, unseen_metrics
 
     def calibration(self, start: FloatArray, end: FloatArray, step: int) -> Calibration:
         """How far the probabilities of the model after `step` steps can be trusted."""
         return calibrate(
             self._examples,
-            self._features,
+            self.features,
             start,
             end,
             self._golds,

@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             nonlocal scores
             if log is None:
                 return
-            if isinstance(event, SnapshotTaken):
+            if isinstance(event, SnapshotTaken) and event.sampled_of is None:
                 scores = event.metrics
             if (
                 isinstance(event, ENDINGS)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from engine.errors import ExitCode, UserError, WriteError
+from engine.errors import DataError, ExitCode, UserError, WriteError
 from engine.insight.calibration import Calibration, calibrate, decode_calibration
 from engine.insight.scoring import prepared
 from engine.rundir.checkpoints import checkpoints
@@ -42,10 +42,12 @@ def read_calibration(folder: Path) -> Calibration | None:
 
 def calibration_of_snapshot(run: RunDir, snapshot: Snapshot, eval_set: EvalSet | None = None) -> Calibration:
     """What the snapshot holds; where it was not computed with it, from its scores, in seconds for thousands of
-    examples. Raises OSError, DataError."""
+    examples. Raises OSError, and DataError also where only a sample is scored."""
     known = snapshot.calibration
     if known is not None:
         return known
+    if snapshot.info.sampled_of is not None:
+        raise DataError(f"snapshot {snapshot.info.index}: {snapshot.info.sample_text}, too few to calibrate on.")
     data = eval_set or EvalSet(run)
     start, end = snapshot.logits()
     return calibrate(

@@ -75,8 +75,8 @@ def checkpoints(run: RunDir) -> dict[Path, Manifest]:
 
 
 def kept_weights(run: RunDir) -> list[KeptWeights]:
-    """The whole checkpoints of a run with what was measured of them, by step."""
-    by_step = {info.step: info for info in snapshot_infos(run)}
+    """The whole checkpoints of a run with what was measured of them on all eval examples, by step."""
+    by_step = {info.step: info for info in snapshot_infos(run) if info.sampled_of is None}
     return [KeptWeights(folder, held, by_step.get(held.step)) for folder, held in checkpoints(run).items()]
 
 

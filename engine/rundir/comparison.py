@@ -66,7 +66,7 @@ def read_score(run: RunDir) -> RunScore:
         match event:
             case RunStarted():
                 config = used_config(config, event)
-            case SnapshotTaken():
+            case SnapshotTaken(sampled_of=None):
                 metrics, epoch = event.metrics, max(epoch, event.epoch)
             case Step():
                 epoch = max(epoch, event.epoch)

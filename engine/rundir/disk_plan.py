@@ -53,11 +53,15 @@ def plan_disk(
     parameters: int,
     trained_parameters: int,
     tokenizer_bytes: int = 0,
+    samples: int = 0,
+    sample_tokens: int = 0,
 ) -> DiskPlan:
-    """What a run of `config` writes; `snapshots` counts its own that are planned, `eval_tokens` the tokens of one,
-    `train_tokens` those of the training half, `trained_parameters` those that are not frozen."""
-    of_scores = 2 * np.dtype(config.snapshot_dtype).itemsize * eval_tokens
-    scored = snapshots * (of_scores + COLUMN_BYTES * eval_examples + HEADER_BYTES)
+    """What a run of `config` writes; `snapshots` counts its own that are planned, of which `samples` hold the scores of
+    `sample_tokens` tokens and the others of `eval_tokens`; `train_tokens` are those of the training half,
+    `trained_parameters` those that are not frozen."""
+    of_token = 2 * np.dtype(config.snapshot_dtype).itemsize
+    scored = of_token * ((snapshots - samples) * eval_tokens + samples * sample_tokens)
+    scored += snapshots * (COLUMN_BYTES * eval_examples + HEADER_BYTES)
     if scores_training(config):
         scored += config.epochs * (COLUMN_BYTES * train_examples + HEADER_BYTES)
     folds = config.folds or 0

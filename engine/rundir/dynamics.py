@@ -68,7 +68,8 @@ def _epoch(path: Path, half: Half) -> int:
     """The epoch of a snapshot that is part of the dynamics; 0 for any other, and for one that is damaged."""
     try:
         with Snapshot(path, train=half == "train") as snapshot:
-            return int(snapshot.info.epoch) if counts(snapshot.info.epoch) else 0
+            info = snapshot.info
+            return int(info.epoch) if counts(info.epoch) and info.sampled_of is None else 0
     except (OSError, DataError):
         return 0
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from engine.data.examples import Example, read_examples, seen_mask
 from engine.data.segments import CONTEXT, token_texts
+from engine.errors import DataError
 from engine.rundir.layout import RunDir
 from engine.rundir.snapshot import Snapshot
 from engine.storage.tensors import Tensors, write_tensors
@@ -199,10 +200,17 @@ class EvalSet:
         )
 
     def scores(self, snapshot: Snapshot, example_id: str, window: int | None = None) -> Scores:
-        """Scores of an example's window number `window`; of the predicted answer's window where it is None."""
+        """Scores of an example's window number `window`; of the predicted answer's window where it is None.
+
+        Raises DataError for an example that is not in the snapshot's sample.
+        """
         number = self.index_of(example_id)
         features = self.features_of(number)
         predicted = snapshot.prediction(number)
+        if predicted is None:
+            raise DataError(
+                f"{example_id}: not scored at snapshot {snapshot.info.index} ({snapshot.info.sample_text})."
+            )
         if window is not None:
             feature = features[window]
         else:

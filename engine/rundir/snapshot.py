@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -13,10 +14,13 @@ from numpy.typing import NDArray
 
 from engine.config import SnapshotDtype
 from engine.errors import DataError
-from engine.events import Metrics, SnapshotTaken
+from engine.events import Metrics, SnapshotTaken, sample_text
 from engine.insight.calibration import Calibration, decode_calibration
 from engine.storage.atomic_io import make_folder
 from engine.storage.tensors import Tensors, write_tensors
+
+if TYPE_CHECKING:
+    from engine.data.sample import Sample
 
 FloatArray = NDArray[np.float32]
 
@@ -53,6 +57,12 @@ MISSING: Mapping[str, float] = {"f": np.nan, "i": -1, "u": 0}
 """What a column holds that a snapshot lacks, by kind of dtype."""
 
 
+SAMPLE_EXAMPLES, SAMPLE_TOKENS = "sample_examples", "sample_tokens"
+"""What only a snapshot of a sample holds, as in `engine.data.sample.Sample`: the numbers of its examples, and where the
+tokens of its windows stand among those of all. Its `start_logits` and `end_logits` are those of its windows alone, one
+after the other; its columns are as long as any, and hold MISSING for examples that are not scored."""
+
+
 class Prediction(NamedTuple):
     """The answer to one example at one snapshot: columns of COLUMNS; -1 where the answer is the null answer."""
 
@@ -73,7 +83,8 @@ REQUIRED_TRAIN = ("score",)
 
 
 class SnapshotInfo(Struct, frozen=True, kw_only=True):
-    """What a snapshot is of: `index` counts from 0 (untrained), `epoch` may be a fraction, `time` is Unix seconds."""
+    """What a snapshot is of: `index` counts from 0 (untrained), `epoch` may be a fraction, `time` is Unix seconds.
+    `sampled_of`: it is of a sample of so many examples; None where all are scored."""
 
     index: int
     label: str
@@ -83,6 +94,12 @@ class SnapshotInfo(Struct, frozen=True, kw_only=True):
     metrics: Metrics
     seen: Metrics | None = None
     unseen: Metrics | None = None
+    sampled_of: int | None = None
+
+    @property
+    def sample_text(self) -> str:
+        """For example `200 of 10,570 scored`; "" where all examples are."""
+        return sample_text(self.metrics, self.sampled_of)
 
 
 def snapshot_name(index: int, *, train: bool = False) -> str:
@@ -99,14 +116,16 @@ def write_snapshot(
     calibration: Calibration | None = None,
     *,
     dtype: SnapshotDtype = "float32",
+    sample: Sample | None = None,
 ) -> str:
     """Write a snapshot into the run folder `run`; returns its name relative to it.
 
     `start_logits` and `end_logits` are float32[T], flat over all eval windows; `columns` has every name of
     COLUMNS. With `dtype` float16 the scores of tokens are rounded to 11 bits; columns and metrics, which were computed
-    before, are as exact as ever. Raises WriteError.
+    before, are as exact as ever. With a `sample` the scores are of its windows and the columns of its examples. Raises
+    WriteError.
     """
-    arrays = _columns(columns)
+    arrays = _columns(columns) if sample is None else _sample_columns(columns, sample)
     for name, logits in (("start_logits", start_logits), ("end_logits", end_logits)):
         if dtype == "float16":
             logits = np.clip(logits, -FLOAT16_MAX, FLOAT16_MAX)
@@ -132,6 +151,22 @@ def _columns(columns: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     return {name: np.asarray(columns[name], dtype=dtype) for name, dtype in COLUMNS.items()}
 
 
+def _sample_columns(columns: Mapping[str, NDArray[Any]], sample: Sample) -> dict[str, NDArray[Any]]:
+    """The columns of a sample's examples as those of all, and what the sample is."""
+    arrays: dict[str, NDArray[Any]] = {SAMPLE_EXAMPLES: sample.examples, SAMPLE_TOKENS: sample.tokens}
+    for name, values in _columns(columns).items():
+        arrays[name] = _missing(name, sample.total)
+        if name == "pred_feature":
+            values = np.where(values < 0, values, sample.windows[values])
+        arrays[name][sample.examples] = values
+    return arrays
+
+
+def _missing(name: str, count: int) -> NDArray[Any]:
+    dtype = np.dtype(COLUMNS[name])
+    return np.full(count, MISSING[dtype.kind], dtype)
+
+
 def snapshot_event(info: SnapshotInfo) -> SnapshotTaken:
     """The event that announces the snapshot; the file comes first, the event is only a hint."""
     return SnapshotTaken(
@@ -143,6 +178,7 @@ def snapshot_event(info: SnapshotInfo) -> SnapshotTaken:
         metrics=info.metrics,
         seen=info.seen,
         unseen=info.unseen,
+        sampled_of=info.sampled_of,
         time=info.time,
     )
 
@@ -155,7 +191,10 @@ class Snapshot:
         self._tensors = Tensors(path)
         try:
             self.info = msgspec.json.decode(self._tensors.metadata["snapshot"], type=SnapshotInfo)
-            if missing := set(REQUIRED_TRAIN if train else REQUIRED) - set(self._tensors.names):
+            required = {*(REQUIRED_TRAIN if train else REQUIRED)}
+            if self.info.sampled_of is not None:
+                required |= {SAMPLE_EXAMPLES, SAMPLE_TOKENS}
+            if missing := required - set(self._tensors.names):
                 raise ValueError(f"no {', '.join(sorted(missing))}")
         except (KeyError, ValueError, msgspec.MsgspecError) as error:
             self._tensors.close()
@@ -182,12 +221,25 @@ class Snapshot:
         that is neither in the file nor in COLUMNS.
         """
         if name in COLUMNS and name not in self._tensors.names:
-            dtype = np.dtype(COLUMNS[name])
-            return np.full(len(range(self.n_examples)[lo:hi]), MISSING[dtype.kind], dtype)
+            return _missing(name, len(range(self.n_examples)[lo:hi]))
         return self._tensors.read(name, lo, hi)
 
-    def prediction(self, example: int) -> Prediction:
-        """What the model answered to one example."""
+    @cached_property
+    def scored(self) -> NDArray[np.bool_]:
+        """bool[N]: the examples that are scored at this snapshot; all of them but where it is of a sample."""
+        if self.info.sampled_of is None:
+            return np.ones(self.n_examples, np.bool_)
+        found = np.zeros(self.n_examples, np.bool_)
+        chosen = self._tensors.read(SAMPLE_EXAMPLES)
+        if len(chosen) and not 0 <= int(chosen.min()) <= int(chosen.max()) < len(found):
+            raise DataError(f"{self._tensors.path}: not a snapshot (examples out of range).")
+        found[chosen] = True
+        return found
+
+    def prediction(self, example: int) -> Prediction | None:
+        """What the model answered to one example; None where it is not scored at this snapshot."""
+        if not self.scored[example]:
+            return None
 
         def value(name: str) -> float:
             return float(self.column(name, example, example + 1)[0])
@@ -203,9 +255,28 @@ class Snapshot:
         )
 
     def logits(self, lo: int = 0, hi: int | None = None) -> tuple[FloatArray, FloatArray]:
-        """Start and end scores float32[hi - lo] of tokens `lo` to `hi`, counted over all windows."""
+        """Start and end scores float32[hi - lo] of tokens `lo` to `hi`, counted over all windows; NaN where they are
+        not scored. Of a sample `hi` must be given."""
+        if self.info.sampled_of is not None:
+            return self._sample_logits("start_logits", lo, hi), self._sample_logits("end_logits", lo, hi)
         start, end = self._tensors.read("start_logits", lo, hi), self._tensors.read("end_logits", lo, hi)
         return start.astype(np.float32, copy=False), end.astype(np.float32, copy=False)
+
+    def _sample_logits(self, name: str, lo: int, hi: int | None) -> FloatArray:
+        begins, ends = self._sample_tokens.T
+        hi = int(ends[-1]) if hi is None else hi
+        stored = np.concatenate([[0], np.cumsum(ends - begins)])
+        found = np.full(hi - lo, np.nan, np.float32)
+        for window in range(int(np.searchsorted(ends, lo, side="right")), int(np.searchsorted(begins, hi))):
+            first, last = max(lo, int(begins[window])), min(hi, int(ends[window]))
+            at = int(stored[window] - begins[window])
+            found[first - lo : last - lo] = self._tensors.read(name, first + at, last + at)
+        return found
+
+    @cached_property
+    def _sample_tokens(self) -> NDArray[np.int64]:
+        """int64[W, 2]: where the tokens of the scored windows stand among those of all."""
+        return self._tensors.read(SAMPLE_TOKENS)
 
     @property
     def rounded(self) -> bool:

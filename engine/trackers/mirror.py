@@ -108,7 +108,12 @@ def give(run: RunDir, tracker: Tracker, event: AnyEvent) -> None:
             tracker.scalars(_finite(values), event.step, event.time)
         case SnapshotTaken():
             values = {}
-            for part, metrics in (("eval", event.metrics), ("eval_seen", event.seen), ("eval_unseen", event.unseen)):
+            name = "eval" if event.sampled_of is None else "eval_sample"  # never joined with the whole set
+            for part, metrics in (
+                (name, event.metrics),
+                (f"{name}_seen", event.seen),
+                (f"{name}_unseen", event.unseen),
+            ):
                 if metrics is not None:
                     values |= _scores(part, metrics)
             tracker.scalars(_finite(values), event.step, event.time)
@@ -133,6 +138,8 @@ def predictions(run: RunDir, index: int) -> list[tuple[str | float, ...]]:
         exact, f1 = snapshot.column("exact_match"), snapshot.column("f1")
         for number, example in enumerate(read_examples(run.examples_file).eval[: min(MOST_ROWS, snapshot.n_examples)]):
             found = snapshot.prediction(number)
+            if found is None:
+                continue
             answer = example.context[found.char_start : found.char_end] if found.char_start >= 0 else ""
             gold = example.answers[0].text if example.answers else ""
             rows.append((example.id, example.question, gold, answer, 100.0 * exact[number], 100.0 * f1[number]))

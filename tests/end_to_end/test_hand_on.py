@@ -68,6 +68,7 @@ def test_the_lines_answer_as_the_runs_own_snapshot_does(run: Run, folder: Path) 
     assert kept is not None
     with Snapshot(run.path / snapshot_name(kept.index)) as snapshot:
         predicted = snapshot.prediction(0)
+        assert predicted is not None
     lines = re.sub(
         r"^question, passage = .*$",
         lambda _: f"question, passage = {example.question!r}, {example.context!r}",

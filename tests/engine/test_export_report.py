@@ -177,6 +177,19 @@ def test_a_damaged_snapshot_is_left_out_with_a_word(tmp_path: Path) -> None:
     assert done.notes == ("0001.safetensors can't be read and is left out",)
 
 
+def test_snapshots_of_a_sample_are_left_out_with_a_word(tmp_path: Path) -> None:
+    run = make_run(tmp_path, examples=10, snapshots=4, sampled=(1, 2))
+    done = write_export(Request(run, tmp_path / "report.html"))
+    assert done.notes == ("step 10, step 20: 2 of 10 scored; left out",)
+    header, _ = payload((tmp_path / "report.html").read_text("utf-8"))
+    assert [snapshot["label"] for snapshot in header["snapshots"]] == ["untrained", "epoch 3"]
+    assert {tuple(line["x"]) for panel in header["curves"] for line in panel["lines"] if line["points"]} == {(0, 30)}
+    young = make_run(tmp_path, name="young", examples=10, snapshots=1, sampled=(0,), live=True)
+    with pytest.raises(UsageError, match="no snapshot of all examples yet"):
+        write_export(Request(young, tmp_path / "young.html"))
+    assert not (tmp_path / "young.html").exists()
+
+
 def test_nothing_is_overwritten_and_nothing_is_written_of_nothing(tmp_path: Path) -> None:
     run = make_run(tmp_path, examples=4, snapshots=2)
     written(run, tmp_path)

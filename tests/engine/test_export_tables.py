@@ -125,6 +125,26 @@ def test_learned_and_forgotten_are_changes_since_the_snapshot_before(run: RunDir
     assert any(row["learned"] for row in rows)
 
 
+def test_of_a_sample_there_are_rows_for_what_is_scored(tmp_path: Path) -> None:
+    sampled = make_run(tmp_path, examples=10, snapshots=4, tokens=20, sampled=(1, 2))
+    done = write_export(Request(sampled, tmp_path / "spans.json"))
+    assert done.notes[-1] == "step 10, step 20: 2 of 10 scored; only these are in it"
+    rows = json.loads((tmp_path / "spans.json").read_text("utf-8"))
+    counts = {index: sum(row["snapshot"] == index for row in rows) for index in range(4)}
+    assert counts == {0: 10, 1: 2, 2: 2, 3: 10}
+    assert {row["example"] for row in rows if row["snapshot"] == 1} == {0, 5}
+    # Learned are those that were scored at the snapshot before, too.
+    right = {(row["snapshot"], row["example"]): row["exact_match"] == 1 for row in rows}
+    for row in rows:
+        place = row["snapshot"] - 1, row["example"]
+        assert row["learned"] == (place in right and not right[place] and row["exact_match"] == 1)
+    assert any(row["learned"] for row in rows if row["snapshot"] == 1)
+    write_export(Request(sampled, tmp_path / "tokens.json", tokens=True))
+    tokens = json.loads((tmp_path / "tokens.json").read_text("utf-8"))
+    assert {row["example"] for row in tokens if row["snapshot"] == 1} == {0, 5}
+    assert all(row["start_logit"] is not None for row in tokens)
+
+
 def test_tokens_come_in_pieces_of_bounded_size(run: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tables, "ROWS", 200)
     with open_contents(run) as contents:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
 from engine.config import RunConfig
+from engine.data import sample
 from engine.data.examples import read_examples
 from engine.data.run_data import load_run_data
 from engine.errors import WriteError
@@ -29,13 +31,14 @@ from engine.learning.distributed import Group
 from engine.learning.encoder.optimizer import MOMENTS
 from engine.learning.prepare import prepare
 from engine.learning.schedule import Plan
-from engine.learning.snapshots import EARLY_SHARE, FREE_TOKENS, TRAINING_COST, plan_snapshots
+from engine.learning.snapshots import EARLY_SHARE, FREE_TOKENS, TRAINING_COST, Planned, plan_snapshots
 from engine.rundir.calibration import CALIBRATION
 from engine.rundir.checkpoints import MANIFEST, STATE_TENSORS
 from engine.rundir.dynamics import read_dynamics, snapshot_files
 from engine.rundir.layout import RunDir
 from engine.rundir.log import EventLog, read_events
 from engine.rundir.snapshot import COLUMNS, Snapshot
+from engine.storage.tensors import Tensors, write_tensors
 from tests.tiny_run import tiny_config
 
 PER_EPOCH = 6
@@ -85,13 +88,21 @@ def learned(events: list[AnyEvent]) -> list[tuple[int, float, float, float]]:
 
 
 def planned(
-    epochs: int, per_epoch: int, *, early: bool = True, train_tokens: int = 10_000, eval_tokens: int = 1000
-) -> dict[int, tuple[int, str]]:
+    epochs: int,
+    per_epoch: int,
+    *,
+    early: bool = True,
+    train_tokens: int = 10_000,
+    eval_tokens: int = 1000,
+    sample_tokens: int | None = None,
+) -> dict[int, Planned]:
     plan = Plan(
         seed=1, batch_size=4, epochs=epochs, steps_per_epoch=per_epoch, lr=1e-3, warmup_steps=0, weight_decay=0.0,
         max_grad_norm=1.0,
     )  # fmt: skip
-    return plan_snapshots(plan, early=early, train_tokens=train_tokens, eval_tokens=eval_tokens)
+    return plan_snapshots(
+        plan, early=early, train_tokens=train_tokens, eval_tokens=eval_tokens, sample_tokens=sample_tokens
+    )
 
 
 tokens = st.integers(1, 10**9)
@@ -104,15 +115,16 @@ def test_a_plan_of_snapshots(epochs: int, per_epoch: int, early: bool, train_tok
     steps = list(found)
     # The untrained model first, then in the order of steps, numbered without gaps; the end of every epoch among them.
     assert steps == sorted(set(steps))
-    assert [index for index, _ in found.values()] == list(range(len(found)))
-    assert found[0] == (0, "untrained")
+    assert [planned.index for planned in found.values()] == list(range(len(found)))
+    assert found[0] == Planned(0, "untrained")
     assert steps[-1] == epochs * per_epoch
     for epoch in range(1, epochs + 1):
-        assert found[epoch * per_epoch][1] == f"epoch {epoch}"
+        assert found[epoch * per_epoch].label == f"epoch {epoch}"
     # All others are early ones: inside the first epoch, at powers of one number, within what they may cost.
     others = [step for step in steps if step % per_epoch]
-    assert all(found[step][1] == f"step {step}" for step in others)
-    assert len({label for _, label in found.values()}) == len(found)
+    assert all(found[step].label == f"step {step}" for step in others)
+    assert len({planned.label for planned in found.values()}) == len(found)
+    assert not any(planned.sampled for planned in found.values())
     if not early:
         assert not others
     if others:
@@ -136,6 +148,38 @@ def test_early_snapshots_lie_at_powers_of_two_as_long_as_they_are_cheap() -> Non
     assert list(planned(1, 1)) == [0, 1]
 
 
+def test_early_snapshots_are_of_a_sample_where_the_whole_is_too_dear() -> None:
+    def steps(*, train_tokens: int, eval_tokens: int, sample_tokens: int) -> tuple[list[int], list[int]]:
+        found = planned(2, 40, train_tokens=train_tokens, eval_tokens=eval_tokens, sample_tokens=sample_tokens)
+        return list(found), [step for step, planned in found.items() if planned.sampled]
+
+    assert steps(train_tokens=1_000_000, eval_tokens=700_000, sample_tokens=50_000) == (
+        [0, 1, 2, 4, 8, 16, 32, 40, 80],
+        [1, 2, 4, 8, 16, 32],
+    )
+    # The whole at those steps at which it was scored without a sample, which fills the gaps.
+    assert steps(train_tokens=1_000_000, eval_tokens=150_000, sample_tokens=40_000) == (
+        [0, 1, 2, 4, 8, 16, 32, 40, 80],
+        [2, 8, 32],
+    )
+    assert steps(train_tokens=1_000_000, eval_tokens=90_000, sample_tokens=40_000)[1] == []
+    # A sample may be too dear as well, and an epoch is always of all.
+    assert steps(train_tokens=1, eval_tokens=10**7, sample_tokens=10**6) == ([0, 40, 80], [])
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(1, 5000), tokens, tokens, tokens)
+def test_a_sample_adds_snapshots_and_takes_none_away(per_epoch: int, train: int, whole: int, sample: int) -> None:
+    without = planned(2, per_epoch, train_tokens=train, eval_tokens=whole)
+    found = planned(2, per_epoch, train_tokens=train, eval_tokens=whole, sample_tokens=sample)
+    sampled = {step for step, planned in found.items() if planned.sampled}
+    assert found.keys() - sampled == without.keys()
+    assert all(0 < step < per_epoch for step in sampled)
+    early = [step for step in found if 0 < step < per_epoch]
+    cost = sum(sample if found[step].sampled else whole for step in early)
+    assert cost <= max(EARLY_SHARE * TRAINING_COST * train, FREE_TOKENS)
+
+
 # -- looking changes nothing ----------------------------------------------------------------------------------
 
 
@@ -153,6 +197,54 @@ def test_looking_changes_nothing(tmp_path: Path, config: RunConfig, monkeypatch:
     assert [step for step, *_ in learned(events["never"])] == list(range(1, 2 * PER_EPOCH + 1))
     assert learned(events["often"]) == learned(events["seldom"]) == learned(events["never"])
     assert weights(often) == weights(seldom) == weights(never)
+
+
+def test_a_first_look_at_a_large_set(tmp_path: Path, config: RunConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sample is scored before the whole, and in the first epoch where the whole is too dear; training is the same."""
+    plain = new_run(config, tmp_path / "plain", epochs=1)
+    usual = work(plain)
+    monkeypatch.setattr(sample, "MOST_TOKENS", 100)
+    monkeypatch.setattr(snapshots, "FREE_TOKENS", 1000)
+    monkeypatch.setattr(snapshots, "EARLY_SHARE", 0.0)
+    run = new_run(config, tmp_path / "run", epochs=1, early_snapshots=True, probe="validation-7")
+    events = work(run)
+    taken = [event for event in events if isinstance(event, SnapshotTaken)]
+    assert [(event.index, event.label, event.sampled_of) for event in taken] == [
+        (0, "untrained", 24),
+        (0, "untrained", None),
+        (1, "step 1", 24),
+        (2, "step 2", 24),
+        (3, "step 4", 24),
+        (4, "epoch 1", None),
+    ]
+    assert learned(events) == learned(usual)
+    assert weights(run) == weights(plain)
+    (began,) = [event for event in events if isinstance(event, RunStarted)]
+    written = sum(path.stat().st_size for path in run.snapshots.iterdir())
+    assert began.snapshots == 5
+    assert began.snapshot_bytes == pytest.approx(written, rel=0.4)
+    first, early = taken[0], taken[2]
+    assert 1 <= first.metrics.examples < 12
+    assert first.sample_text == f"{first.metrics.examples} of 24 scored"
+    untrained = Snapshot(run.path / taken[1].file)
+    assert untrained.info.sampled_of is None
+    with Snapshot(run.path / early.file) as of_sample:
+        assert of_sample.n_examples == untrained.n_examples == 24
+        assert of_sample.scored[7]
+        assert int(of_sample.scored.sum()) == early.metrics.examples
+        exact = of_sample.column("exact_match")
+        assert 100 * exact[of_sample.scored].mean() == pytest.approx(early.metrics.exact_match)
+        assert np.isnan(exact[~of_sample.scored]).all()
+    # Resumed before the whole was there: it is scored, the sample is not scored again.
+    again = new_run(config, tmp_path / "again", epochs=1, probe="validation-7")
+    (again.path / taken[0].file).parent.mkdir(exist_ok=True)
+    shutil.copy(run.path / early.file, again.path / taken[0].file)
+    file = again.path / taken[0].file
+    with Tensors(file) as tensors:
+        arrays = {name: tensors.read(name) for name in tensors.names}
+        info = json.loads(tensors.metadata["snapshot"]) | {"index": 0, "step": 0}
+    write_tensors(file, arrays, {"snapshot": json.dumps(info)})
+    assert [(e.index, e.sampled_of) for e in work(again) if isinstance(e, SnapshotTaken)] == [(0, None), (1, None)]
 
 
 # -- what is kept on disk -------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import struct
 from contextlib import suppress
@@ -18,7 +19,8 @@ from safetensors.numpy import load_file
 
 from engine.errors import DataError
 from engine.events import SnapshotTaken
-from engine.rundir.snapshot import COLUMNS, Snapshot, snapshot_name
+from engine.launch import attach
+from engine.rundir.snapshot import COLUMNS, MISSING, Snapshot, snapshot_event, snapshot_name
 from engine.storage.tensors import Tensors, write_tensors
 from tests.fake_run import append_snapshot, fake_logits, fake_set, make_run
 
@@ -195,3 +197,55 @@ def test_a_snapshot_of_a_newer_version_is_read_as_far_as_it_is_known(tmp_path: P
         assert snapshot.info.metrics.f1 >= 0
         assert np.isnan(snapshot.column("iou")).all()
         assert snapshot.column("margin").tolist() == [0.0] * snapshot.n_examples
+
+
+def test_a_snapshot_of_a_sample(tmp_path: Path) -> None:
+    """Columns are as long as any; what is not scored is missing, in the columns and in the scores of tokens."""
+    whole = make_run(tmp_path, name="whole", examples=10, snapshots=2, windows=3, has_impossible=True)
+    run = make_run(tmp_path, name="sampled", examples=10, snapshots=2, windows=3, has_impossible=True, sampled=(1,))
+    made = fake_set(10, windows=3, has_impossible=True)
+    with (
+        Snapshot(whole.path / snapshot_name(1)) as of_all,
+        Snapshot(run.path / snapshot_name(1)) as sampled,
+        Snapshot(run.path / snapshot_name(0)) as before,
+    ):
+        assert sampled.info.sampled_of == 10
+        assert sampled.info.sample_text == "2 of 10 scored"
+        assert snapshot_event(sampled.info).sample_text == "2 of 10 scored"
+        assert before.info.sample_text == ""
+        assert before.scored.all()
+        assert np.flatnonzero(sampled.scored).tolist() == [0, 5]
+        for name, dtype in COLUMNS.items():
+            found, expected = sampled.column(name), of_all.column(name)
+            assert len(found) == 10
+            np.testing.assert_array_equal(found[sampled.scored], expected[sampled.scored], err_msg=name)
+            missing = np.full(8, MISSING[np.dtype(dtype).kind], dtype)
+            np.testing.assert_array_equal(found[~sampled.scored], missing, err_msg=name)
+        assert sampled.prediction(1) is None
+        assert sampled.prediction(5) == of_all.prediction(5)
+        scored = np.repeat(np.isin(made.feature_example, [0, 5]), np.diff(made.token_offset))
+        total = len(scored)
+        for lo, hi in [(0, total), (5, 6), *itertools.pairwise(made.token_offset.tolist()), (total // 3, total // 2)]:
+            for found, expected in zip(sampled.logits(lo, hi), of_all.logits(lo, hi), strict=True):
+                wanted = np.where(scored[lo:hi], expected, np.nan)
+                np.testing.assert_array_equal(found, wanted.astype(np.float32))
+    assert (run.path / snapshot_name(1)).stat().st_size < (whole.path / snapshot_name(1)).stat().st_size / 2
+    # Users of the library learn which examples have scores.
+    data = attach(run.path)
+    assert len(data.snapshot(1).scores("fake-5").tokens) > 0
+    with pytest.raises(DataError, match=r"fake-4: not scored at snapshot 1 \(2 of 10 scored\)"):
+        data.snapshot(1).scores("fake-4")
+
+
+def test_a_damaged_sample_is_refused(tmp_path: Path) -> None:
+    run = make_run(tmp_path, examples=10, snapshots=1, sampled=(0,))
+    path = run.path / snapshot_name(0)
+    with Tensors(path) as tensors:
+        arrays, metadata = {name: tensors.read(name) for name in tensors.names}, tensors.metadata
+    write_tensors(path, arrays | {"sample_examples": np.array([3, 10])}, metadata)
+    with Snapshot(path) as snapshot, pytest.raises(DataError, match="out of range"):
+        snapshot.prediction(0)
+    del arrays["sample_tokens"]
+    write_tensors(path, arrays, metadata)
+    with pytest.raises(DataError, match="no sample_tokens"):
+        Snapshot(path)

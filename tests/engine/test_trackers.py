@@ -88,6 +88,18 @@ def test_a_tracker_gets_every_curve_and_the_predictions(run: RunDir) -> None:
     assert notebook.closed
 
 
+def test_samples_are_curves_of_their_own(tmp_path: Path) -> None:
+    run = make_run(tmp_path, name="sampled", examples=10, snapshots=3, tokens=20, sampled=(1,))
+    notebook = Notebook()
+    assert mirror(run, "wandb", lambda: notebook) == 0
+    steps = {
+        name: [step for step, _, values in notebook.values if f"{name}/f1" in values]
+        for name in ("eval", "eval_sample")
+    }
+    assert steps == {"eval": [0, 20], "eval_sample": [10]}
+    assert [[row[0] for row in rows] for _, rows in notebook.tables][1] == ["fake-0", "fake-5"]
+
+
 def test_what_was_reported_is_not_reported_again(run: RunDir) -> None:
     assert mirror(run, "wandb", Notebook) == 0
     again, other = Notebook(), Notebook()

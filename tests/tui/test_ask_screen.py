@@ -94,6 +94,7 @@ async def test_the_example_its_answer_and_the_end_of_the_process(run: RunDir) ->
         answer = answers(app)[Asked(example.question, example.context, folder_of(run, epoch))]
         with Snapshot(run.path / snapshot_name(epoch)) as snapshot:
             predicted = snapshot.prediction(0)
+            assert predicted is not None
         assert (answer.char_start, answer.char_end) == (predicted.char_start, predicted.char_end)
         shown = screen_text(app)
         assert f"{100 * answer.probability:5.1f} %" in shown

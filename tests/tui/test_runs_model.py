@@ -8,7 +8,10 @@ from types import SimpleNamespace
 import pytest
 
 from engine.events import Failed, Phase, Stopped
+from engine.rundir.comparison import read_score
+from engine.rundir.layout import RunDir
 from engine.rundir.liveness import State
+from engine.rundir.snapshot import Snapshot, snapshot_name
 from tests.fake_run import append_events, make_run
 from tui.model.followed_runs import RunsFolder
 from tui.model.gpu import Gpu, GpuMeter, gpu_brief, gpu_line
@@ -34,6 +37,17 @@ def test_runs_are_followed(tmp_path: Path) -> None:
     failed = {row.name: row for row in folder.poll()}["live"]
     assert (failed.state, failed.reason) == (State.FAILED, "The disk is full. Make room.")
     assert summary(folder.poll()) == "2 runs: 1 finished, 1 failed"
+
+
+def test_the_best_score_is_of_all_examples(tmp_path: Path) -> None:
+    make_run(tmp_path, name="young", examples=10, snapshots=1, tokens=20, sampled=(0,), live=True)
+    make_run(tmp_path, name="old", examples=10, snapshots=3, tokens=20, sampled=(2,))
+    rows = {row.name: row for row in RunsFolder(tmp_path).poll()}
+    assert rows["young"].best is None
+    with Snapshot(tmp_path / "old" / snapshot_name(1)) as snapshot:
+        assert rows["old"].best == snapshot.info.metrics.mean_accuracy
+    score = read_score(RunDir(tmp_path / "old"))
+    assert score.metrics == snapshot.info.metrics
 
 
 def test_a_stopped_run_says_so(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -111,6 +113,8 @@ def judged(n: int = 6) -> Judged:
     return Judged(
         right=np.array([1, 0, 1, 0, 1, 0], np.bool_)[:n],
         was_right=np.array([0, 0, 1, 1, 1, 0], np.bool_)[:n],
+        scored=np.ones(n, np.bool_),
+        both=np.ones(n, np.bool_),
         iou=np.array([1, 0.2, 0.9, 0.4, 1, 0], np.float32)[:n],
         confidence=np.array([0.9, 0.1, 0.8, 0.3, 0.7, 0.2], np.float32)[:n],
         true_start=np.array([5, 3, 9, 1, 0, -1], np.int32)[:n],
@@ -146,13 +150,25 @@ def test_filters() -> None:
         "learned": [0],
         "forgotten": [3],
         "impossible": [5],
+        "scored": [0, 1, 2, 3, 4, 5],
         "all": [0, 1, 2, 3, 4, 5],
     }
 
 
+def test_what_is_not_scored_is_neither_right_nor_wrong_nor_learned() -> None:
+    some = replace(judged(), scored=np.array([1, 1, 0, 0, 1, 0], np.bool_), both=np.array([0, 1, 0, 0, 1, 0], np.bool_))
+    found = {}
+    for show in FILTERS:
+        order = SpanOrder(6, show=show)
+        order.apply(some)
+        found[show] = order.rows.tolist()
+    assert found["wrong"] == [1]
+    assert found["scored"] == [0, 1, 4]
+    assert found["learned"] == found["forgotten"] == []
+
+
 def test_nothing_is_learned_at_the_first_snapshot() -> None:
-    first = judged()
-    first = Judged(first.right, None, first.iou, first.confidence, first.true_start, first.impossible)
+    first = replace(judged(), was_right=None)
     assert not first.learned.any()
     assert not first.forgotten.any()
 

@@ -11,7 +11,7 @@ Floats = NDArray[np.float32]
 
 LEVELS = (0.01, 0.05, 0.2, 0.5)
 """A probability below the first is left blank; each further level is one shade darker."""
-UNREADABLE = -2
+UNREADABLE, NOT_SCORED = -2, -3
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class HeatMap:
     snapshot or a layer.
 
     `predicted` has one token for each row, -1 where the answer lay in another window or nowhere, UNREADABLE
-    where it can't be read.
+    where it can't be read, NOT_SCORED where there is none since the example is not scored.
     """
 
     probability: Floats

@@ -14,6 +14,7 @@ from tui.drawing.columns import fit_text
 from tui.drawing.frame import ASCII, UNICODE, ChartCell, Glyphs, runs
 from tui.drawing.heat_map import (
     LEVELS,
+    NOT_SCORED,
     UNREADABLE,
     Columns,
     HeatMap,
@@ -28,6 +29,8 @@ PARTS: tuple[Part, ...] = ("start", "end")
 
 LABEL = 13
 """Cells left of the map: the cursor's mark, a row's label, the axis."""
+UNKNOWN = {UNREADABLE: "can't be read", NOT_SCORED: "not scored"}
+"""What stands in a row without scores."""
 TALLEST = 3
 VERDICT = 2
 """Cells right of the map: whether the predicted token is the expected one."""
@@ -75,16 +78,16 @@ def map_strips(
     for place, row in enumerate(rows):
         here = row == current
         predicted = columns.of(int(heat.predicted[row])) if heat.predicted[row] >= 0 else range(0)
-        unreadable = heat.predicted[row] == UNREADABLE
+        unknown = UNKNOWN.get(int(heat.predicted[row]), "")
         cells = lower = _row(part, shades[place], expected, predicted, chosen, style, glyphs)
-        if unreadable:
-            words = "can't be read"[: columns.count].ljust(columns.count)
+        if unknown:
+            words = unknown[: columns.count].ljust(columns.count)
             cells, lower = [Segment(words, style("warn"))], []
         label = f"{glyphs.pointer if here else ' '} {fit_text(labels[row], LABEL - 4, 'right')} "
         segments = [Segment(label, style("cursor" if here else "text")), Segment(glyphs.axis, style("axis")), *cells]
         if heat.expected >= 0:
             mark, role = (glyphs.right, "good") if right[row] else (glyphs.wrong, "bad")
-            if unreadable:
+            if unknown:
                 mark, role = "?", "warn"
             segments.append(Segment(f" {mark}", style(role)))
         if notes:

@@ -21,7 +21,7 @@ Key = tuple[tuple[int, float], ...]
 
 def key_of(snapshots: Sequence[SnapshotTaken]) -> Key:
     """Names the snapshots that dynamics are made of: another key, other dynamics."""
-    return tuple((event.index, event.time) for event in snapshots if counts(event.epoch))
+    return tuple((event.index, event.time) for event in snapshots if counts(event.epoch) and event.sampled_of is None)
 
 
 class HalfInsight:

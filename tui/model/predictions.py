@@ -14,7 +14,7 @@ from engine.insight.dynamics import forgotten, learned
 from engine.rundir.eval_set import EvalSet
 from engine.rundir.snapshot import Snapshot
 from engine.storage.tensors import Tensors
-from tui.model.token_grid import NOTHING, Spans, TokenGrid
+from tui.model.token_grid import NOT_SCORED, NOTHING, Spans, TokenGrid
 
 Ints = NDArray[np.int32]
 Bools = NDArray[np.bool_]
@@ -23,15 +23,18 @@ Floats = NDArray[np.float32]
 KEPT = 6
 """Snapshots whose columns stay in memory: what flipping to and fro asks for."""
 NO_ANSWER = "no answer"
+NO_SCORE = "not scored"
 
 
 @dataclass(frozen=True)
 class SpanColumns:
     """One snapshot, one value for each example. `predicted` counts tokens from the passage's first one;
     `exact_match`, `f1`, `iou` and `confidence` (√ of the gold start's times the gold end's probability) are 0 to 1.
-    `null_odds` is the null answer's score minus the best span's.
+    `null_odds` is the null answer's score minus the best span's. Where an example is not `scored` at the snapshot, all
+    else is no number, or no answer.
     """
 
+    scored: Bools
     predicted: Spans
     char_start: Ints
     char_end: Ints
@@ -53,7 +56,7 @@ class SpanColumns:
             return ""
         return " ".join(
             f"{name} {int(self.right[rows].sum())}/{int(rows.sum())}"
-            for name, rows in (("HasAns", ~impossible), ("NoAns", impossible))
+            for name, rows in (("HasAns", ~impossible & self.scored), ("NoAns", impossible & self.scored))
         )
 
 
@@ -61,12 +64,15 @@ class SpanColumns:
 class Judged:
     """What order and filter look at, one value for each example.
 
-    `right`, `was_right`: exact match at the snapshot and at the one before (None: there is none); `iou` 0 to 1;
-    `confidence` the geometric mean of the gold start's and end's probability; `true_start` in tokens.
+    `right`, `was_right`: exact match at the snapshot and at the one before (None: there is none); `scored`: the example
+    is scored at the snapshot, `both`: at the one before too; `iou` 0 to 1; `confidence` the geometric mean of the gold
+    start's and end's probability; `true_start` in tokens.
     """
 
     right: Bools
     was_right: Bools | None
+    scored: Bools
+    both: Bools
     iou: Floats
     confidence: Floats
     true_start: Ints
@@ -74,11 +80,15 @@ class Judged:
 
     @property
     def learned(self) -> Bools:
-        return learned(self.was_right, self.right) if self.was_right is not None else np.zeros_like(self.right)
+        if self.was_right is None:
+            return np.zeros_like(self.right)
+        return learned(self.was_right, self.right, self.both)
 
     @property
     def forgotten(self) -> Bools:
-        return forgotten(self.was_right, self.right) if self.was_right is not None else np.zeros_like(self.right)
+        if self.was_right is None:
+            return np.zeros_like(self.right)
+        return forgotten(self.was_right, self.right, self.both)
 
 
 class SpanData:
@@ -161,8 +171,13 @@ class SpanData:
         with np.errstate(invalid="ignore"):  # infinite scores
             null_odds = column("null_score") - column("score")
         char_start, char_end = column("pred_char_start"), column("pred_char_end")
+        scored, predicted = snapshot.scored, self.grid.spans(char_start, char_end)
+        if not scored.all():
+            nowhere = np.int32(NOT_SCORED)
+            predicted = Spans(*(np.where(scored, end, nowhere) for end in (predicted.start, predicted.end)))
         return SpanColumns(
-            predicted=self.grid.spans(char_start, char_end),
+            scored=scored,
+            predicted=predicted,
             char_start=char_start,
             char_end=char_end,
             start_correct=column("start_correct") > 0,
@@ -176,10 +191,12 @@ class SpanData:
 
     def judged(self, position: int, before: int | None) -> Judged:
         """What order and filter look at, for the snapshot at `position` and the one at `before`."""
-        now = self.at(position)
+        now, then = self.at(position), None if before is None else self.at(before)
         return Judged(
             right=now.right,
-            was_right=None if before is None else self.at(before).right,
+            was_right=None if then is None else then.right,
+            scored=now.scored,
+            both=now.scored if then is None else now.scored & then.scored,
             iou=now.iou,
             confidence=now.confidence,
             true_start=self.truth.start,
@@ -201,6 +218,8 @@ class SpanData:
 
     def answered(self, example: int, columns: SpanColumns) -> str:
         """What a snapshot answers. Text from outside: show() it."""
+        if not columns.scored[example]:
+            return NO_SCORE
         start, end = int(columns.char_start[example]), int(columns.char_end[example])
         return self._set.examples[example].context[start:end] if start >= 0 else NO_ANSWER
 

@@ -71,7 +71,7 @@ def row_after(row: RunRow, event: AnyEvent) -> RunRow:
             return msgspec.structs.replace(row, model=event.model)
         case Step() | Finished():
             return msgspec.structs.replace(row, epoch=max(row.epoch, event.epoch))
-        case SnapshotTaken():
+        case SnapshotTaken(sampled_of=None):
             score = event.metrics.mean_accuracy
             row = msgspec.structs.replace(row, epoch=max(row.epoch, event.epoch))
             if row.best is not None and score <= row.best:

@@ -12,13 +12,14 @@ from engine.data.segments import CONTEXT
 from engine.errors import DataError
 
 Ints = NDArray[np.int32]
-NOTHING = -1
-"""Token position of the answer "there is none"."""
+NOTHING, NOT_SCORED = -1, -2
+"""Token positions of the answer "there is none", and where there is none since the example is not scored."""
 
 
 @dataclass(frozen=True)
 class Spans:
-    """Answers as first and last token (inclusive, from the passage's first token), int32[N]; -1 for no answer."""
+    """Answers as first and last token (inclusive, from the passage's first token), int32[N]; NOTHING for no answer,
+    NOT_SCORED where it is not known."""
 
     start: Ints
     end: Ints

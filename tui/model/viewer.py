@@ -203,13 +203,14 @@ class Viewer:
         return self._open[index]
 
     def peek(self, position: int, tokens: Tokens) -> tuple[Scores, Scores] | None:
-        """Scores of a window at a snapshot, without keeping its file open; None where it can't be read."""
+        """Scores of a window at a snapshot, without keeping its file open; None where it can't be read, or is not
+        scored."""
         index = self.snapshots[position].index
         try:
             if index in self._open:
-                return self._open[index].logits(tokens.lo, tokens.hi)
+                return _scores_of(self._open[index], tokens)
             with Snapshot(self.run.inside(self.snapshots[position].file)) as snapshot:
-                return snapshot.logits(tokens.lo, tokens.hi)
+                return _scores_of(snapshot, tokens)
         except (OSError, UserError):
             return None
 
@@ -219,10 +220,12 @@ class Viewer:
         return [data.tokens(feature) for feature in data.features_of(example)] if data else []
 
     def candidates(self, position: int, example: int) -> list[Candidate]:
-        """The N_BEST best answers to an example at a snapshot, with their probabilities among all answers; those asked
-        for last are kept, for a token cursor that moves asks for the same again and again."""
+        """The N_BEST best answers to an example at a snapshot, with their probabilities among all answers; none where
+        it is not scored. Those asked for last are kept, for a token cursor that moves asks for the same again and
+        again."""
         data, snapshot = self.eval_set, self.snapshot(position)
-        if data is None:
+        given = snapshot.prediction(example)
+        if data is None or given is None:
             return []
         key = snapshot.info.index, snapshot.info.time, example
         if self._candidates[0] != key:
@@ -230,14 +233,18 @@ class Viewer:
             rules = AnswerRules(data.max_answer_length, allow_null=data.allow_null)
             found = with_probabilities(n_best(windows, rules, k=N_BEST), windows, rules)
             if snapshot.rounded:  # the answer was decoded before the scores were rounded
-                given = snapshot.prediction(example)
                 place = (given.char_start, given.char_end)
                 found.sort(key=lambda candidate: (candidate.char_start, candidate.char_end) != place)
             self._candidates = key, found
         return self._candidates[1]
 
-    def predicted(self, position: int, example: int) -> Prediction:
-        """The answer that the snapshot holds for an example. Raises OSError or DataError."""
+    def sample_text(self, position: int) -> str:
+        """For example `200 of 10,570 scored` where the snapshot at `position` is of a sample; "" where it is of all."""
+        return self.snapshots[min(position, len(self.snapshots) - 1)].sample_text if self.snapshots else ""
+
+    def predicted(self, position: int, example: int) -> Prediction | None:
+        """The answer that the snapshot holds for an example; None where it is not scored. Raises OSError or
+        DataError."""
         return self.snapshot(position).prediction(example)
 
     def verdict(self, example: int) -> Verdict | None:
@@ -257,3 +264,8 @@ class Viewer:
         self._open.clear()
         if self._set is not None:
             self._set.close()
+
+
+def _scores_of(snapshot: Snapshot, tokens: Tokens) -> tuple[Scores, Scores] | None:
+    start, end = snapshot.logits(tokens.lo, tokens.hi)
+    return None if snapshot.info.sampled_of is not None and np.isnan(start).all() else (start, end)

@@ -47,7 +47,8 @@ def event_line(event: AnyEvent) -> str | None:
                 f"{event.epochs} epochs = {event.total_steps} steps{resumed}{_disk(event)}"
             )
         case SnapshotTaken():
-            return f"{event.label:>10}  {metrics_line(event.metrics, event.seen, event.unseen)}"
+            sample = f"{event.sample_text}: " if event.sample_text else ""
+            return f"{event.label:>10}  {sample}{metrics_line(event.metrics, event.seen, event.unseen)}"
         case CheckpointSaved():
             return f"saved {event.path}"
         case CommandDone():

@@ -112,7 +112,7 @@ class ScreenView(Widget):
         if viewer is None or not viewer.ready or not viewer.snapshots:
             return None
         found = viewer.predicted(min(state.snapshot, len(viewer.snapshots) - 1), state.example)
-        return found.char_start, found.char_end
+        return (found.char_start, found.char_end) if found is not None else None
 
     def subject(self) -> tuple[Half, Example] | None:
         """The example under the cursor, of which a verdict is; None where there is none yet."""

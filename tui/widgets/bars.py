@@ -34,6 +34,8 @@ PHASES = {
 STEPS_FOR_RATE = 20
 """The time left is estimated from this many of the last steps."""
 SPARKS = "▁▂▃▄▅▆▇█"
+SAMPLED = "~"
+"""Stands before the name of a snapshot at which only a sample is scored."""
 TROUBLE = frozenset({State.DEAD, State.FAILED, State.SILENT})
 Runs = list[tuple[str, str]]
 
@@ -268,8 +270,9 @@ class Timeline(Bar):
             scores.append(f"seen {event.seen.mean_accuracy:.2f} unseen {event.unseen.mean_accuracy:.2f}")
         scores += [text for field, text in texts.items() if table[field].lower_is_better]
         name, number = f" {plain(event.label, 20)}", f" ({self.tui.view_state.snapshot + 1}/{count})"
-        segments = [Segment(name, style("heading")), Segment(number, style("dim"))]
-        room = width - len(name) - len(number)
+        sample = f"  {event.sample_text}:" if event.sample_text else ""
+        segments = [Segment(name, style("heading")), Segment(number, style("dim")), Segment(sample, style("warn"))]
+        room = width - len(name) - len(number) - len(sample)
         for text in scores:
             room -= len(text) + 2
             if room < 0:
@@ -285,11 +288,12 @@ class Timeline(Bar):
 
 
 def short_label(event: SnapshotTaken) -> str:
-    """`untrained` -> 0, `step 12` -> s12, `epoch 3` -> E3."""
+    """`untrained` as it is, `step 12` -> s12, `epoch 3` -> E3; ~s12 where it is of a sample."""
+    mark = "" if event.sampled_of is None else SAMPLED
     if event.index == 0:
-        return "untrained"
+        return f"{mark}untrained"
     kind, _, number = event.label.partition(" ")
-    return {"step": f"s{number}", "epoch": f"E{number}"}.get(kind, plain(event.label, 12))
+    return mark + {"step": f"s{number}", "epoch": f"E{number}"}.get(kind, plain(event.label, 12))
 
 
 def spark(event: SnapshotTaken) -> str:

@@ -33,7 +33,7 @@ class Side:
     char_end: Ints
 
     def take(self, rows: Ints) -> Side:
-        """The same snapshot over some of its examples."""
+        """The same snapshot over some of its examples; the metrics stay those of all."""
         return Side(
             self.name,
             self.metrics,

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from engine.errors import UsageError, UserError
+from engine.events import Metrics
+from engine.insight.scoring import mean_metrics
 from engine.rundir.eval_set import EvalSet
 from engine.storage.tensors import Tensors
 from tui.model.predictions import SpanColumns, SpanData
@@ -50,6 +52,7 @@ class Pair:
         self._data: dict[Viewer, tuple[EvalSet, SpanData]] = {}
         self._columns: list[SpanColumns] = []
         self._shared: tuple[Ints, Ints] = (NONE, NONE)
+        self._common = 0
         self._relabelled: Bools = np.zeros(0, np.bool_)
         self._pointed: dict[Viewer, int] = {}
         """The example under the cursor, as each run counts it: it stays there as long as it is listed."""
@@ -160,7 +163,13 @@ class Pair:
     def _compare(self, sides: list[Viewer]) -> None:
         shared = _shared(*sides)
         columns = [self._source(viewer).at(self.snapshot(side)) for side, viewer in enumerate(sides)]
-        self.comparison = Comparison(*(self._side(side, columns[side]).take(shared[side]) for side in (LEFT, RIGHT)))
+        self._common = len(shared[LEFT])
+        scored = columns[LEFT].scored[shared[LEFT]] & columns[RIGHT].scored[shared[RIGHT]]
+        shared = shared[LEFT][scored], shared[RIGHT][scored]
+        found = [self._side(side, columns[side]).take(shared[side]) for side in (LEFT, RIGHT)]
+        if not scored.all():  # samples are not compared with the whole
+            found = [replace(one, metrics=_means(columns[side], shared[side])) for side, one in enumerate(found)]
+        self.comparison = Comparison(*found)
         self._columns, self._shared = columns, shared
         self._relabelled = _relabelled(sides[LEFT], sides[RIGHT], shared)
         self.rows = self.comparison.rows(self.show)
@@ -234,7 +243,18 @@ class Pair:
         """How many examples only one of the two runs has."""
         if self.comparison is None or self.viewer(LEFT) is self.viewer(RIGHT):
             return 0
-        return sum(self.data(side).count - len(self._shared[side]) for side in (LEFT, RIGHT))
+        return sum(self.data(side).count - self._common for side in (LEFT, RIGHT))
+
+    @property
+    def not_scored(self) -> int:
+        """How many examples that both runs have are not scored on both sides."""
+        return self._common - len(self._shared[LEFT]) if self.comparison is not None else 0
+
+
+def _means(columns: SpanColumns, rows: Ints) -> Metrics:
+    """The metrics over some of the examples, as far as they are means of columns."""
+    names = ("start_correct", "end_correct", "exact_match", "f1")
+    return mean_metrics({name: getattr(columns, name)[rows] for name in names})
 
 
 def _shared(left: Viewer, right: Viewer) -> tuple[Ints, Ints]:

@@ -78,6 +78,8 @@ def _counts(pair: Pair, found: Comparison, style: StyleOf) -> Strip:
     segments = [Segment(f" {len(found.left.right)} examples", style("text"))]
     if others := pair.other_labels:
         segments.append(Segment(f", {others} {'label differs' if others == 1 else 'labels differ'}", style("warn")))
+    if unscored := pair.not_scored:
+        segments.append(Segment(f", {unscored:,} others are not scored on both sides", style("warn")))
     segments.append(Segment(": ", style("text")))
     for name, count in found.counts().items():
         if name != "all":

@@ -14,10 +14,10 @@ ABOUT = About(
     help=(
         "Loss, scores, learning rate, throughput and memory over the steps of training. The dotted guide "
         "stands at the snapshot in view, and the titles show the values there; people: how well they agree "
-        "with each other. Runs marked by space in Runs, or named to `bertqa-tui compare`, are overlaid with the one "
-        "that is open, each with its own mark; runs that differ in their seed alone can be one line with its spread. "
-        "Smoothing is TensorBoard's; the points of snapshots stay as they are. The logarithm is for panels without "
-        "a fixed scale."
+        "with each other; ~: values of snapshots at which only a sample is scored, joined with nothing. Runs marked "
+        "by space in Runs, or named to `bertqa-tui compare`, are overlaid with the one that is open, each with its own "
+        "mark; runs that differ in their seed alone can be one line with its spread. Smoothing is TensorBoard's; the "
+        "points of snapshots stay as they are. The logarithm is for panels without a fixed scale."
     ),
     commands=(
         *WALK,

@@ -34,7 +34,8 @@ UNITS: dict[float | None, str] = {1.0: "share of examples", 100.0: "0 to 100"}
 @dataclass(frozen=True)
 class Line:
     """One line of a panel. `points` marks its values one by one (snapshots); else they are joined (steps). `mark`: that
-    of its run, where several are overlaid; `edge`: the border of a spread, which the title does not name."""
+    of its run, where several are overlaid; `edge`: the border of a spread, which the title does not name; `sample`:
+    points of snapshots at which only a sample is scored, which are never joined."""
 
     name: str
     x: Floats
@@ -43,6 +44,7 @@ class Line:
     points: bool = False
     mark: str = ""
     edge: bool = False
+    sample: bool = False
 
     @property
     def last(self) -> float | None:
@@ -162,9 +164,12 @@ def _score_panels(steps: StepColumns, snapshots: Sequence[SnapshotTaken], human:
     for name, metric in metric_table().items():
         panel = lines.setdefault(metric.panel, [])
         label = "eval" if metric.panel == LOSS else metric.short
-        panel.append(_points(label, snapshots, name, role=ROLES[len(panel) % len(ROLES)]))
+        role = ROLES[sum(not line.sample for line in panel) % len(ROLES)]
+        points = _points(label, snapshots, name, role=role)
+        panel += points
         tops[metric.panel] = metric.top
-        wanted[metric.panel] = wanted.get(metric.panel, False) or name in REQUIRED_METRICS or len(panel[-1].y) > 0
+        known = any(len(line.y) for line in points)
+        wanted[metric.panel] = wanted.get(metric.panel, False) or name in REQUIRED_METRICS or known
         if name in people:
             levels.setdefault(metric.panel, []).append(Level(f"people {metric.short}", people[name]))
     return [
@@ -185,9 +190,9 @@ def _passage_panel(snapshots: Sequence[SnapshotTaken]) -> list[Panel]:
     """F1 on passages that training saw and on others; nothing where a run has only one kind."""
     seen = _points("seen in training", snapshots, "f1", of="seen")
     unseen = _points("never seen", snapshots, "f1", of="unseen", role="second")
-    if not len(seen.y) or not len(unseen.y):
+    if not any(len(line.y) for line in seen) or not any(len(line.y) for line in unseen):
         return []
-    return [Panel("F1 by passage", UNITS[100.0], (seen, unseen), limits=(0.0, 100.0))]
+    return [Panel("F1 by passage", UNITS[100.0], (*seen, *unseen), limits=(0.0, 100.0))]
 
 
 def _joined(name: str, x: Floats, y: Floats) -> Line:
@@ -198,15 +203,22 @@ def _joined(name: str, x: Floats, y: Floats) -> Line:
 
 def _points(
     name: str, snapshots: Sequence[SnapshotTaken], field: str, *, of: str = "metrics", role: Role = "first"
-) -> Line:
-    """A metric at the snapshots where it is known: over all examples, or over `seen` or `unseen` passages."""
-    known = [
-        (snapshot.step, value)
-        for snapshot in snapshots
-        if (metrics := getattr(snapshot, of)) is not None and (value := getattr(metrics, field)) is not None
-    ]
-    pairs = np.array(known, dtype=np.float64).reshape(-1, 2)
-    return Line(name, pairs[:, 0], pairs[:, 1], role, points=True)
+) -> list[Line]:
+    """A metric at the snapshots where it is known: over all examples, or over `seen` or `unseen` passages; where there
+    are snapshots of a sample, theirs in a line of its own."""
+    found = []
+    for sample in (False, True):
+        known = [
+            (snapshot.step, value)
+            for snapshot in snapshots
+            if (snapshot.sampled_of is not None) == sample
+            and (metrics := getattr(snapshot, of)) is not None
+            and (value := getattr(metrics, field)) is not None
+        ]
+        pairs = np.array(known, dtype=np.float64).reshape(-1, 2)
+        if known or not sample:
+            found.append(Line(name, pairs[:, 0], pairs[:, 1], role, points=True, sample=sample))
+    return found
 
 
 def thin(line: Line, x_limits: tuple[float, float], columns: int) -> Line:

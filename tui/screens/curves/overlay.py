@@ -118,8 +118,9 @@ def overlaid(runs: Sequence[OverlaidRun], look: Look) -> Curves:
     found: dict[str, tuple[Panel, list[tuple[OverlaidRun, Line]]]] = {}
     for run in runs:
         for panel in run.curves.panels:
-            for line in panel.lines:
-                name = panel.name if len(panel.lines) == 1 else f"{panel.name}: {line.name}"
+            own = [line for line in panel.lines if not line.sample]  # of runs with other samples they say nothing
+            for line in own:
+                name = panel.name if len(own) == 1 else f"{panel.name}: {line.name}"
                 found.setdefault(name, (panel, []))[1].append((run, line))
     panels = tuple(
         replace(panel, name=name, lines=tuple(_lines(entries, look.band))) for name, (panel, entries) in found.items()

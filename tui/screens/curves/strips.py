@@ -21,6 +21,8 @@ MARGIN = 2
 LEAST_WIDTH, LEAST_HEIGHT = 34, 6
 MOST_WIDTH = 100
 MARKS_ALONG = 5
+SAMPLED = "~"
+"""Marks values of a sample."""
 
 
 @dataclass(frozen=True)
@@ -166,6 +168,8 @@ def _strokes(
     roles: list[str] = []
     own = CURVE_GLYPHS[glyphs]
     for line in panel.lines:
+        if line.sample:
+            continue
         few = thin(line, x_limits, columns)
         strokes.append(Stroke(few.x.tolist(), few.y.tolist(), own.edge if line.edge else own.line, joined=True))
         roles.append(line.role)
@@ -187,6 +191,8 @@ def _some(line: Line, number: int) -> Line:
 def sign_of(line: Line, glyphs: Glyphs) -> str:
     """What stands for a line in its title and on its values."""
     own = CURVE_GLYPHS[glyphs]
+    if line.sample:
+        return SAMPLED
     return line.mark or (own.points[ROLES.index(line.role)] if line.points else own.sample)
 
 
@@ -196,7 +202,7 @@ def _title(panel: Panel, step: float | None, width: int, style: StyleOf, glyphs:
         Segment(panel.name, style("cursor" if chosen else "heading")),
     ]
     for line in panel.lines:
-        if line.edge:
+        if line.edge or (line.sample and step not in line.x):
             continue
         name = f"{line.name} " if line.name else ""
         value = value_text(panel.real(value_at(line, step)), panel.style)

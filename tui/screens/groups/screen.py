@@ -91,8 +91,11 @@ class GroupsScreen(ScreenView):
         try:
             snapshot = viewer.snapshot(position)
             right, f1 = snapshot.column("exact_match") >= 1, snapshot.column("f1")
-            before = viewer.snapshot(position - 1).column("exact_match") >= 1 if position else None
-            self._scores, self._trouble = group_scores(self._groups, right, f1, before), ""
+            scored, before, both = snapshot.scored, None, snapshot.scored
+            if position:
+                earlier = viewer.snapshot(position - 1)
+                before, both = earlier.column("exact_match") >= 1, scored & earlier.scored
+            self._scores, self._trouble = group_scores(self._groups, right, f1, before, scored, both), ""
         except (OSError, UserError) as error:
             self._scores, self._trouble = [], f"this snapshot can't be read: {error}"
         self._order = list(range(len(self._scores)))
@@ -120,6 +123,8 @@ class GroupsScreen(ScreenView):
             Segment(f" {plain(viewer.snapshots[position].label, 20)}: ", self.style_of("heading")),
             Segment(f"{every.right:,} of {every.count:,} right", self.style_of("text")),
         ]
+        if sample := viewer.sample_text(position):
+            segments.append(Segment(f" ({sample})", self.style_of("warn")))
         if position:
             since = plain(viewer.snapshots[position - 1].label, 20)
             segments += [

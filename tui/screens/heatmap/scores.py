@@ -13,7 +13,7 @@ from engine.errors import UserError
 from engine.insight.spans import softmax
 from engine.rundir.eval_set import EvalSet, Tokens
 from engine.rundir.snapshot import Snapshot
-from tui.drawing.heat_map import UNREADABLE, Floats, HeatMap
+from tui.drawing.heat_map import NOT_SCORED, UNREADABLE, Floats, HeatMap
 
 Ints = NDArray[np.int32]
 
@@ -43,6 +43,16 @@ class ExampleJourney:
     def unreadable(self) -> list[int]:
         """The snapshots that can't be read."""
         return np.flatnonzero(self.start.predicted == UNREADABLE).tolist()
+
+    @property
+    def known(self) -> list[int]:
+        """The snapshots that can be read and at which the example is scored."""
+        return np.flatnonzero(self.start.predicted > UNREADABLE).tolist()
+
+    @property
+    def not_scored(self) -> list[int]:
+        """The snapshots at which the example is not scored."""
+        return np.flatnonzero(self.start.predicted == NOT_SCORED).tolist()
 
 
 class HeatData:
@@ -103,13 +113,13 @@ class HeatData:
         try:
             return self._scores_of(self._snapshot(position), example, tokens)
         except (OSError, UserError):
-            nothing = np.full(tokens.hi - tokens.lo, -np.inf, np.float32)
-            return _Scores(nothing, nothing, UNREADABLE, UNREADABLE, False, (-1, -1))
+            return _nothing(tokens, UNREADABLE)
 
     def _scores_of(self, snapshot: Snapshot, example: int, tokens: Tokens) -> _Scores:
-        start_logits, end_logits = snapshot.logits(tokens.lo, tokens.hi)
-
         predicted = snapshot.prediction(example)
+        if predicted is None:
+            return _nothing(tokens, NOT_SCORED)
+        start_logits, end_logits = snapshot.logits(tokens.lo, tokens.hi)
         start = end = -1
         if predicted.feature == tokens.feature and predicted.start >= 0:
             start, end = predicted.start, predicted.end
@@ -117,6 +127,12 @@ class HeatData:
             start = end = tokens.null_token
         answer = predicted.char_start, predicted.char_end
         return _Scores(start_logits, end_logits, start, end, predicted.is_right, answer)
+
+
+def _nothing(tokens: Tokens, why: int) -> _Scores:
+    """A snapshot without scores of the window."""
+    nothing = np.full(tokens.hi - tokens.lo, -np.inf, np.float32)
+    return _Scores(nothing, nothing, why, why, False, (-1, -1))
 
 
 def _map(logits: list[Floats], predicted: list[int], choosable: NDArray[np.bool_], expected: int) -> HeatMap:

@@ -98,12 +98,16 @@ class HeatmapScreen(ScreenView):
             notes = [plain(context[a:b], 200) if a >= 0 else NO_ANSWER for a, b in journey.answers]
             for lost in journey.unreadable:
                 notes[lost] = "can't be read"
+            for left_out in journey.not_scored:
+                notes[left_out] = ""
         else:
             start, end = journey.start, journey.end
             if start.expected < 0:
                 return []
             shares = zip(start.probability[:, start.expected], end.probability[:, end.expected], strict=True)
             notes = [f"expected: start {100 * a:.0f} %, end {100 * b:.0f} %" for a, b in shares]
+            for left_out in journey.not_scored:
+                notes[left_out] = ""
         return [fit_text(text, self._note_width - 1) for text in notes]
 
     def _map_height(self, height: int) -> int:
@@ -147,11 +151,12 @@ class HeatmapScreen(ScreenView):
         return [*lines, legend_strip(width, self.style_of, glyphs)]
 
     def _verdict(self, journey: ExampleJourney) -> str:
-        """What became of the example, as far as snapshots can be read."""
-        lost = journey.unreadable
-        known = [number for number in range(len(journey.right)) if number not in lost]
+        """What became of the example, as far as it is scored and snapshots can be read."""
+        lost, known = journey.unreadable, journey.known
         right = journey.right[known].tolist()
         words = story(right, right, [self._labels[number] for number in known])
+        if left_out := len(journey.not_scored):
+            words += f"; not scored at {left_out} of {len(journey.right)} snapshots"
         names = ", ".join(self._labels[number] for number in lost)
         return f"{words}; can't be read: {names}" if lost else words
 

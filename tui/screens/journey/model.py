@@ -25,7 +25,8 @@ KEPT_LIMITS = 4096
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """One window of one example at one snapshot: scores float32[n], choosable bool[n] tokens of an answer."""
+    """One window of one example at one snapshot: scores float32[n], choosable bool[n] tokens of an answer. Where the
+    example is not scored at the snapshot, `predicted` is None, there are no candidates, and scores are NaN."""
 
     example: Example
     tokens: Tokens
@@ -35,7 +36,7 @@ class Scene:
     start: Numbers
     end: Numbers
     candidates: list[Candidate]
-    predicted: Prediction
+    predicted: Prediction | None
     choosable: NDArray[np.bool_]
     before: tuple[Numbers, Numbers] | None = None
     by_character: bool = False
@@ -44,7 +45,7 @@ class Scene:
     @property
     def predicted_tokens(self) -> tuple[int, int]:
         """Start and end of the answer in this window; the null token for "no answer"; -1 where it is elsewhere."""
-        if self.predicted.feature != self.tokens.feature:
+        if self.predicted is None or self.predicted.feature != self.tokens.feature:
             return -1, -1
         if self.predicted.start < 0:
             return self.tokens.null_token, self.tokens.null_token
@@ -67,8 +68,8 @@ class Scene:
 
     @property
     def predicted_chars(self) -> tuple[int, int] | None:
-        """The predicted answer in the passage, in code points; None for no answer."""
-        if self.predicted.start < 0:
+        """The predicted answer in the passage, in code points; None for no answer, or where it is not known."""
+        if self.predicted is None or self.predicted.start < 0:
             return None
         return self.predicted.char_start, self.predicted.char_end
 
@@ -103,14 +104,14 @@ def make_scene(viewer: Viewer, state: ViewState) -> Scene | None:
     window = state.window
     if window is None:
         golden = [n for n, tokens in enumerate(windows) if tokens.gold_start >= 0]
-        holding = [n for n, tokens in enumerate(windows) if tokens.feature == predicted.feature]
+        holding = [n for n, tokens in enumerate(windows) if predicted and tokens.feature == predicted.feature]
         window = (golden or holding or [0])[0]
     window = min(window, len(windows) - 1)
     tokens = windows[window]
     start, end = viewer.snapshot(position).logits(tokens.lo, tokens.hi)
     choosable = data.choosable(tokens)
     before = None
-    if state.change and position > 0:
+    if state.change and position > 0 and viewer.predicted(position - 1, number) is not None:
         before = viewer.snapshot(position - 1).logits(tokens.lo, tokens.hi)
     return Scene(
         viewer.examples[number],

@@ -135,6 +135,8 @@ class JourneyScreen(ScreenView):
         golds = " | ".join(answer.text for answer in scene.example.answers) or "(no answer)"
         found = scene.predicted_chars
         answer = scene.example.context[slice(*found)] if found else "(no answer)"
+        if scene.predicted is None:
+            answer = "(not scored at this snapshot)"
         self.tui.copy(f"{scene.example.question}\nexpected: {golds}\npredicted: {answer}")
 
     def do_search_text(self, text: str) -> None:
@@ -190,11 +192,26 @@ class JourneyPicture(StripView):
         rows, text_rows = share_rows(height)
         self._charts_end = 1 + 2 * rows
         state, count = self.view.tui.view_state, len(viewer.examples) if viewer else 0
+        if self.scene.predicted is None:
+            charts, self._charts_end = self._message(self._not_scored(), width, 2 * rows), 0
+        else:
+            charts = self._charts(self.scene, width, rows)
         return [
             question_strip(self.scene, state.example, count, self._style),
-            *self._charts(self.scene, width, rows),
+            *charts,
             chosen_token_strip(self.scene, state.token, self._style, state.span_from),
             *self._texts(self.scene, width, text_rows),
+        ]
+
+    def _not_scored(self) -> list[str]:
+        """Why there are no charts."""
+        viewer, position = self.view.tui.viewer, self.view.tui.view_state.snapshot
+        assert viewer is not None
+        label, text = viewer.snapshots[position].label, viewer.sample_text(position)
+        return [
+            f"This example is not scored at {label}: {text}.",
+            "",
+            "Of large sets an even sample is scored here; after every epoch all are. In Spans, t lists those scored.",
         ]
 
     def _message(self, words: Sequence[str], width: int, height: int) -> list[Strip]:
@@ -202,7 +219,7 @@ class JourneyPicture(StripView):
         for word in words:
             text = plain(word, width)
             lines.append(Strip([Segment(" " * max(0, (width - len(text)) // 2)), Segment(text, self._style("text"))]))
-        return lines
+        return [*lines, *[Strip.blank(width)] * (height - len(lines))]
 
     def _waiting(self) -> list[str]:
         viewer = self.view.tui.viewer

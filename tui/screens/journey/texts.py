@@ -42,6 +42,8 @@ def chosen_token_strip(scene: Scene, token: int, style: StyleOf, span_from: int 
                 Segment("  S takes it, escape does not", style("dim")),
             ]
         )
+    if scene.predicted is None:
+        return Strip([])
     hint = "[ and ] choose a token, m jumps to the expected one"
     return token_strip(scene.texts, scene.start, scene.end, scene.choosable, token, style, hint=hint)
 
@@ -55,6 +57,9 @@ def answer_strips(scene: Scene, width: int, rows: int, style: StyleOf, glyphs: G
         lines[0] = Strip([*lines[0], Segment(f"  {plain(verdict_words(scene.verdict, 200))}", style("warn"))])
     if (odds := null_odds(scene.candidates)) is not None:
         lines[0] = Strip([*lines[0], Segment(f"   null odds {odds:+.2f}", style("dim"))])
+    if scene.predicted is None:
+        words = "not scored at this snapshot"
+        lines.append(Strip([Segment(f" {glyphs.predicted} predicted ", style("dim")), Segment(words, style("dim"))]))
     prepared = prepare_golds([golds], v2=scene.example.is_impossible, by_character=scene.by_character)
     for number, candidate in enumerate(scene.candidates[: max(0, rows - 1)], 1):
         text = _answer_text(scene, candidate)

@@ -8,7 +8,7 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from tui.model.token_grid import Spans
+from tui.model.token_grid import NOTHING, Spans
 
 
 class SpanCell(IntEnum):
@@ -41,7 +41,7 @@ def span_cells(truth: Spans, predicted: Spans, *, height: int, per_row: int, non
     cells = np.where(true_here & pred_here & (shared_lo > shared_hi), np.uint8(SpanCell.APART), cells).astype(np.uint8)
     if not none_row:
         return cells
-    none = (truth.start < 0) * np.uint8(SpanCell.TRUE) + (predicted.start < 0) * np.uint8(SpanCell.PREDICTED)
+    none = (truth.start < 0) * np.uint8(SpanCell.TRUE) + (predicted.start == NOTHING) * np.uint8(SpanCell.PREDICTED)
     return np.vstack([cells, none[None, :].astype(np.uint8)])
 
 

@@ -15,7 +15,7 @@ Bools = NDArray[np.bool_]
 Floats = NDArray[np.float32]
 
 Sort = Literal["data order", "true start", "IoU", "confidence"]
-Filter = Literal["all", "wrong", "right", "learned", "forgotten", "impossible"]
+Filter = Literal["all", "wrong", "right", "learned", "forgotten", "impossible", "scored"]
 SORTS: tuple[Sort, ...] = get_args(Sort)
 FILTERS: tuple[Filter, ...] = get_args(Filter)
 
@@ -45,7 +45,7 @@ class SpanOrder:
     @property
     def depends_on_snapshot(self) -> bool:
         """Whether another snapshot could give other rows."""
-        return self.sort in ("IoU", "confidence") or self.show in ("wrong", "right", "learned", "forgotten")
+        return self.sort in ("IoU", "confidence") or self.show not in ("all", "impossible")
 
     @property
     def place(self) -> int:
@@ -63,11 +63,12 @@ class SpanOrder:
         """
         mask = {
             "all": np.ones(self.total, dtype=np.bool_),
-            "wrong": ~judged.right,
+            "wrong": judged.scored & ~judged.right,
             "right": judged.right,
             "learned": judged.learned,
             "forgotten": judged.forgotten,
             "impossible": judged.impossible,
+            "scored": judged.scored,
         }[self.show]
         if matches is not None:
             mask = mask & matches

@@ -32,6 +32,8 @@ COLUMNS = (
     Column("predicted", "predicted", 9, share=2),
 )
 CELL_LIMIT = 300
+UNKNOWN = CellText("-", "dim")
+"""The cell of an example that is not scored at the snapshot."""
 Changes = tuple[Bools, Bools]
 """Which examples were learned and which forgotten since the snapshot before."""
 
@@ -44,6 +46,7 @@ def example_row(
     right = bool(now.right[example])
     sign = {True: glyphs.right, False: glyphs.wrong}
     judged = verdict_words(verdict, CELL_LIMIT)
+    scored = bool(now.scored[example])
     learned, forgotten = changes
     change = CellText("")
     if learned[example]:
@@ -57,16 +60,20 @@ def example_row(
         "correct": CellText(
             f"{sign[start]} {sign[end]}",
             "good" if start and end else "text" if start or end else "bad",
-        ),
-        "iou": CellText(f"{now.iou[example]:.2f}"),
-        "em": CellText(sign[right], "good" if right else "bad"),
-        "f1": CellText(f"{now.f1[example]:.2f}"),
-        "confidence": CellText(f"{now.confidence[example]:.2f}"),
+        )
+        if scored
+        else UNKNOWN,
+        "iou": CellText(f"{now.iou[example]:.2f}") if scored else UNKNOWN,
+        "em": CellText(sign[right], "good" if right else "bad") if scored else UNKNOWN,
+        "f1": CellText(f"{now.f1[example]:.2f}") if scored else UNKNOWN,
+        "confidence": CellText(f"{now.confidence[example]:.2f}") if scored else UNKNOWN,
         "question": CellText(plain(data.question(example), CELL_LIMIT)),
         "expected_span": CellText(span_text(data.truth, example), "dim"),
         "expected": CellText(plain(judged or data.expected(example), CELL_LIMIT), "warn" if judged else "true"),
         "predicted_span": CellText(span_text(now.predicted, example), "dim"),
-        "predicted": CellText(plain(data.answered(example, now), CELL_LIMIT), "both" if right else "predicted"),
+        "predicted": CellText(
+            plain(data.answered(example, now), CELL_LIMIT), "both" if right else "predicted" if scored else "dim"
+        ),
     }
 
 
@@ -78,11 +85,15 @@ def words_strip(
     changes: Changes,
     style: StyleOf,
     glyphs: Glyphs,
+    *,
+    sample: str = "",
 ) -> Strip:
-    """What is listed and in which order, which of it the chart shows, how well questions with and without an answer
-    are answered (`apart`), and how much changed."""
+    """What is listed and in which order, how many of all examples are scored where it is a `sample`, which of the list
+    the chart shows, how well questions with and without an answer are answered (`apart`), and how much changed."""
     learned, forgotten = (int(flags.sum()) for flags in changes)
     segments = [Segment(plain(f" {order.describe()}"), style("heading"))]
+    if sample:
+        segments.append(Segment(f"  {sample}", style("warn")))
     if max_span is not None:
         segments.append(Segment(f", spans under {max_span} tokens", style("text")))
     if page.count < len(order.rows):
@@ -111,7 +122,7 @@ def detail_strips(
     if verdict is not None:
         expected = f"label {plain(verdict_words(verdict, 40))}; {expected}"
     answered = f"predicted {span_text(now.predicted, example)}: {plain(data.answered(example, now), CELL_LIMIT)}"
-    if allow_null:
+    if allow_null and now.scored[example]:
         answered = f"null odds {now.null_odds[example]:+.2f}  {answered}"
     return [
         Strip([Segment(fit_text(f" {plain(data.question(example), 2 * CELL_LIMIT)}", width))]),

@@ -191,7 +191,11 @@ class SpansScreen(ScreenView):
         page, _ = self._page(chart.size.width)
         glyphs = glyphs_of(self.tui.ascii_only)
         apart = self._now.apart(self._data.impossible) if self._data else ""
-        return [words_strip(self._order, page, self._max_span, apart, self._changes, self.style_of, glyphs)]
+        sample = self.tui.viewer.sample_text(self.tui.view_state.snapshot) if self.tui.viewer else ""
+        words = words_strip(
+            self._order, page, self._max_span, apart, self._changes, self.style_of, glyphs, sample=sample
+        )
+        return [words]
 
     def _draw_detail(self, width: int, height: int) -> Sequence[Strip]:
         if self._now is None or self._data is None or not len(self._order.rows):

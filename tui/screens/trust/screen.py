@@ -68,6 +68,8 @@ class TrustScreen(ScreenView):
             return "no run is open: 6 lists the runs"
         if not viewer.snapshots or not viewer.ready:
             return "no snapshot yet: the first one, of the untrained model, comes after loading"
+        if sample := viewer.sample_text(state.snapshot):
+            return f"{sample} at this snapshot, too few to say: after every epoch all are"
         try:
             snapshot = viewer.snapshot(state.snapshot)
             key = (str(viewer.run.path), snapshot.info.index, snapshot.info.time)
