@@ -205,7 +205,7 @@ async def test_the_whole_takes_the_place_of_the_first_look(tmp_path: Path) -> No
         assert "[untrained" in screen_text(app)
         assert "scored" not in screen_text(app)
         assert len(app.viewer.snapshots) == 1
-        for key in "2578x34":
+        for key in "258x34":
             await press(pilot, key)
             assert "not scored" not in screen_text(app), key
 
