@@ -259,7 +259,8 @@ class SpansScreen(ScreenView):
         self._apply()
 
     def do_filter(self) -> None:
-        self._order.next_filter()
+        if self._order.next_filter() == "scored" and self._now is not None and self._now.scored.all():
+            self._order.next_filter()
         self._apply()
 
     def do_refilter(self) -> None:
