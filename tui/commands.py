@@ -26,16 +26,19 @@ class KeyCommand:
     acts: bool = False
 
 
-WALK = (
+SNAPSHOTS = (
     KeyCommand("previous", "left,h", "previous snapshot", footer="snapshot", pair="next"),
     KeyCommand("next", "right,l", "next snapshot"),
     KeyCommand("first", "home,g", "first snapshot: the untrained model"),
     KeyCommand("latest", "end,G", "latest snapshot, and follow new ones"),
     KeyCommand("follow", "f", "follow new snapshots, or stay", footer="follow"),
     KeyCommand("play", "space", "play the journey from the first snapshot, or stop", footer="play"),
+)
+PACE = (
     KeyCommand("faster", "plus", "play faster"),
     KeyCommand("slower", "minus", "play slower"),
 )
+WALK = (*SNAPSHOTS, *PACE)
 EXAMPLES = (
     KeyCommand("up", "up,k", "previous example", footer="example", pair="down"),
     KeyCommand("down", "down,j", "next example"),

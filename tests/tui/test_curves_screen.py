@@ -173,14 +173,14 @@ async def test_follow_and_play(run: RunDir) -> None:
         await press(pilot, "f")
         assert app.view_state.following
         assert "▲" not in picture_text(app)
-        await press(pilot, "minus", "minus", "minus", "minus")
-        assert "playing 0.25 snapshots a second" in screen_text(app)
+        await press(pilot, "1", *["minus"] * 4, "3")  # + and - zoom in Curves
         await press(pilot, "space")
+        assert "playing 0.25 snapshots a second" in screen_text(app)
         assert (app.playing, app.view_state.snapshot) == (True, 0)
         assert all(title in picture_text(app) for title in logged.titles(0))
         await press(pilot, "space")
         assert not app.playing
-        await press(pilot, *["plus"] * 5, "space")
+        await press(pilot, "1", *["plus"] * 5, "3", "space")
         assert "playing 4 snapshots a second" in screen_text(app)
         await until(pilot, lambda: app.view_state.snapshot == 4 and not app.playing)
         await settle(pilot)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tui.commands import PAUSE, WALK, KeyCommand
+from tui.commands import PAUSE, SNAPSHOTS, KeyCommand
 from tui.screens.about import About
 
 ABOUT = About(
@@ -20,7 +20,7 @@ ABOUT = About(
         "points of snapshots stay as they are. The logarithm is for panels without a fixed scale."
     ),
     commands=(
-        *WALK,
+        *SNAPSHOTS,
         KeyCommand("panel_previous", "up,k", "previous chart", footer="chart", pair="panel_next"),
         KeyCommand("panel_next", "down,j", "next chart"),
         KeyCommand("panel_zoom", "z", "the chosen chart alone, or all", footer="zoom"),
@@ -29,6 +29,15 @@ ABOUT = About(
         KeyCommand("cursor_far_left", "left_curly_bracket", "cursor ten columns to the left"),
         KeyCommand("cursor_far_right", "right_curly_bracket", "cursor ten columns to the right"),
         KeyCommand("no_token", "escape", "put the cursor away"),
+        KeyCommand(
+            "x_zoom_in",
+            "plus,equals_sign",
+            "half of the x axis, around the cursor or the snapshot in view; the cursor scrolls it",
+            footer="x range",
+            pair="x_zoom_out",
+        ),
+        KeyCommand("x_zoom_out", "minus", "twice as much of the x axis"),
+        KeyCommand("x_whole", "0", "the whole x axis"),
         KeyCommand("smoothing", "s", "smoothing: none, 0.6, 0.9, 0.98", footer="smooth"),
         KeyCommand("log_y", "y", "logarithmic y axis, or linear", footer="log y"),
         KeyCommand("x_axis", "a", "x axis: steps, epochs or time", footer="x axis"),

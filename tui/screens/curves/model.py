@@ -125,11 +125,19 @@ class Curves:
     last_step: float
     total_steps: float
     axis: Axis = "step"
+    window: tuple[float, float] | None = None
+    """The stretch of the axis that is shown; None: all of it."""
     canvases: dict[tuple[str, int, int, str], Canvas] = field(default_factory=dict, compare=False)
     """What was drawn of these curves, kept by whoever draws: another snapshot moves only the guide."""
 
     @property
     def x_limits(self) -> tuple[float, float]:
+        """Where the x axis begins and ends."""
+        return self.window or self.extent
+
+    @property
+    def extent(self) -> tuple[float, float]:
+        """Where the whole x axis begins and ends."""
         return 0.0, max(1.0 if self.axis == "step" else 1e-3, self.total_steps, self.last_step)
 
 

@@ -26,7 +26,17 @@ from tui.screens.curves.model import AXES, Human
 from tui.screens.curves.model import Curves as CurveSet
 from tui.screens.curves.overlay import BANDS, MOST_RUNS, SMOOTHINGS, Look, following, logarithmic, looked_at
 from tui.screens.curves.runs import curves_of, overlay_of, x_of
-from tui.screens.curves.strips import GUTTER, MARGIN, grid_strips, legend_strips, moved, share_grid, x_text
+from tui.screens.curves.strips import (
+    GUTTER,
+    MARGIN,
+    grid_strips,
+    legend_strips,
+    moved,
+    range_text,
+    share_grid,
+    x_text,
+)
+from tui.screens.curves.zoom import Range, holding, inside, part_of, zoomed_in, zoomed_out
 from tui.widgets.picture import Picture
 
 NO_CURVES = CurveSet((), 0.0, 0.0)
@@ -51,10 +61,17 @@ class CurvesScreen(ScreenView):
         self._asked_human: Viewer | None = None
         self._made = NO_CURVES
         self._made_of: tuple[object, ...] = ()
+        self._window: Range | None = None
+        """The stretch of the x axis that is shown; None: all of it."""
+        self._shown = NO_CURVES
+        """The curves on that stretch."""
+        self._shown_of: tuple[object, ...] = ()
         self._look = Look()
         self._cursor: float | None = None
         """Place of the cursor on the x axis; None where it is put away."""
         self._cursor_set_at: object = None
+        self._held: object = None
+        """The place that the stretch was moved to hold."""
         self._overlaying = True
         self._overlaid = OverlaidRuns(MOST_RUNS)
         self._legend: list[tuple[str, str, str]] = []
@@ -96,7 +113,7 @@ class CurvesScreen(ScreenView):
             self._asked_human, self._human = viewer, None
             self.run_worker(self._ask_people(viewer), group="people", exclusive=True)
         self._make(viewer)
-        self._place()
+        self._show_part()
         self.query_one("#curve-gpu", Picture).display = bool(self.tui.gpus)
         self._fit_legend()
         for picture in self.query(Picture):
@@ -125,6 +142,20 @@ class CurvesScreen(ScreenView):
         self._made = logarithmic(made) if self._look.log else made
         self._chosen = max(0, min(self._chosen, len(self._made.panels) - 1))
 
+    def _show_part(self) -> None:
+        """Cut the curves to the stretch that is shown; a snapshot or a cursor that moved is on it."""
+        place, extent, state = self._place(), self._made.extent, self.tui.view_state
+        if self._window is not None:
+            moved_to = (place, state.snapshot)
+            if place is not None and moved_to != self._held:
+                self._window = holding(self._window, place, extent)
+            self._held = moved_to
+            self._window = inside(self._window, extent)
+        key = (self._made_of, self._window)
+        if key != self._shown_of:
+            self._shown_of = key
+            self._shown = self._made if self._window is None else part_of(self._made, self._window)
+
     def _watched(self, viewer: Viewer | None) -> dict[Path, Viewer]:
         """The runs that are shown, in the order of their marks."""
         found = {**({viewer.run.path: viewer} if viewer is not None else {}), **self._overlaid.viewers}
@@ -146,7 +177,7 @@ class CurvesScreen(ScreenView):
             return [Strip([Segment("no run is open: 6 lists the runs", self.style_of("dim"))])]
         glyphs = glyphs_of(self.tui.ascii_only)
         return grid_strips(
-            self._made, self._chosen, self._place(), width, height, self.style_of, glyphs, zoomed=self._zoomed
+            self._shown, self._chosen, self._place(), width, height, self.style_of, glyphs, zoomed=self._zoomed
         )
 
     def _draw_gpu(self, width: int, height: int) -> Sequence[Strip]:
@@ -160,7 +191,8 @@ class CurvesScreen(ScreenView):
         cursor = "" if self._cursor is None else f"cursor: {x_text(self._cursor, self._made.axis)}"
         left_out = len({*self.tui.marked}) - len(self._overlaid.slots) if self._is_overlay else 0
         more = f"{left_out} marked runs are left out" if left_out > 0 else ""
-        return ", ".join(part for part in (self._look.words, cursor, more) if part)
+        stretch = "" if self._window is None else range_text(self._window, self._made.axis)
+        return ", ".join(part for part in (stretch, self._look.words, cursor, more) if part)
 
     def _fit_legend(self) -> None:
         """Give the legend the lines it needs, none for one run as it is."""
@@ -218,9 +250,31 @@ class CurvesScreen(ScreenView):
         size, place, state = self.query_one("#curve-picture", Picture).size, self._place(), self.tui.view_state
         grid = share_grid(len(self._made.panels), self._chosen, size.width, size.height, zoomed=self._zoomed)
         columns = max(1, grid.width - GUTTER - MARGIN)
-        start = self._made.last_step if place is None else place
-        self._cursor = moved(start, by, self._made.x_limits, columns)
+        shown, extent = self._shown.x_limits, self._made.extent
+        start = min(max(self._made.last_step, shown[0]), shown[1]) if place is None else place
+        self._cursor = moved(start, by, shown, columns, extent)
         self._cursor_set_at = (state.snapshot, state.following)
+        self.tui.changed()
+
+    def do_x_zoom_in(self) -> None:
+        self._zoom(zoomed_in(self._shown.x_limits, self._middle, self._made.extent, self._made.axis))
+
+    def do_x_zoom_out(self) -> None:
+        self._zoom(zoomed_out(self._shown.x_limits, self._middle, self._made.extent))
+
+    def do_x_whole(self) -> None:
+        self._zoom(self._made.extent)
+
+    @property
+    def _middle(self) -> float:
+        """What is zoomed around: the cursor, the snapshot in view, or the newest values."""
+        place = self._place()
+        return self._made.last_step if place is None else place
+
+    def _zoom(self, shown: Range) -> None:
+        whole = shown == self._made.extent
+        self._window = None if whole else shown
+        self.tui.say("the whole x axis" if whole else range_text(shown, self._made.axis))
         self.tui.changed()
 
     def do_no_token(self) -> None:
@@ -234,7 +288,7 @@ class CurvesScreen(ScreenView):
         self._set_look(log=not self._look.log)
 
     def do_x_axis(self) -> None:
-        self._cursor = None
+        self._cursor = self._window = None
         self._set_look(axis=following(AXES, self._look.axis))
 
     def do_band(self) -> None:
@@ -267,7 +321,7 @@ class CurvesScreen(ScreenView):
             return
         self._choose(panel)
         columns = max(1, grid.width - GUTTER - MARGIN)
-        low, high = self._made.x_limits
+        low, high = self._shown.x_limits
         place = low + (event.x % grid.width - GUTTER) / max(1, columns - 1) * (high - low)
         if viewer.snapshots and event.x % grid.width >= GUTTER and event.y % grid.height:
             nearest = min(

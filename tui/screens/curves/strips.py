@@ -15,6 +15,7 @@ from tui.drawing.format import clock, value_text
 from tui.drawing.frame import ASCII, UNICODE, ChartCell, Glyphs, floor, gutter, runs
 from tui.drawing.theme import StyleOf
 from tui.screens.curves.model import ROLES, Axis, Curves, Line, Panel, thin
+from tui.screens.curves.zoom import path_on, values_on, within
 
 GUTTER = 8
 MARGIN = 2
@@ -115,21 +116,23 @@ def panel_strips(
 ) -> list[Strip]:
     """One panel, `height` lines of `width` cells: title, canvas, axis."""
     columns, rows = max(1, width - GUTTER - MARGIN), max(1, height - 2)
-    x_limits, (low, high) = curves.x_limits, panel.y_limits
+    x_limits = curves.x_limits
+    drawn = panel if curves.window is None else within(panel, x_limits)
+    low, high = drawn.y_limits
     key = panel.name, columns, rows, CURVE_GLYPHS[glyphs].line
     if key not in curves.canvases:
         strokes, roles = _strokes(panel, x_limits, columns, glyphs)
         curves.canvases[key] = roles, draw(strokes, columns, rows, x_limits, (low, high))
     roles, cells = curves.canvases[key]
-    guide = _column(step, x_limits, columns) if step is not None else -1
+    guide = _column(step, x_limits, columns) if step is not None and x_limits[0] <= step <= x_limits[1] else -1
     levels = {_row(level.y, low, high, rows): level.name for level in panel.levels if low <= level.y <= high}
     strips = [_title(panel, step, width, style, glyphs, chosen=chosen)]
     for number, row in enumerate(cells):
-        label = _label(number, rows, panel)
+        label = _label(number, rows, drawn)
         line = _with_level(row, roles, levels.get(number), guide, glyphs)
         strips.append(Strip([*gutter(label, GUTTER, style, glyphs), *runs(line, style)]).adjust_cell_length(width))
-    if panel.empty and rows:
-        words = fit_text("no values yet", columns)
+    if drawn.empty and rows:
+        words = fit_text("no values yet" if panel.empty else "no values here", columns)
         middle = Strip([*gutter("", GUTTER, style, glyphs), Segment(words, style("dim"))])
         strips[1 + rows // 2] = middle.adjust_cell_length(width)
     strips.append(_floor(x_limits, curves.axis, guide, columns, width, style, glyphs))
@@ -170,11 +173,11 @@ def _strokes(
     for line in panel.lines:
         if line.sample:
             continue
-        few = thin(line, x_limits, columns)
+        few = thin(path_on(line, x_limits), x_limits, columns)
         strokes.append(Stroke(few.x.tolist(), few.y.tolist(), own.edge if line.edge else own.line, joined=True))
         roles.append(line.role)
     for number, line in enumerate(panel.lines):
-        marked = line if line.points else _some(line, number)
+        marked = values_on(line if line.points else _some(line, number), x_limits)
         if line.points or (line.mark and not line.edge):
             strokes.append(Stroke(marked.x.tolist(), marked.y.tolist(), sign_of(line, glyphs), joined=False))
             roles.append(line.role)
@@ -246,11 +249,32 @@ def _column(value: float, limits: tuple[float, float], columns: int) -> int:
     return int(0.5 + (columns - 1) * (value - low) / (high - low))
 
 
-def moved(value: float, by: int, limits: tuple[float, float], columns: int) -> float:
-    """The place on the x axis `by` columns right of the one of `value`, inside the axis."""
+def moved(
+    value: float, by: int, limits: tuple[float, float], columns: int, extent: tuple[float, float] | None = None
+) -> float:
+    """The place on the x axis `by` columns right of the one of `value`, inside the axis (`limits`, or `extent` where
+    those are a part of it)."""
     low, high = limits
-    column = max(0, min(_column(value, limits, columns) + by, columns - 1))
-    return low + (high - low) * column / max(1, columns - 1)
+    place = low + (high - low) * (_column(value, limits, columns) + by) / max(1, columns - 1)
+    first, last = extent or limits
+    return max(first, min(place, last))
+
+
+def x_number(value: float, axis: Axis) -> str:
+    """A place on the x axis, without its unit."""
+    match axis:
+        case "step":
+            return f"{value:.0f}"
+        case "epoch":
+            return f"{value:.2f}".rstrip("0").rstrip(".")
+        case "time":
+            return clock(value)
+
+
+def range_text(limits: tuple[float, float], axis: Axis) -> str:
+    """A stretch of the x axis, for example `steps 120 to 480`."""
+    unit = {"step": "steps ", "epoch": "epochs ", "time": ""}[axis]
+    return f"{unit}{x_number(limits[0], axis)} to {x_number(limits[1], axis)}"
 
 
 def x_text(value: float, axis: Axis) -> str:
@@ -279,8 +303,9 @@ def _floor(
     end = guide if guide >= columns - len(words) else columns
     if end > len(words):
         line = line[: end - len(words)] + words + line[end:]
-    if guide != 0:
-        line = f"{x_limits[0]:.0f}" + line[1:]
+    first = x_number(x_limits[0], axis)
+    if guide < 0 or guide >= len(first):
+        line = first + line[len(first) :]
     text = (" " * (GUTTER - 1) + glyphs.corner + line).ljust(width)
     return Strip(floor(text, GUTTER + guide if guide >= 0 else -1, style, glyphs)).adjust_cell_length(width)
 
