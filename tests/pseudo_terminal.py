@@ -42,7 +42,16 @@ class PseudoTerminal:
         self._answer = (f"\x1b]11;{background}\x1b\\" if background else "") + "\x1b[?62;22c"
         self._master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-        unwanted = {"COLORFGBG", "COLORTERM", "NO_COLOR", "TEXTUAL_FPS", "SSH_CONNECTION", "TEXTUAL_COLOR_SYSTEM"}
+        unwanted = {
+            "COLUMNS",
+            "LINES",
+            "COLORFGBG",
+            "COLORTERM",
+            "NO_COLOR",
+            "TEXTUAL_FPS",
+            "SSH_CONNECTION",
+            "TEXTUAL_COLOR_SYSTEM",
+        }
         inherited = {name: value for name, value in os.environ.items() if name not in unwanted}
         self.chunks: list[tuple[float, bytes]] = []
         self.began = time.perf_counter()
