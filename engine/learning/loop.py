@@ -18,7 +18,8 @@ from engine.learning.control import Control, StopAsked
 from engine.learning.describe import disk_plan, run_info, started_event, step_event
 from engine.learning.distributed import Group
 from engine.learning.encoder.freeze import freeze_layers
-from engine.learning.encoder.load import Model, choose_device, choose_precision, load_model
+from engine.learning.encoder.load import choose_device, choose_precision, load_model
+from engine.learning.encoder.packed import PackedEncoder
 from engine.learning.prepare import Emit, Task, write_task
 from engine.learning.schedule import make_plan
 from engine.learning.snapshots import Planned, Snapshots, plan_snapshots
@@ -70,7 +71,7 @@ def fine_tune(session: Session, task: Task) -> Finished:
             session.run.write_info(run_info(session.run, config, task, learner, world_size=group.world))
         checkpoint.sweep(session.run)
     emit(started_event(config, task, learner, disk, resumed=resumed))
-    emit(Phase(name="loading", detail=f"{_way_of_computing(config, learner.model)}; {disk.text}"))
+    emit(Phase(name="loading", detail=f"{_way_of_computing(config, learner)}; {disk.text}"))
 
     # First snapshot: what the model answers before it has learned anything (again, after a resume, if it is missing).
     snapshots = _snapshots(session, task, learner)
@@ -143,16 +144,20 @@ def _load(session: Session, task: Task) -> tuple[Learner, bool]:
     freeze_layers(model.network, config.freeze_layers)
     if config.gradient_checkpointing:
         model.checkpoint_gradients()
+    if config.torch_compile and device.type == "cuda" and isinstance(model.network, PackedEncoder):
+        model.network.compile_layers()
     learner = Learner(model, make_plan(config, task.train, model.parameters), task.train, group)
     if found:
         checkpoint.restore(learner, found[0])
     return learner, found is not None
 
 
-def _way_of_computing(config: RunConfig, model: Model) -> str:
+def _way_of_computing(config: RunConfig, learner: Learner) -> str:
     """For example `bf16 (this CPU multiplies bfloat16), windows without padding`."""
+    model = learner.model
     way = "without padding" if model.packed else "padded in groups of similar length"
-    return f"{model.precision} ({choose_precision(config, model.device)[1]}), windows {way}"
+    graphs = ", steps as CUDA graphs" if learner.records_graphs else ""
+    return f"{model.precision} ({choose_precision(config, model.device)[1]}), windows {way}{graphs}"
 
 
 def _report(session: Session, learner: Learner, done: list[StepValues]) -> None:

@@ -21,6 +21,7 @@ from engine.learning.encoder.batch import Batch
 from engine.learning.encoder.dropout import DropoutMasks
 from engine.learning.encoder.load import Model
 from engine.learning.encoder.optimizer import AdamW
+from engine.learning.graphs import StepGraphs, can_record
 from engine.learning.loss_scale import LossScale
 from engine.learning.schedule import Plan
 
@@ -44,7 +45,8 @@ def span_loss(scores: Tensor, batch: Batch, count: int) -> Tensor:
     none here.
     """
     size = (len(batch.lengths), max(batch.lengths), 2)
-    padded = scores.new_full(size, -torch.inf).index_put((batch.row, batch.position), scores)
+    nothing = torch.finfo(scores.dtype).min  # not -inf, of which a window without a token would be NaN
+    padded = scores.new_full(size, nothing).index_put((batch.row, batch.position), scores)
     start, end = padded.unbind(-1)
     return (
         F.cross_entropy(start, batch.target[0], reduction="sum")
@@ -94,6 +96,10 @@ class Learner:
         self.optimizer = make_optimizer(network, self.plan)
         self._forward = self.group.wrap(network, all_used=self.model.packed)
         self.micro_batch_size = self.plan.micro_batch_size or self.plan.batch_size
+        self._graphs = None
+        if self.group.world == 1 and can_record(self.model):
+            longest = int(np.diff(self.features.token_offset).max())
+            self._graphs = StepGraphs(self.model, self.micro_batch_size, longest, span_loss)
         self.loss_scale = LossScale(self.model.device, enabled=self.model.dtype == torch.float16)
         self._bad = torch.zeros((), device=self.model.device)
         self._pending: deque[_Pending] = deque()
@@ -120,11 +126,17 @@ class Learner:
         self._pending.append(_Pending(self.step, PendingTensor(values), rate, len(windows), tokens))
         return self._read(READ_LATER if model.device.type == "cuda" else 0)
 
+    @property
+    def records_graphs(self) -> bool:
+        """Whether whole steps are replayed as CUDA graphs."""
+        return self._graphs is not None
+
     def halve_batch(self) -> bool:
         """Compute half as many windows at a time from now on; False where there is only one."""
         if self.micro_batch_size <= 1:
             return False
         self.micro_batch_size = -(-self.micro_batch_size // 2)
+        self._graphs = None
         if self.model.device.type == "cuda":
             torch.cuda.empty_cache()
         return True
@@ -144,6 +156,10 @@ class Learner:
     def _backward(self, part: Windows, first: int, count: int) -> Tensor:
         """Gradients of some of a step's `count` windows, from number `first` on; returns their share of the loss."""
         model, group = self.model, self.group
+        if self._graphs is not None and len(part) == count:
+            batch = make_batch(self.features, part)
+            if self._graphs.takes(batch) and (replayed := self._graphs.backward(batch)) is not None:
+                return replayed
         batch = make_batch(
             self.features, part, device=model.device, rank=group.rank, world=group.world, first_place=first
         )

@@ -66,8 +66,14 @@ def _rows(length: int, most: int) -> int:
 
 def _parts(qkv: Tensor, low: int, length: int, heads: int) -> tuple[Tensor, Tensor, Tensor]:
     """Queries, keys and values [heads, L, D] of one window, as views."""
-    part = qkv[low : low + length].view(length, 3, heads, -1).permute(1, 2, 0, 3)
+    width = qkv.shape[1] // (3 * heads)
+    part = qkv[low : low + length].view(length, 3, heads, width).permute(1, 2, 0, 3)
     return part[0], part[1], part[2]
+
+
+def _heads(x: Tensor, heads: int) -> Tensor:
+    """`x` [L, H] as [L, heads, D], a view; L may be 0."""
+    return x.view(len(x), heads, x.shape[1] // heads)
 
 
 def _cpu_attention(qkv: Tensor, lengths: list[int], heads: int, bias: Tensor | None) -> Tensor:
@@ -81,7 +87,7 @@ def _cpu_attention(qkv: Tensor, lengths: list[int], heads: int, bias: Tensor | N
         rows = _rows(length, len(qkv) - low)
         q, k, v = _parts(qkv, low, rows, heads)
         o = torch.matmul(_weights(q, k, length, bias), v)
-        out[low : low + rows].view(rows, heads, -1).copy_(o.transpose(0, 1))
+        _heads(out[low : low + rows], heads).copy_(o.transpose(0, 1))
         low += length
     out[low:] = 0
     return out
@@ -114,7 +120,7 @@ class CpuAttention(torch.autograd.Function):
             if masks is not None:
                 _flag_dropped(weights[:, :length, :length], masks.dropped_signs(window, (heads, length, length), p))
             o = torch.matmul(torch.relu(weights), v)
-            torch.mul(o.transpose(0, 1), factor, out=out[low : low + rows].view(rows, heads, -1))
+            torch.mul(o.transpose(0, 1), factor, out=_heads(out[low : low + rows], heads))
             kept_for_backward.append(weights)
             low += length
         out[low:] = 0
@@ -138,7 +144,7 @@ class CpuAttention(torch.autograd.Function):
             rows = weights.shape[1]
             q, k, v = _parts(qkv, low, rows, heads)
             grad_q, grad_k, grad_v = _parts(grad_qkv, low, rows, heads)
-            grad_o = grad_out[low : low + rows].view(rows, heads, -1).transpose(0, 1)
+            grad_o = _heads(grad_out[low : low + rows], heads).transpose(0, 1)
             kept = torch.relu(weights)
             grad_v.copy_(torch.matmul(kept.transpose(1, 2), grad_o))
             grad_scores = torch.matmul(grad_o, v.transpose(1, 2)).mul_(kept)
@@ -180,6 +186,12 @@ FLASH_ARGUMENTS = (
     "query", "key", "value", "cum_seq_q", "cum_seq_k", "max_q", "max_k", "dropout_p", "is_causal", "return_debug_mask"
 )  # fmt: skip
 """What `_varlen_flash` gives torch's private operator; with other arguments in this order it is not called."""
+
+
+def takes_any_lengths(device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether attention in `dtype` on `device`, without a bias, needs no padding and reads the windows' bounds on the
+    device alone."""
+    return dtype == torch.bfloat16 and _has_varlen_flash(device) and flash_is_known()
 
 
 @cache

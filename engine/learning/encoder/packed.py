@@ -80,12 +80,14 @@ class Layer(nn.Module):
     ) -> Tensor:
         """`x` and the result are float32[T', H], T' ≥ T with filling; matrix products are in `dtype`. `bias` is for
         `attend`."""
-        shape, training = self.shape, self.training
-        hidden_dropout = shape.hidden_dropout if training else 0.0
-        a = attend(
-            self.qkv(x.to(dtype)), batch, shape.heads, masks, shape.attention_dropout if training else 0.0,
-            training=training, bias=bias,
-        )  # fmt: skip
+        p = self.shape.attention_dropout if self.training else 0.0
+        qkv = self.qkv(x.to(dtype))
+        a = attend(qkv, batch, self.shape.heads, masks, p, training=self.training, bias=bias)
+        return self.after_attention(a, x, masks, dtype)
+
+    def after_attention(self, a: Tensor, x: Tensor, masks: DropoutMasks | None, dtype: torch.dtype) -> Tensor:
+        """The layer's result float32[T', H] from attention's, `a` [T', H] in `dtype`, and the layer's input `x`."""
+        hidden_dropout = self.shape.hidden_dropout if self.training else 0.0
         x = self.attention_norm(add_dropped(x, self.attention_out(a), masks, hidden_dropout))
         return self.feed_forward(x, masks, dtype)
 
@@ -103,6 +105,8 @@ class PackedEncoder(nn.Module):
     word_embeddings: Table
     layers: nn.ModuleList
     head: Linear
+    has_bias = False
+    """Whether `shared` gives attention a bias."""
 
     def __init__(self, shape: EncoderConfig) -> None:
         super().__init__()
@@ -119,6 +123,14 @@ class PackedEncoder(nn.Module):
             x = (_computed_twice if again else _computed)(layer, x, batch, masks, dtype, shared)
         x = add_dropped(None, x, masks, self.shape.head_dropout if self.training else 0.0)
         return self.scores(x[: len(batch.input_ids)])
+
+    def compile_layers(self) -> None:
+        """Fuse what follows attention by torch's compiler, from the next step on. On a CPU dropout is drawn by numpy,
+        which can't be compiled."""
+        for layer in self.layers:
+            if isinstance(layer, Layer):
+                compiled: Any = torch.compile(layer.after_attention, dynamic=True)
+                layer.after_attention = compiled  # type: ignore[method-assign]
 
     def embed(self, batch: Batch, masks: DropoutMasks | None, dtype: torch.dtype) -> Tensor:
         """The input of the first layer, float32[T', H]."""

@@ -172,6 +172,8 @@ class ModernBertLayer(nn.Module):
 
 
 class ModernBertEncoder(PackedEncoder):
+    has_bias = True
+
     def __init__(self, shape: ModernBertConfig) -> None:
         super().__init__(shape)
         self.sizes = shape

@@ -53,6 +53,8 @@ def bucket(distance: Tensor) -> Tensor:
 
 
 class MPNetEncoder(BertEncoder):
+    has_bias = True
+
     def __init__(self, shape: EncoderConfig) -> None:
         super().__init__(shape)
         self.relative_bias = Table(BUCKETS, shape.heads)
