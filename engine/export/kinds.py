@@ -41,6 +41,10 @@ class Request:
     size: str | None = None
     """Columns x rows, as in `120x40`."""
     theme: str | None = None
+    overlay: tuple[Path, ...] = ()
+    """Runs whose curves are drawn over the run's own."""
+    spread: str | None = None
+    """Of runs that differ in their seed alone the mean, with `range` or `std` beside it; None: each run."""
     tell: Tell = print
     draw: Callable[[Request], bytes] | None = None
     """Makes the picture of a screen; the app's part."""
@@ -57,11 +61,12 @@ class Kind:
     options: Collection[str] = ()
 
 
+PICTURE = ("snapshot", "screen", "example", "size", "theme", "overlay", "spread")
 KINDS = (
     Kind("", "folder", "the weights as a folder that transformers loads", options={"snapshot", "card", "onnx", "name"}),
     Kind(".onnx", "onnx", "the model as ONNX, compared with torch", options={"snapshot", "onnx"}),
     Kind(".html", "report", "a report on one page that any browser opens without network"),
-    Kind(".svg", "picture", "a screen as a picture", options={"snapshot", "screen", "example", "size", "theme"}),
+    Kind(".svg", "picture", "a screen as a picture", options=PICTURE),
     *(Kind(ending, "tables", "a row for each example and snapshot", {"tokens", "passages"}) for ending in TABLES),
 )
 """A kind of export is a module here and one line."""

@@ -231,3 +231,26 @@ async def test_space_in_runs_marks_what_curves_overlays(runs: list[RunDir]) -> N
         assert set(app.view._overlaid.slots) == {*app.marked, runs[0].path}
         await press(pilot, "6", "space")
         assert len(app.marked) == 1
+
+
+def test_two_settings_as_mean_and_spread(snap_compare: Any, tmp_path: Path) -> None:
+    """The README's picture: three seeds of each of two batch sizes."""
+    runs = []
+    for number in range(6):
+        batch, seed = (16, 64)[number // 3], number % 3 + 1
+        noise = (2.5, 4.0)[number // 3] + 0.4 * seed
+        run = make_run(tmp_path, name=f"run-{number}", examples=60, snapshots=9, tokens=40, seed=seed, noise=noise)
+        config = json.loads(run.config_file.read_text()) | {"dataset": str(tmp_path / "run-0-data.json")}
+        run.config_file.write_text(json.dumps(config | {"batch_size": batch}))
+        runs.append(run)
+
+    async def walk(pilot: Any) -> None:
+        app = pilot.app
+        await until(pilot, lambda: len(app.view._overlaid.viewers) == 5)
+        await until(pilot, lambda: all(len(run.snapshots) == 9 for run in app.view._overlaid.viewers.values()))
+        await opened(pilot)
+        await press(pilot, "b", "b", *["down"] * 5, "z")
+        app._unsay()
+        await press(pilot)
+
+    assert snap_compare(overlay_app(runs), terminal_size=(100, 30), run_before=walk)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -19,6 +20,18 @@ from tui.screens.registry import about
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
     return make_run(tmp_path_factory.mktemp("pictures"), examples=12, snapshots=4, tokens=40)
+
+
+def seed_runs(folder: Path, count: int) -> list[RunDir]:
+    """Runs on one data set that differ in their seed alone."""
+    runs = [
+        make_run(folder, name=f"seed-{seed}", examples=20, snapshots=5, seed=seed, noise=0.4 + 0.3 * seed)
+        for seed in range(1, count + 1)
+    ]
+    for run in runs:
+        config = json.loads(run.config_file.read_text()) | {"dataset": str(folder / "seed-1-data.json")}
+        run.config_file.write_text(json.dumps(config))
+    return runs
 
 
 def text_of(path: Path) -> str:
@@ -119,6 +132,8 @@ def test_example_snapshot_and_size_are_those_asked_for(run: RunDir, tmp_path: Pa
         (["--size", "large"], "not a size"),
         (["--theme", "pink"], "pink"),
         (["--tokens"], "no meaning"),
+        (["--overlay", "nothing"], "not a run"),
+        (["--screen", "curves", "--spread", "std"], "Name others"),
     ],
 )
 def test_what_is_not_there_is_said(
@@ -129,6 +144,26 @@ def test_what_is_not_there_is_said(
     assert complaint in said
     assert "\x1b" not in said
     assert not list(tmp_path.iterdir())
+
+
+def test_curves_of_several_runs_in_one_picture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").mkdir()
+    runs = seed_runs(tmp_path / "runs", 3)
+    first, others = runs[0].name, [word for run in runs[1:] for word in ("--overlay", run.name)]
+    asked = ["export", first, "--screen", "curves", *others, "--size", "100x30"]
+    assert main([*asked, "-o", "each.svg"]) == ExitCode.OK
+    assert all(f"seed {seed}" in text_of(Path("each.svg")) for seed in (1, 2, 3))
+    assert main([*asked, "-o", "mean.svg", "--spread", "std"]) == ExitCode.OK
+    text = text_of(Path("mean.svg"))
+    assert "3 seeds" in text
+    assert "mean of seeds ± standard deviation" in text
+    assert main(["export", first, "-o", "one.svg", *others]) == ExitCode.USAGE
+    assert "Use --screen curves" in capsys.readouterr().err
+    assert main(["export", first, "-o", "x.csv", *others]) == ExitCode.USAGE
+    assert "--overlay has no meaning for a .csv file" in capsys.readouterr().err
 
 
 def test_pictures_alone_take_their_options(run: RunDir, tmp_path: Path) -> None:

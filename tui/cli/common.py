@@ -146,17 +146,21 @@ def find_run(name: str | None, runs_dir: str | None) -> Path:
     raise UsageError(f"{name}: not a run.", hint="`bertqa-tui runs` lists them.")
 
 
-def runs_called(name: str, runs_dir: str | None) -> Path | list[Path]:
+def runs_called(name: str, runs_dir: str | None) -> list[Path]:
     """The run called `name`, or all runs of the sweep of that name, oldest first. Raises UsageError."""
+    try:
+        return [find_run(name, runs_dir)]
+    except UsageError:
+        if found := runs_of(name, runs_dir):
+            return found
+        raise
+
+
+def runs_of(sweep: str, runs_dir: str | None) -> list[Path]:
+    """The runs of the sweep of that name, oldest first; [] where there is none."""
     from engine.sweep import runs_of_sweep
 
-    try:
-        return find_run(name, runs_dir)
-    except UsageError:
-        found = [run.path for run, _ in runs_of_sweep(name, runs_folder(runs_dir))]
-        if not found:
-            raise
-        return found
+    return [run.path for run, _ in runs_of_sweep(sweep, runs_folder(runs_dir))]
 
 
 def send(path: Path, command: CommandName) -> int:

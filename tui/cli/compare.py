@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
@@ -24,7 +23,7 @@ def compare(runs: tuple[str, ...], as_json: bool, runs_dir: str | None, **screen
     from engine.rundir.layout import RunDir
     from tui.cli.comparison import print_comparison
 
-    paths = list(dict.fromkeys(path for name in runs for path in _paths(runs_called(name, runs_dir))))
+    paths = list(dict.fromkeys(path for name in runs for path in runs_called(name, runs_dir)))
     if len(paths) < 2:
         raise UsageError(
             "compare takes two runs or more, or the name of a sweep.", hint="`bertqa-tui runs` lists them."
@@ -33,7 +32,3 @@ def compare(runs: tuple[str, ...], as_json: bool, runs_dir: str | None, **screen
         show_run(paths[0], runs_dir=runs_dir, marked=[path.absolute() for path in paths], **screen)
     print_comparison([RunDir(path) for path in paths], as_json=as_json)
     return int(ExitCode.OK)
-
-
-def _paths(found: Path | list[Path]) -> list[Path]:
-    return found if isinstance(found, list) else [found]

@@ -16,8 +16,8 @@ from tui.cli.common import (
     can_move_cursor,
     command,
     find_run,
-    runs_called,
     runs_folder,
+    runs_of,
     send,
     show_run,
 )
@@ -53,16 +53,14 @@ def resume(
     run: str, force: bool, detach: bool, jobs: int | None, as_json: bool, runs_dir: str | None, **screen: Any
 ) -> int:
     """Continue a run that is paused, was stopped, or died; or a sweep, named as in `train`, with all that is left."""
-    found = runs_called(run, runs_dir)
-    if isinstance(found, list):
-        if detach:
-            raise UsageError("--detach has no meaning for a sweep: this command works its runs.", hint="Use nohup.")
-        from tui.cli.sweep import resume_sweep
-
-        return resume_sweep(run, runs_folder(runs_dir), jobs=jobs, force=force, as_json=as_json)
+    try:
+        path = find_run(run, runs_dir)
+    except UsageError:
+        if not runs_of(run, runs_dir):
+            raise
+        return _resume_sweep(run, runs_dir, detach=detach, jobs=jobs, force=force, as_json=as_json)
     if jobs is not None:
         raise UsageError("--jobs has no meaning for one run.", hint="Name a sweep.")
-    path = found
     from engine.launch import attach as attach_run
     from engine.launch import resume as resume_run
     from engine.rundir.log import read_events
@@ -80,3 +78,13 @@ def resume(
 
         return follow(resumed, as_json=as_json, bars=can_move_cursor(plain=screen["plain"]), after=known)
     return show_run(resumed.path, started=True, runs_dir=runs_dir, **screen)
+
+
+def _resume_sweep(
+    name: str, runs_dir: str | None, *, detach: bool, jobs: int | None, force: bool, as_json: bool
+) -> int:
+    if detach:
+        raise UsageError("--detach has no meaning for a sweep: this command works its runs.", hint="Use nohup.")
+    from tui.cli.sweep import resume_sweep
+
+    return resume_sweep(name, runs_folder(runs_dir), jobs=jobs, force=force, as_json=as_json)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from engine.errors import ExitCode, UsageError
-from tui.cli.common import RUN, RUNS_DIR, command, find_run
+from tui.cli.command_line import RunName
+from tui.cli.common import RUN, RUNS_DIR, command, find_run, runs_called
 from tui.drawing.text import plain
 from tui.options import GroupedOption
 
@@ -48,6 +49,20 @@ if TYPE_CHECKING:
         help="journey (default), spans, curves, map, compare, runs, heatmap, trust or groups",
     ),
     GroupedOption(["--example"], "picture", metavar="ID", help="the example to show, by its id or its whole question"),
+    GroupedOption(
+        ["--overlay"],
+        "picture",
+        metavar="RUN",
+        multiple=True,
+        type=RunName(),
+        help="curves: those of this run too, or of a sweep's runs; may be given again",
+    ),
+    GroupedOption(
+        ["--spread"],
+        "picture",
+        type=click.Choice(["range", "std"]),
+        help="curves: runs that differ in their seed alone as their mean, from least to greatest or ± one deviation",
+    ),
     GroupedOption(["--size"], "picture", metavar="120x40", help="columns and rows (default: 120x40)"),
     GroupedOption(["--theme"], "picture", metavar="NAME", help="dark (default), light, colour-blind or none"),
     GroupedOption(
@@ -82,6 +97,7 @@ def export(
     dataset: str | None,
     half: Literal["train", "validation"] | None,
     from_run: bool,
+    overlay: tuple[str, ...],
     runs_dir: str | None,
     **options: Any,
 ) -> int:
@@ -90,13 +106,14 @@ def export(
     from engine.rundir.layout import RunDir
 
     if dataset is not None:
-        if output is not None or any(options.values()):
+        if output is not None or overlay or any(options.values()):
             raise UsageError("--dataset writes the data alone.", hint="Leave the other options out.")
         return _export_dataset(find_run(run, runs_dir), dataset, half, from_run=from_run)
     if half is not None or from_run:
         raise UsageError("--half and --from-run belong to --dataset FILE.")
     directory = RunDir(find_run(run, runs_dir))
     name, public, agreed = options.pop("push_to_hub"), options.pop("public"), options.pop("yes")
+    options["overlay"] = tuple(path for name in overlay for path in runs_called(name, runs_dir))
     options["tell"] = lambda line: click.echo(plain(line))
     options["draw"] = _draw
     if name is not None:

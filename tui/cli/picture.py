@@ -10,6 +10,8 @@ from engine.errors import DataError, UsageError
 from engine.rundir.checkpoints import best_epoch, snapshot_infos
 from tui.app import BertQAApp
 from tui.drawing.svg import svg_of
+from tui.screens.curves.overlay import MOST_RUNS
+from tui.screens.curves.screen import CurvesScreen
 from tui.screens.registry import SCREENS
 from tui.settings import Settings
 
@@ -36,6 +38,12 @@ def draw(request: Request) -> bytes:
     screen = request.screen or SCREENS[0]
     if screen not in SCREENS:
         raise UsageError(f"--screen {screen}: there is no such screen.", hint=f"Known are {', '.join(SCREENS)}.")
+    if screen != "curves" and (request.overlay or request.spread):
+        raise UsageError(f"--overlay and --spread have no meaning for {screen}.", hint="Use --screen curves.")
+    if len(request.overlay) >= MOST_RUNS:
+        raise UsageError(f"--overlay: {MOST_RUNS} runs at most in one picture.", hint="Choose some of them.")
+    if request.spread and not request.overlay:
+        raise UsageError("--spread has no meaning for one run.", hint="Name others: --overlay RUN.")
     size, index = _size(request.size), _snapshot(request.run, request.snapshot)
     app = BertQAApp(
         request.run.path,
@@ -44,11 +52,12 @@ def draw(request: Request) -> bytes:
         remember=False,
         few_colours=False,
         theme_name=request.theme or "dark",
+        marked=[path.absolute() for path in request.overlay],
     )
-    return asyncio.run(_drawn(app, size, screen, index, request.example))
+    return asyncio.run(_drawn(app, size, screen, index, request))
 
 
-async def _drawn(app: BertQAApp, size: tuple[int, int], screen: str, index: int, example: str | None) -> bytes:
+async def _drawn(app: BertQAApp, size: tuple[int, int], screen: str, index: int, request: Request) -> bytes:
     async with app.run_test(size=size) as pilot:
         await _until_quiet(pilot, app)
         viewer = app.viewer
@@ -57,7 +66,7 @@ async def _drawn(app: BertQAApp, size: tuple[int, int], screen: str, index: int,
         if not viewer.ready or not places:
             raise DataError(f"{viewer.run.path}: snapshot {index} can't be shown.", hint="Look at it in the app.")
         app.go_to(places[0], follow=places[0] == app.last_snapshot)
-        if example is not None:
+        if (example := request.example) is not None:
             found = [n for n, known in enumerate(viewer.examples) if example in (known.id, known.question)]
             if not found:
                 raise UsageError(
@@ -67,6 +76,9 @@ async def _drawn(app: BertQAApp, size: tuple[int, int], screen: str, index: int,
             app.go_to_example(found[0])
         app.show_view(screen)
         await _until_quiet(pilot, app)
+        if isinstance(app.view, CurvesScreen):
+            app.view.set_look(band=request.spread or "")
+            await _until_quiet(pilot, app)
         return svg_of(app.export_screenshot())
 
 

@@ -54,8 +54,9 @@ def overlay_of(
     legend: list[tuple[str, str, str]] = []
     for members in by_setting(runs, look.band):
         first = members[0]
-        label = (
-            first.label if len(members) == 1 else f"{plain(first.setting, LABEL_LIMIT)} ({len(members)} seeds)".strip()
-        )
+        seeds = f"{len(members)} seeds"
+        label = f"{plain(first.setting, LABEL_LIMIT)} ({seeds})" if first.setting else seeds
+        if len(members) == 1:
+            label = first.label
         legend.append((MARKS[first.slot], RUN_ROLES[first.slot], label))
     return overlaid(runs, look), legend

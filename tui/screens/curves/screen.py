@@ -305,10 +305,14 @@ class CurvesScreen(ScreenView):
         self.tui.changed()
         self.run_worker(self._poll(), exclusive=False)
 
-    def _set_look(self, **changes: Any) -> None:
+    def set_look(self, **changes: Any) -> None:
+        """Change how the curves are looked at: fields of Look."""
         self._look = replace(self._look, **changes)
-        self.tui.say(self._look.words or "plain curves over steps")
         self.tui.changed()
+
+    def _set_look(self, **changes: Any) -> None:
+        self.set_look(**changes)
+        self.tui.say(self._look.words or "plain curves over steps")
 
     def on_picture_pressed(self, event: Picture.Pressed) -> None:
         """A click chooses a panel, and on its canvas the snapshot nearest to its step."""

@@ -177,7 +177,8 @@ def _strokes(
         strokes.append(Stroke(few.x.tolist(), few.y.tolist(), own.edge if line.edge else own.line, joined=True))
         roles.append(line.role)
     for number, line in enumerate(panel.lines):
-        marked = values_on(line if line.points else _some(line, number), x_limits)
+        inside = values_on(line, x_limits)
+        marked = inside if line.points else _some(inside, number)
         if line.points or (line.mark and not line.edge):
             strokes.append(Stroke(marked.x.tolist(), marked.y.tolist(), sign_of(line, glyphs), joined=False))
             roles.append(line.role)
