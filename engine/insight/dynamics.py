@@ -7,14 +7,15 @@ of the first epoch lie so close together that they would outweigh the rest.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.insight.evidence import Evidence, evidence, mean_over_snapshots
+
 Bools = NDArray[np.bool_]
-Floats = NDArray[np.floating[Any]]
 FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int32]
 
@@ -52,9 +53,11 @@ def counts(epoch: float) -> bool:
 class Dynamics:
     """Statistics `[N]` of N examples over the S snapshots that count.
 
-    `snapshots` are the numbers of these snapshots in the run and `labels` their names; `columns` holds the columns
-    NEEDED, `[S, N]` each. `passages` int32[N] numbers the passages, None where they are not known. NaN: no window holds
-    the gold answer whole, or there is no rival of the kind.
+    `snapshots` are the numbers of these snapshots in the run and `labels` their names. `right` bool[S, N]: exact match.
+    `answer_start`, `answer_end` int32[N]: the prediction at the last one, characters of the passage, -1 for "no
+    answer"; `answer_iou` float32[N]: its overlap with the first gold answer. `evidence`: what speaks against the
+    labels. `passages` int32[N] numbers the passages, None where they are not known. NaN: no window holds the gold
+    answer whole, or there is no rival of the kind.
 
     `log_prob` float32: mean of `gold_log_prob`, the log of the gold spans' probability P among all spans.
     `confidence` float32: mean of P. `variability` float32: its population standard deviation. `correctness` float32:
@@ -71,7 +74,11 @@ class Dynamics:
 
     snapshots: tuple[int, ...]
     labels: tuple[str, ...]
-    columns: Mapping[str, NDArray[Any]]
+    right: Bools
+    answer_start: IntArray
+    answer_end: IntArray
+    answer_iou: FloatArray
+    evidence: Evidence
     log_prob: FloatArray
     confidence: FloatArray
     variability: FloatArray
@@ -103,7 +110,11 @@ def dynamics(
     return Dynamics(
         snapshots=tuple(snapshots),
         labels=tuple(labels),
-        columns={name: columns[name] for name in NEEDED},
+        right=right,
+        answer_start=columns["pred_char_start"][-1],
+        answer_end=columns["pred_char_end"][-1],
+        answer_iou=columns["iou"][-1],
+        evidence=evidence(columns),
         log_prob=mean_over_snapshots(columns["gold_log_prob"]),
         confidence=confidence,
         variability=np.sqrt(mean_over_snapshots((probability - confidence) ** 2)),
@@ -118,16 +129,27 @@ def dynamics(
     )
 
 
+Arrays = TypeVar("Arrays", Dynamics, Evidence)
+
+
+def joined(parts: Sequence[Arrays]) -> Arrays:
+    """The same for the examples of all parts, one after the other; what is not `[N]` or `[S, N]` is that of the first.
+
+    Nothing of an example depends on another one, so what needs much memory is computed for some of them at a time.
+    """
+    first: Any = parts[0]
+    whole: dict[str, Any] = {}
+    for name in (field.name for field in fields(first)):
+        values = [getattr(part, name) for part in parts]
+        if isinstance(values[0], np.ndarray):
+            whole[name] = np.concatenate(values, axis=-1)
+        elif is_dataclass(values[0]):
+            whole[name] = joined(values)
+    found: Arrays = replace(first, **whole)
+    return found
+
+
 def number_passages(contexts: Sequence[str]) -> IntArray:
     """int32[N]: a number for each passage, the same for equal ones."""
     numbers: dict[str, int] = {}
     return np.array([numbers.setdefault(context, len(numbers)) for context in contexts], np.int32)
-
-
-def mean_over_snapshots(values: Floats, weights: NDArray[Any] | None = None) -> FloatArray:
-    """float32[N]: the mean of each column of [S, N], by `weights` [S] where they are given; snapshots with NaN are left
-    out, and it is NaN where all are."""
-    share = ~np.isnan(values) * (np.ones(len(values)) if weights is None else weights)[:, None]
-    with np.errstate(invalid="ignore"):
-        means: FloatArray = (np.nan_to_num(values, nan=0.0) * share).sum(axis=0, dtype=np.float64) / share.sum(axis=0)
-    return means.astype(np.float32)

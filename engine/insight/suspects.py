@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.insight.dynamics import Dynamics, mean_over_snapshots
+from engine.insight.dynamics import Dynamics
+from engine.insight.evidence import Kind
 
 Floats = NDArray[np.float64]
-Kind = Literal["place", "boundary"]
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,52 @@ class Suspect:
     confidence: float
 
 
-def wrong_place(dynamics: Dynamics, verdicts: Mapping[int, bool] | None = None) -> list[Suspect]:
+class Suspects(Sequence[Suspect]):
+    """A list of suspects, most suspicious first: the numbers of its `examples` int32[M]. Entries are made when they are
+    asked for, as most are never looked at."""
+
+    def __init__(self, kind: Kind, dynamics: Dynamics, scores: Floats) -> None:
+        """`scores` float64[N], NaN for examples that are not in the list."""
+        self._kind, self._dynamics, self._scores = kind, dynamics, scores
+        order = np.argsort(-scores, kind="stable")
+        self.examples = order[np.isfinite(scores[order])].astype(np.int32)
+        self._place = np.full(len(scores), -1, np.int32)
+        self._place[self.examples] = np.arange(len(self.examples), dtype=np.int32)
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    @overload
+    def __getitem__(self, place: int) -> Suspect: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> list[Suspect]: ...
+
+    def __getitem__(self, place: int | slice) -> Suspect | list[Suspect]:
+        if isinstance(place, slice):
+            return [self._entry(example) for example in self.examples[place].tolist()]
+        return self._entry(int(self.examples[place]))
+
+    def of(self, example: int) -> Suspect | None:
+        """The entry of an example; None where it is not in the list."""
+        return self._entry(example) if 0 <= example < len(self._place) and self._place[example] >= 0 else None
+
+    def _entry(self, example: int) -> Suspect:
+        rivals, numbers = self._dynamics.evidence.rivals(self._kind), self._dynamics.snapshots
+        at = int(rivals.last[example])
+        return Suspect(
+            kind=self._kind,
+            example=example,
+            score=float(self._scores[example]),
+            answer=(int(rivals.start[example]), int(rivals.end[example])) if at >= 0 else None,
+            probability=float(rivals.probability[example]),
+            since=numbers[int(rivals.since[example])] if at >= 0 else -1,
+            until=numbers[at] if at >= 0 else -1,
+            confidence=float(self._dynamics.confidence[example]),
+        )
+
+
+def wrong_place(dynamics: Dynamics, verdicts: Mapping[int, bool] | None = None) -> Suspects:
     """Examples whose label may stand in the wrong place, or should be "no answer"; most suspicious first.
 
     `verdicts` says of reviewed examples whether the label was wrong (changed or dropped) or is kept. They are not in
@@ -51,7 +96,7 @@ def wrong_place(dynamics: Dynamics, verdicts: Mapping[int, bool] | None = None) 
     return _suspects("place", dynamics, verdicts or {})
 
 
-def wrong_boundary(dynamics: Dynamics, verdicts: Mapping[int, bool] | None = None) -> list[Suspect]:
+def wrong_boundary(dynamics: Dynamics, verdicts: Mapping[int, bool] | None = None) -> Suspects:
     """Examples whose label may begin or end in the wrong place, as `wrong_place`."""
     return _suspects("boundary", dynamics, verdicts or {})
 
@@ -65,11 +110,11 @@ def _by_held_out(suspect: Suspect, dynamics: Dynamics, context: str) -> str:
     """What the model answers in the end that never saw the label; "" where there is none."""
     if dynamics.held_out is None:
         return ""
-    columns = dynamics.held_out.columns
-    start, end, overlap = (columns[name][-1, suspect.example] for name in ("pred_char_start", "pred_char_end", "iou"))
-    if overlap >= 1:
+    found, number = dynamics.held_out, suspect.example
+    if found.answer_iou[number] >= 1:
         return "; held out, the model answers as labelled"
-    return f"; held out, the model answers {_quoted(context, int(start), int(end))}"
+    answer = _quoted(context, int(found.answer_start[number]), int(found.answer_end[number]))
+    return f"; held out, the model answers {answer}"
 
 
 def _quoted(context: str, start: int, end: int) -> str:
@@ -122,18 +167,12 @@ def _suspicion(kind: Kind, dynamics: Dynamics) -> Floats:
     deviations; later epochs weigh more, as a model first learns where answers are and then where they end. What else
     was tried: tests/benchmarks/README.md.
     """
-    columns = dynamics.columns
+    found = dynamics.evidence
     if kind == "place":
-        margin = mean_over_snapshots(np.fmin(columns["far_margin"], columns["null_margin"]))
-        parts = [rank_logit(-dynamics.overlap), rank_logit(-margin), rank_logit(-dynamics.log_prob)]
+        parts = [rank_logit(-dynamics.overlap), rank_logit(-found.margin), rank_logit(-dynamics.log_prob)]
         return np.asarray(np.mean(parts, axis=0))
-    later = np.arange(1, len(dynamics.snapshots) + 1)
-    near = columns["near_margin"]
-    # The gold answer and its best near rival together: nearly all that the model puts on spans that touch the label.
-    with np.errstate(invalid="ignore"):
-        touching = np.minimum(columns["gold_log_prob"] + np.logaddexp(0, -near), 0.0)
-    place = np.clip(robust_z(mean_over_snapshots(touching, later)), -PLACE_LIMIT, PLACE_LIMIT)
-    return np.average([robust_z(mean_over_snapshots(-near, later)), place], axis=0, weights=[1.0, 0.5])
+    place = np.clip(robust_z(found.touching), -PLACE_LIMIT, PLACE_LIMIT)
+    return np.average([robust_z(-found.near), place], axis=0, weights=[1.0, 0.5])
 
 
 def rank_logit(values: NDArray[np.floating[Any]]) -> Floats:
@@ -182,55 +221,7 @@ def reranked(scores: Floats, passages: NDArray[np.int32] | None, verdicts: Mappi
     return np.asarray(scores + (np.log(errors / (labels - errors)) - before)[passages])
 
 
-def _suspects(kind: Kind, dynamics: Dynamics, verdicts: Mapping[int, bool]) -> list[Suspect]:
+def _suspects(kind: Kind, dynamics: Dynamics, verdicts: Mapping[int, bool]) -> Suspects:
     scores = reranked(suspicion(kind, dynamics), dynamics.passages, verdicts).copy()
     scores[[number for number in verdicts if 0 <= number < len(scores)]] = np.nan
-    order = np.argsort(-scores, kind="stable")
-    order = order[np.isfinite(scores[order])]
-    last, since, probability = _instead(kind, dynamics)
-    starts, ends = dynamics.columns["pred_char_start"], dynamics.columns["pred_char_end"]
-    numbers: Sequence[int] = dynamics.snapshots
-    found = []
-    for number in order.tolist():
-        at = int(last[number])
-        found.append(
-            Suspect(
-                kind=kind,
-                example=number,
-                score=float(scores[number]),
-                answer=(int(starts[at, number]), int(ends[at, number])) if at >= 0 else None,
-                probability=float(probability[number]),
-                since=numbers[int(since[number])] if at >= 0 else -1,
-                until=numbers[at] if at >= 0 else -1,
-                confidence=float(dynamics.confidence[number]),
-            )
-        )
-    return found
-
-
-def _instead(kind: Kind, dynamics: Dynamics) -> tuple[NDArray[np.int64], NDArray[np.int64], Floats]:
-    """For each example the last of the S snapshots whose prediction is a rival of the kind, or else any other than the
-    label (-1: none), the first of the stretch up to it with the same prediction, and the prediction's probability
-    there; `[N]` each."""
-    columns = dynamics.columns
-    far, near, null = (
-        np.where(np.isnan(columns[name]), np.inf, columns[name])
-        for name in ("far_margin", "near_margin", "null_margin")
-    )
-    elsewhere = np.minimum(far, null)
-    other = np.minimum(elsewhere, near) < 0
-    of_kind = other & ((elsewhere <= near) if kind == "place" else (near < elsewhere))
-    rival = np.where(of_kind.any(axis=0), of_kind, other)
-    count = len(rival)
-    last = np.where(rival.any(axis=0), count - 1 - rival[::-1].argmax(axis=0), -1)
-    examples = np.arange(rival.shape[1])
-    starts, ends = columns["pred_char_start"], columns["pred_char_end"]
-    same = (starts == starts[last, examples]) & (ends == ends[last, examples])
-    since = last.copy()
-    for at in range(count - 2, -1, -1):
-        since = np.where(same[at] & (since == at + 1), at, since)
-    # The prediction beats the gold answer by the least of the margins; with several golds, which share their
-    # probability, this is a little too much.
-    lead = -np.minimum(elsewhere, near)[last, examples]
-    probability = np.exp(np.minimum(columns["gold_log_prob"][last, examples].astype(np.float64) + lead, 0.0))
-    return last, since, np.where(last >= 0, probability, np.nan)
+    return Suspects(kind, dynamics, scores)

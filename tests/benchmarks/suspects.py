@@ -34,11 +34,12 @@ from numpy.typing import NDArray
 from engine.config import RunConfig, config_from
 from engine.data.examples import read_examples
 from engine.events import Failed, Finished, Phase, Stopped
-from engine.insight.dynamics import NEEDED, Dynamics, counts, dynamics, mean_over_snapshots, number_passages
+from engine.insight.dynamics import NEEDED, Dynamics, counts, dynamics, number_passages
+from engine.insight.evidence import Kind, mean_over_snapshots
 from engine.insight.margins import gold_spans, margin_columns
-from engine.insight.suspects import Kind, reranked, robust_z, suspicion
+from engine.insight.suspects import reranked, robust_z, suspicion
 from engine.launch import Run, attach, resume, start
-from engine.rundir.dynamics import Half, read_dynamics, snapshot_files
+from engine.rundir.dynamics import Half, held_out_epochs, read_dynamics, scored_epochs, snapshot_files
 from engine.rundir.eval_set import EvalSet
 from engine.rundir.folds import fold_runs, read_fold_of
 from engine.rundir.layout import RunDir
@@ -161,6 +162,7 @@ def check_labels(run: Run, noisy: Noisy) -> None:
         sys.exit(f"{run.path}: not the labels of this seed, in their order; choose another --runs.")
 
 
+Columns = Mapping[str, NDArray[Any]]
 Views = dict[str, tuple[dict[str, Scores], Dynamics]]
 """By what is looked at (JOURNEY, FOLDS, BOTH): scores float[N] by name, and the dynamics that give the lists."""
 
@@ -168,20 +170,22 @@ Views = dict[str, tuple[dict[str, Scores], Dynamics]]
 def views_of(run: RunDir) -> Views:
     """What a finished run says of the labels it learned from."""
     half: Half = "train" if run.config.folds else "eval"
-    found = read_dynamics(run, half)
-    if found is None:
+    found, epochs = read_dynamics(run, half), scored_epochs(run, half)
+    if found is None or epochs is None:
         sys.exit(f"{run.path}: no epoch is done.")
     folder = run.train_snapshots if half == "train" else run.snapshots
-    return views(found, qa_loss(folder, found, train=half == "train"), held_out_loss(run, found))
+    journey = epochs.read(0, len(found)), qa_loss(folder, found, train=half == "train")
+    loss, held_out = held_out_loss(run, found), held_out_epochs(run, len(found))
+    return views(found, journey, (held_out.read(0, len(found)), loss) if held_out and loss is not None else None)
 
 
-def views(found: Dynamics, loss: Scores, held_out_loss: Scores | None = None) -> Views:
-    """`loss` and `held_out_loss` are float[S, N]."""
+def views(found: Dynamics, scored: tuple[Columns, Scores], held_out: tuple[Columns, Scores] | None = None) -> Views:
+    """`scored` are columns and loss, `[S, N]` each; `held_out` those by the models of the folds."""
     journey = replace(found, held_out=None)
-    of_journey = all_scores(journey, loss)
-    if found.held_out is None or held_out_loss is None:
+    of_journey = all_scores(journey, *scored)
+    if found.held_out is None or held_out is None:
         return {JOURNEY: (of_journey, journey)}
-    of_folds = all_scores(found.held_out, held_out_loss)
+    of_folds = all_scores(found.held_out, *held_out)
     # Each over its deviation, but the lists, which are made as the program makes them.
     both: dict[str, Scores] = {name: robust_z(values) + robust_z(of_folds[name]) for name, values in of_journey.items()}
     both |= {name: suspicion(kind, found) for kind, name in LIST_NAMES.items()}
@@ -192,9 +196,9 @@ def mean_seconds(spent: Sequence[Mapping[str, float]]) -> dict[str, float]:
     return {name: statistics.mean(each[name] for each in spent) for name in spent[0]}
 
 
-def scored_anew(run: RunDir, kept: EvalSet, noisy: Noisy) -> tuple[Dynamics, Scores]:
-    """What a run's eval examples look like with other labels, and the loss float[S, N]: its scores do not depend on
-    the labels."""
+def scored_anew(run: RunDir, kept: EvalSet, noisy: Noisy) -> tuple[Dynamics, tuple[Columns, Scores]]:
+    """What a run's eval examples look like with other labels, with columns and loss, `[S, N]` each: its scores do not
+    depend on the labels."""
     windows = kept.windows()
     gold = gold_spans(noisy.examples, windows)
     labels = np.array([(e.answers[0].start, e.answers[0].start + len(e.answers[0].text)) for e in noisy.examples])
@@ -225,7 +229,7 @@ def scored_anew(run: RunDir, kept: EvalSet, noisy: Noisy) -> tuple[Dynamics, Sco
         [info.label for info in infos],
         number_passages([e.context for e in noisy.examples]),
     )
-    return found, -stacked["gold_log_prob"]
+    return found, (stacked, -stacked["gold_log_prob"])
 
 
 def measured(scored: Sequence[Views], noisy: Noisy) -> dict[str, Any]:
@@ -247,9 +251,8 @@ def measured(scored: Sequence[Views], noisy: Noisy) -> dict[str, Any]:
     return result
 
 
-def all_scores(dynamics: Dynamics, loss: Scores) -> dict[str, Scores]:
+def all_scores(dynamics: Dynamics, columns: Columns, loss: Scores) -> dict[str, Scores]:
     """Scores float[N] by name; higher is more suspicious. `loss` is float[S, N]."""
-    columns = dynamics.columns
     never = len(dynamics.snapshots)
     learned_at = np.array(
         [dynamics.snapshots.index(at) if at >= 0 else never for at in dynamics.first_learned.tolist()]

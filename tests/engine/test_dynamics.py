@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import math
+from dataclasses import fields, is_dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from engine.errors import DataError
 from engine.insight.dynamics import NEEDED, Dynamics, counts, dynamics
 from engine.insight.margins import MARGINS
+from engine.insight.suspects import wrong_place
+from engine.rundir import dynamics as reading
 from engine.rundir import snapshot as snapshot_module
-from engine.rundir.dynamics import read_dynamics, snapshot_files
+from engine.rundir.dynamics import read_dynamics, scored_epochs, snapshot_files
+from engine.rundir.layout import RunDir
 from engine.rundir.snapshot import COLUMNS, Snapshot
 from tests.fake_run import make_run
 from tests.recorded import recorded_run
@@ -24,6 +31,13 @@ def by_hand(**columns: list[list[float]]) -> Dynamics:
     shape = np.shape(next(iter(columns.values())))
     stacked = {name: np.asarray(columns.get(name, np.zeros(shape)), np.dtype(COLUMNS[name])) for name in NEEDED}
     return dynamics(stacked, [1, 2, 3], ["epoch 1", "epoch 2", "epoch 3"])
+
+
+def columns_of(run: RunDir) -> dict[str, NDArray[Any]]:
+    """The columns of the snapshots that count."""
+    epochs = scored_epochs(run)
+    assert epochs is not None
+    return epochs.read(0, epochs.n_examples)
 
 
 def test_the_data_map() -> None:
@@ -76,22 +90,57 @@ def test_margins_stored_and_computed_on_opening_are_the_same(
     assert stored.snapshots == computed.snapshots == (1, 2, 3)
     assert stored.labels == ("epoch 1", "epoch 2", "epoch 3")
     for name in NEEDED:
-        np.testing.assert_array_equal(stored.columns[name], computed.columns[name], err_msg=name)
+        np.testing.assert_array_equal(columns_of(new)[name], columns_of(old)[name], err_msg=name)
     assert np.isfinite(stored.confidence).all()
 
 
 def test_the_recorded_run_of_an_older_version(tmp_path: Path) -> None:
-    of = read_dynamics(recorded_run(tmp_path))
+    run = recorded_run(tmp_path)
+    of, columns = read_dynamics(run), columns_of(run)
     assert of is not None
     assert of.labels == tuple(f"epoch {n}" for n in range(1, len(of.labels) + 1))
     assert len(of) > 0
     assert of.confidence.min() >= 0
     assert of.confidence.max() <= 1
     # The gold answer is predicted exactly where it beats all rivals.
-    rivals = np.fmin(of.columns["far_margin"], of.columns["near_margin"])
+    rivals = np.fmin(columns["far_margin"], columns["near_margin"])
     beaten = rivals < 0
-    assert not (beaten & (of.columns["iou"] == 1)).any()
-    assert (beaten | (of.columns["iou"] == 1)).all()
+    assert not (beaten & (columns["iou"] == 1)).any()
+    assert (beaten | (columns["iou"] == 1)).all()
+
+
+@pytest.mark.parametrize("size", [1, 5, 12, 100])
+def test_some_examples_at_a_time_give_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    run = make_run(tmp_path, examples=12, snapshots=4, windows=2, has_impossible=True)
+    whole = read_dynamics(run)
+    monkeypatch.setattr(reading, "CELLS", 3 * size)
+    parts = read_dynamics(run)
+    assert whole is not None
+    assert parts is not None
+    assert equal(whole, parts)
+    assert wrong_place(whole).examples.tolist() == wrong_place(parts).examples.tolist()
+
+
+def equal(one: Any, other: Any) -> bool:
+    """Whether all fields of two dataclasses are, NaN being equal to itself."""
+    for field in fields(one):
+        a, b = getattr(one, field.name), getattr(other, field.name)
+        if is_dataclass(a):
+            assert equal(a, b)
+        elif isinstance(a, np.ndarray):
+            np.testing.assert_array_equal(a, b, err_msg=field.name)
+            assert a.dtype == b.dtype
+        else:
+            assert a == b, field.name
+    return True
+
+
+def test_snapshots_of_other_numbers_of_examples_are_refused(tmp_path: Path) -> None:
+    run = make_run(tmp_path, name="one", examples=6, snapshots=3)
+    other = make_run(tmp_path, name="other", examples=5, snapshots=3)
+    snapshot_files(run.snapshots)[2].write_bytes(snapshot_files(other.snapshots)[2].read_bytes())
+    with pytest.raises(DataError, match="different numbers of examples"):
+        read_dynamics(run)
 
 
 def test_before_the_first_epoch_there_are_none(tmp_path: Path) -> None:

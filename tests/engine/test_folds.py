@@ -33,7 +33,7 @@ from engine.learning.distributed import Group
 from engine.learning.loop import Session
 from engine.learning.prepare import prepare
 from engine.rundir.checkpoints import checkpoints
-from engine.rundir.dynamics import read_dynamics, snapshot_files
+from engine.rundir.dynamics import held_out_epochs, read_dynamics, snapshot_files
 from engine.rundir.folds import FOLD_OF, begun_folds, read_fold_of
 from engine.rundir.layout import RunDir
 from engine.rundir.liveness import State
@@ -189,11 +189,13 @@ def test_held_out_scores_are_in_the_order_of_the_training_examples(whole: RunDir
     assert of.held_out is not None
     assert len(of) == len(of.held_out) == 24
     assert of.held_out.labels == ("epoch 1", "epoch 2")
+    held_out = held_out_epochs(whole, 24)
+    assert held_out is not None
     ids = [example.id for example in read_examples(whole.examples_file).train]
     for fold in begun_folds(whole):
         held = [ids.index(example.id) for example in read_examples(fold.examples_file).eval]
         with Snapshot(snapshot_files(fold.snapshots)[2]) as snapshot:
-            for name, values in of.held_out.columns.items():
+            for name, values in held_out.read(0, 24).items():
                 np.testing.assert_array_equal(values[1, held], snapshot.column(name), err_msg=name)
     assert of.held_out.passages is not None
     np.testing.assert_array_equal(of.held_out.passages, of.passages)
@@ -331,12 +333,11 @@ def test_the_lists_with_and_without_folds(whole: RunDir) -> None:
         mean = (suspicion(kind, journey) + suspicion(kind, held_out)) / 2
         np.testing.assert_allclose(suspicion(kind, both), mean)
     # What one can't judge the other does alone.
-    unknown = {name: np.full_like(values, np.nan) for name, values in journey.columns.items() if "margin" in name}
-    blind = replace(held_out, columns={**held_out.columns, **unknown})
+    unknown = np.full_like(journey.evidence.margin, np.nan)
+    blind = replace(held_out, evidence=replace(held_out.evidence, margin=unknown))
     np.testing.assert_array_equal(suspicion("place", replace(journey, held_out=blind)), suspicion("place", journey))
-    np.testing.assert_array_equal(
-        suspicion("place", replace(both, columns={**journey.columns, **unknown})), suspicion("place", held_out)
-    )
+    blind = replace(both, evidence=replace(both.evidence, margin=unknown))
+    np.testing.assert_array_equal(suspicion("place", blind), suspicion("place", held_out))
 
 
 def test_the_reason_names_what_was_held_out(whole: RunDir) -> None:
@@ -346,13 +347,13 @@ def test_the_reason_names_what_was_held_out(whole: RunDir) -> None:
     examples = read_examples(whole.examples_file).train
     suspect = wrong_place(both)[0]
     example = examples[suspect.example]
-    held = both.held_out.columns
-    start, end = (int(held[name][-1, suspect.example]) for name in ("pred_char_start", "pred_char_end"))
+    held = both.held_out
+    start, end = (int(ends[suspect.example]) for ends in (held.answer_start, held.answer_end))
     label = example.answers[0].text
     told = reason(suspect, both, example.context, label)
     assert told.startswith(reason(suspect, replace(both, held_out=None), example.context, label))
     assert told.endswith(f"; held out, the model answers “{example.context[start:end]}”")
-    right = replace(both.held_out, columns={**held, "iou": np.ones_like(held["iou"])})
+    right = replace(held, answer_iou=np.ones_like(held.answer_iou))
     assert reason(suspect, replace(both, held_out=right), example.context, label).endswith(
         "the model answers as labelled"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -27,6 +28,10 @@ def journey(**columns: list[list[float]]) -> Dynamics:
 
 def ten(**first: list[list[float]]) -> Dynamics:
     """The examples given, and others, up to ten, that are learned at once: their margins differ a little."""
+    return journey(**columns_of_ten(**first))
+
+
+def columns_of_ten(**first: list[list[float]]) -> dict[str, list[list[float]]]:
     given = len(next(iter(first.values()))[0])
     usual = {
         "gold_log_prob": -0.2, "far_margin": 5.0, "near_margin": 3.0, "null_margin": NAN, "exact_match": 1.0,
@@ -36,7 +41,7 @@ def ten(**first: list[list[float]]) -> Dynamics:
     for name, value in usual.items():
         rest = [value + (0.1 * number if "margin" in name else 0.0) for number in range(10 - given)]
         columns[name] = [[*first.get(name, [[value] * given] * 3)[row], *rest] for row in range(3)]
-    return journey(**columns)
+    return columns
 
 
 def test_the_two_lists_find_different_errors() -> None:
@@ -121,7 +126,7 @@ def test_an_answer_of_the_other_kind_is_better_than_none() -> None:
 
 def test_what_has_no_score_is_in_no_list() -> None:
     of = ten(gold_log_prob=[[NAN]] * 3, far_margin=[[NAN]] * 3, near_margin=[[NAN]] * 3)
-    assert 0 not in [entry.example for entry in wrong_place(of) + wrong_boundary(of)]
+    assert 0 not in [entry.example for entry in [*wrong_place(of), *wrong_boundary(of)]]
 
 
 def test_reviewed_examples_leave_the_list() -> None:
@@ -158,7 +163,8 @@ def test_a_verdict_says_something_of_the_other_labels_of_the_passage() -> None:
 
 
 def test_the_list_learns_from_verdicts() -> None:
-    columns = {name: np.tile(values[:, 1:2], (1, 6)) for name, values in ten(far_margin=[[0.0]] * 3).columns.items()}
-    of = dynamics(columns, [1, 2, 3], LABELS, number_passages(["a", "b", "c", "a", "b", "c"]))
+    usual = columns_of_ten(far_margin=[[0.0]] * 3)
+    equal = journey(**{name: [[row[1]] * 6 for row in rows] for name, rows in usual.items()})
+    of = replace(equal, passages=number_passages(["a", "b", "c", "a", "b", "c"]))
     assert [entry.example for entry in wrong_place(of)] == [0, 1, 2, 3, 4, 5]
     assert [entry.example for entry in wrong_place(of, {2: True, 1: False})] == [5, 0, 3, 4]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from engine.insight.dynamics import NEEDED, Dynamics
+from engine.insight.evidence import evidence
 from tui.screens.map.model import (
     SORTS,
     MapCells,
@@ -29,7 +30,11 @@ def made(confidence: list[float], variability: list[float], **columns: list[floa
     return Dynamics(
         snapshots=(5, 6),
         labels=("epoch 1", "epoch 2"),
-        columns=zeros,
+        right=np.zeros((2, count), np.bool_),
+        answer_start=np.zeros(count, np.int32),
+        answer_end=np.zeros(count, np.int32),
+        answer_iou=np.zeros(count, np.float32),
+        evidence=evidence(zeros),
         log_prob=np.zeros(count, np.float32),
         confidence=np.array(confidence, np.float32),
         variability=np.array(variability, np.float32),

@@ -12,7 +12,7 @@ from textual.pilot import Pilot
 
 from engine.data.examples import Answer
 from engine.events import Finished
-from engine.rundir.dynamics import read_dynamics, snapshot_files
+from engine.rundir.dynamics import scored_epochs, snapshot_files
 from engine.rundir.folds import fold_runs, write_fold_of
 from engine.rundir.layout import RunDir
 from engine.rundir.snapshot import COLUMNS, Snapshot, snapshot_name, write_snapshot, write_train_snapshot
@@ -148,13 +148,14 @@ async def test_where_it_fails_leads_to_spans(run: RunDir) -> None:
 def track_training(run: RunDir) -> None:
     """Score the training examples of the run, as the option track_train does: they are eval examples under other
     names, so theirs are the columns of those."""
-    found = read_dynamics(run)
+    found = scored_epochs(run)
     assert found is not None
-    rows = [number for number in range(len(found)) if number % 3 != 2]
-    for position, index in enumerate(found.snapshots):
+    rows = [number for number in range(found.n_examples) if number % 3 != 2]
+    stacked = found.read(0, found.n_examples)
+    for position, index in enumerate(found.numbers):
         with Snapshot(run.path / snapshot_name(index)) as snapshot:
             columns = {name: snapshot.column(name)[rows] for name in COLUMNS}
-            columns |= {name: values[position][rows] for name, values in found.columns.items()}
+            columns |= {name: values[position][rows] for name, values in stacked.items()}
             run.train_snapshots.mkdir(exist_ok=True)
             write_train_snapshot(run.path, snapshot.info, columns)
 

@@ -11,7 +11,8 @@ from engine.data.examples import Example, read_examples
 from engine.errors import UserError
 from engine.events import SnapshotTaken
 from engine.insight.dynamics import Dynamics, counts
-from engine.insight.suspects import Kind, Suspect, wrong_boundary, wrong_place
+from engine.insight.evidence import Kind
+from engine.insight.suspects import Suspects, wrong_boundary, wrong_place
 from engine.rundir.dynamics import read_dynamics
 from engine.rundir.layout import RunDir
 from engine.rundir.verdicts import Half, Verdicts, judged_wrong
@@ -29,9 +30,9 @@ class HalfInsight:
 
     def __init__(self, half: Half, dynamics: Dynamics, examples: Sequence[Example]) -> None:
         self.half, self.dynamics, self.examples = half, dynamics, examples
-        self._ranked: dict[Kind, tuple[Verdicts, list[Suspect]]] = {}
+        self._ranked: dict[Kind, tuple[Verdicts, Suspects]] = {}
 
-    def suspects(self, kind: Kind, verdicts: Verdicts) -> list[Suspect]:
+    def suspects(self, kind: Kind, verdicts: Verdicts) -> Suspects:
         """The list of a kind in the light of the verdicts, without the examples that have one."""
         kept = self._ranked.get(kind)
         if kept is None or kept[0] is not verdicts:

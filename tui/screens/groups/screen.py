@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-import numpy as np
-from numpy.typing import NDArray
 from rich.segment import Segment
 from textual.app import ComposeResult
 from textual.strip import Strip
@@ -161,8 +159,7 @@ class GroupsScreen(ScreenView):
         dynamics = viewer.insight.dynamics if viewer is not None else None
         if dynamics is None or not len(group.rows):
             return ""
-        right: NDArray[np.bool_] = dynamics.columns["exact_match"] >= 1
-        shares = shares_right(group, right)
+        shares = shares_right(group, dynamics.right)
         signs = "0123456789" if self.tui.ascii_only else SPARKS
         return "".join(signs[min(len(signs) - 1, int(share * len(signs)))] for share in shares.tolist())
 

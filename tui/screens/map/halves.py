@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from engine.data.examples import Answer, Example
 from engine.insight.dynamics import Dynamics
-from engine.insight.suspects import Suspect
+from engine.insight.suspects import Suspects
 from engine.rundir.verdicts import Half, Verdict
 from tui.model.insight import HalfInsight, Insight
 from tui.screens.base import ScreenView
@@ -20,7 +20,7 @@ class HalfView(ScreenView):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._insight: Insight | None = None
-        self._by_example: dict[int, Suspect] = {}
+        self._listed: Suspects | None = None
         self._trains = False
         self._train_number = 0
         self._choice = WordChoice()
@@ -59,15 +59,14 @@ class HalfView(ScreenView):
     def proposed(self) -> tuple[int, int] | None:
         """Of a suspect the answer that the reason names, else the one of the snapshot in view; of a training example
         the one after the last epoch."""
-        suspect = self._by_example.get(self._number)
+        suspect = self._listed.of(self._number) if self._listed is not None else None
         if suspect is not None and suspect.answer is not None:
             return suspect.answer
         if not self._trains:
             return super().proposed()
         if self.dynamics is None:
             return None
-        start, end = (self.dynamics.columns[name][-1, self._number] for name in ("pred_char_start", "pred_char_end"))
-        return int(start), int(end)
+        return int(self.dynamics.answer_start[self._number]), int(self.dynamics.answer_end[self._number])
 
     def show_judged(self, verdict: Verdict) -> None:
         """Go to the example of a verdict that was taken back."""

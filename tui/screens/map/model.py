@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 
 from engine.data.characters import UNSPACED
 from engine.insight.dynamics import Dynamics
-from engine.insight.suspects import Kind, Suspect
+from engine.insight.evidence import Kind
 
 Ints = NDArray[np.int32]
 List = Literal["wrong place", "wrong boundary", "all examples"]
@@ -162,7 +161,3 @@ class MapRows:
         if len(found):
             self.place = int(found[0])
         return bool(len(found))
-
-
-def examples_of(suspects: Sequence[Suspect]) -> Ints:
-    return np.fromiter((suspect.example for suspect in suspects), np.int32, count=len(suspects))

@@ -13,7 +13,6 @@ from textual.geometry import Size
 from textual.strip import Strip
 
 from engine.errors import UserError
-from engine.insight.suspects import Suspect
 from tui.drawing.frame import glyphs_of
 from tui.model.viewer import Viewer
 from tui.screens.map.halves import HalfView
@@ -22,7 +21,6 @@ from tui.screens.map.model import (
     NOBODY,
     MapCells,
     MapRows,
-    examples_of,
     sorted_examples,
 )
 from tui.screens.map.strips import (
@@ -42,7 +40,6 @@ from tui.widgets.row_list import Row, RowList
 
 WIDE = 140
 """From this width on the list stands beside the map."""
-NO_SUSPECTS: Sequence[Suspect] = ()
 NOTHING = "no label deserves a look: all were judged, or no epoch is done"
 
 
@@ -63,7 +60,6 @@ class MapScreen(HalfView):
         self._left_at = 0
         self._laid_out_for: Size | None = None
         self._cells: MapCells | None = None
-        self._listed: Sequence[Suspect] = ()
         self._made_of: tuple[object, ...] = ()
 
     def compose(self) -> ComposeResult:
@@ -110,20 +106,19 @@ class MapScreen(HalfView):
         viewer = self.tui.viewer
         self._insight = insight = viewer.insight if viewer is not None else None
         if viewer is None or insight is None:
-            self._listed, self._made_of = (), ()
+            self._listed, self._made_of = None, ()
             self._list.take(NOBODY, -1)
             return
         if viewer.ready and insight.begin(viewer.snapshots):
             self.run_worker(self._read(viewer), exclusive=False)
         half, dynamics = self._half, self.dynamics
         kind = KINDS.get(self._list.show)
-        self._listed = half.suspects(kind, viewer.verdicts) if kind is not None and half is not None else NO_SUSPECTS
+        self._listed = half.suspects(kind, viewer.verdicts) if kind is not None and half is not None else None
         made_of = (dynamics, self._listed if kind else self._list.sort, self._list.show)
         example = self._number
         if len(made_of) != len(self._made_of) or any(a is not b for a, b in zip(made_of, self._made_of, strict=True)):
             self._made_of = made_of
-            self._by_example = {suspect.example: suspect for suspect in self._listed}
-            rows = examples_of(self._listed)
+            rows = self._listed.examples if self._listed is not None else NOBODY
             if kind is None and dynamics is not None:
                 rows = sorted_examples(dynamics, self._list.sort)
             chosen = self._list.take(rows, example)
@@ -143,7 +138,7 @@ class MapScreen(HalfView):
         if viewer is None or subject is None:
             return None
         half, example = subject
-        suspect, answer = self._by_example.get(number), None
+        suspect, answer = self._listed.of(number) if self._listed is not None else None, None
         with suppress(OSError, UserError):  # a snapshot that can't be read shows no answer
             answer = self.proposed()
         return Shown(number, example, answer, suspect, viewer.verdicts.of(half, example.id), self._choice)
@@ -206,7 +201,7 @@ class MapScreen(HalfView):
         example = half.examples[number]
         if self._list.show == "all examples":
             return example_row(number, half.dynamics, example, viewer.verdicts.of(half.half, example.id))
-        return suspect_row(place, self._listed[place], half.dynamics, example)
+        return suspect_row(place, self._listed[place], half.dynamics, example) if self._listed is not None else {}
 
     # ------------------------------------------------------------------ layout
 
