@@ -1,11 +1,12 @@
 """The reference: Hugging Face's Trainer, set up as its question-answering example is, and tuned by hand.
 
 Written from the example's description: windows by the tokenizer's own batched call, `Trainer` with its defaults,
-answers as in tests/run_qa_answers.py, the official metric. Two set-ups:
+answers as in tests/run_qa_answers.py, the official metric. Three set-ups:
 
 - "example": windows padded to 384 tokens, float32, random batches. What the example does as it stands.
 - "tuned": what a careful user can reach without leaving Trainer: batches of similar length, padded to their
   longest window, bfloat16 autocast; evaluation sorted by length.
+- "compiled": the tuned one with `torch_compile`, for any length of batch.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ sys.modules["datasets"] = None  # type: ignore[assignment]
 
 BATCHED = 1000
 """Rows that `datasets.map` hands to the tokenizer at a time."""
-EVAL_BATCH = {"example": 8, "tuned": 16}
+EVAL_BATCH = {"example": 8, "tuned": 16, "compiled": 16}
 
 Row = dict[str, Any]
 
@@ -177,7 +178,8 @@ def make_trainer(
     torch.manual_seed(seed)
     tokenizer = load_tokenizer(model_folder)
     model = AutoModelForQuestionAnswering.from_pretrained(model_folder, dtype=torch.float32)
-    tuned = setup == "tuned"
+    tuned = setup != "example"
+    settings |= {"torch_compile": setup == "compiled"}
     trainer = OrderedTrainer(
         model=model,
         args=TrainingArguments(

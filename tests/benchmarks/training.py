@@ -3,9 +3,9 @@
     python -m tests.benchmarks.training [--only train,use,eval,epoch,memory,start,tokenize,decode] [--rounds 3]
     python -m tests.benchmarks.training --device cuda --model large --only train,use,eval,memory --train-questions 4000
 
-The three sides (Trainer as its question-answering example sets it up, Trainer tuned by hand, ours) take turns, each
-turn in a process of its own: a machine's speed may change while it runs, ratios within a round hardly do. Ratios
-are medians over the rounds; above 1 is in our favour.
+The sides (Trainer as its question-answering example sets it up, Trainer tuned by hand, ours; by --sides also the tuned
+one with `torch_compile`) take turns, each turn in a process of its own: a machine's speed may change while it runs,
+ratios within a round hardly do. Ratios are medians over the rounds; above 1 is in our favour.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tests.benchmarks import material
 from tests.benchmarks.devices import SIZES, random_model, training_work
 from tests.benchmarks.material import DOC_STRIDE, MAX_LENGTH
 
-RIVALS = ("example", "tuned")
+RIVALS = ("example", "tuned", "compiled")
 Result = dict[str, Any]
 Measure = tuple[str, str, Callable[[Result], float], bool]
 
@@ -57,37 +57,43 @@ def main() -> None:
     parser.add_argument("--train-questions", type=int, default=112, help="an epoch's training questions")
     parser.add_argument("--eval-questions", type=int, default=160, help="questions to evaluate on")
     parser.add_argument("--batch-size", type=int, default=12, help="windows in a training step")
+    parser.add_argument("--epochs", type=int, default=1, help="of which the last is timed")
+    parser.add_argument("--sides", default="example,tuned", help=f"what ours is compared with: of {', '.join(RIVALS)}")
+    parser.add_argument("--torch-compile", action="store_true", help="ours with its layers compiled (GPU)")
     parser.add_argument("--quick", action="store_true", help="one round over a quarter of the questions")
     options = parser.parse_args()
     wanted = options.only.split(",")
     if unknown := set(wanted) - set(MEASURES):
         parser.error(f"--only: {', '.join(sorted(unknown))}: not among {', '.join(MEASURES)}")
+    rivals = options.sides.split(",")
+    if unknown := set(rivals) - set(RIVALS):
+        parser.error(f"--sides: {', '.join(sorted(unknown))}: not among {', '.join(RIVALS)}")
     if options.quick:
         options.rounds, options.train_questions, options.eval_questions = 1, 36, 40
 
     rounds: list[dict[str, Result]] = [{} for _ in range(options.rounds)]
     if set(wanted) - {"tokenize", "decode"}:
-        measure_sides(options, rounds)
+        measure_sides(options, rounds, rivals)
     questions = 0
     if set(wanted) & {"tokenize", "decode"}:
         questions = measure_texts(options, rounds, wanted)
-    rows = [["", "unit", "example", "tuned", "ours", "over example", "over tuned"]]
+    rows = [["", "unit", *rivals, "ours", *(f"over {rival}" for rival in rivals)]]
     for name in wanted:
-        rows.append(row(name, rounds, questions))
+        rows.append(row(name, rounds, questions, rivals))
     print(material.table(rows), flush=True)
     material.write_json(options.json, {"options": {k: str(v) for k, v in vars(options).items()}, "rounds": rounds})
 
 
-def row(name: str, rounds: list[dict[str, Result]], questions: int) -> list[str]:
+def row(name: str, rounds: list[dict[str, Result]], questions: int, rivals: list[str]) -> list[str]:
     """Medians of each side, and of the ratios within rounds."""
     title, unit, read, more_is_better = MEASURES[name]
     values = {
         side: [read(each[side]) for each in rounds if side in each and _has(each[side], name)]
-        for side in (*RIVALS, "ours")
+        for side in (*rivals, "ours")
     }
     cells = [title.format(questions=f"{questions:,}"), unit]
     cells += [_digits(statistics.median(of)) if of else "" for of in values.values()]
-    for rival in RIVALS:
+    for rival in rivals:
         if not values[rival]:
             cells.append("")
             continue
@@ -111,7 +117,7 @@ def _past_start(values: list[float]) -> float:
     return sum(values[-(-len(values) // 10) :])
 
 
-def measure_sides(options: Any, rounds: list[dict[str, Result]]) -> None:
+def measure_sides(options: Any, rounds: list[dict[str, Result]], rivals: list[str]) -> None:
     """Each side's epoch in processes of their own, taking turns."""
     train = material.spread(material.questions(options.data, material.TRAIN_FILE), options.train_questions)
     evaluation = material.spread(material.questions(options.data, material.EVAL_FILE), options.eval_questions)
@@ -119,7 +125,7 @@ def measure_sides(options: Any, rounds: list[dict[str, Result]]) -> None:
 
     features = build_features(train, material.tokenizer(), max_length=MAX_LENGTH, doc_stride=DOC_STRIDE)
     lengths = np.diff(features.token_offset)
-    batches = epoch_batches(features, RunConfig(dataset="-").seed, 1, options.batch_size)
+    batches = epoch_batches(features, RunConfig(dataset="-").seed, options.epochs, options.batch_size)
     with tempfile.TemporaryDirectory() as folder:
         model = model_of(options.model, Path(folder) / "model")
         files = [Path(folder) / name for name in ("train.json", "eval.json", "order.json")]
@@ -127,10 +133,11 @@ def measure_sides(options: Any, rounds: list[dict[str, Result]]) -> None:
         material.write_squad(files[1], evaluation)
         files[2].write_text(json.dumps([int(n) for windows in batches for n in windows]))
         for number, each in enumerate(rounds, start=1):
-            for side in (*RIVALS, "ours"):
+            for side in (*rivals, "ours"):
                 began = time.monotonic()
                 paths = [str(path) for path in files]
-                how = ("--batch-size", str(options.batch_size), "--model", str(model), "--device", options.device)
+                how = ["--batch-size", str(options.batch_size), "--model", str(model), "--device", options.device]
+                how += ["--epochs", str(options.epochs), *["--torch-compile"] * options.torch_compile]
                 result = material.run_child("tests.benchmarks.side", side, *paths, *how)
                 result["counts"] = [len(windows) for windows in batches]
                 result["work"] = [training_work(model, lengths[windows]) for windows in batches]
