@@ -17,6 +17,7 @@ from engine.rundir.layout import RunDir
 LOOK_SECONDS = 0.2
 SAME_SIGNAL_SECONDS = 2.0
 GO_ON, SAVE, PAUSE, STOP = range(4)
+STOP_NOTE = "stop"
 
 
 class StopAsked(Exception):
@@ -55,6 +56,8 @@ class Control:
         self._runs, self._signals, self._group, self._emit = [run], signals, group, emit
         self._looked = -LOOK_SECONDS
         self._reason = ""
+        self._pauses = 0
+        self._asked = -LOOK_SECONDS
         self.step = 0
         self.steps_per_epoch = 0
 
@@ -66,11 +69,17 @@ class Control:
         return control
 
     def between_phases(self) -> None:
-        """Safe point of the work before training and of evaluations, where processes need not keep step."""
+        """Safe point of the work before training and of evaluations, where processes need not keep step. Where there
+        are several, the next thing that they do together must be `together`."""
         if self._group.world == 1:
             self._obey(self._look())
-        elif self._signals.name and self.step == 0:
-            raise StopAsked(f"stopped by {self._signals.name}")
+        elif self._stop_wanted():
+            self._obey(self._group.highest(STOP))
+
+    def together(self) -> None:
+        """End of a stretch with `between_phases`: where one process broke off to stop, all do."""
+        if self._group.world > 1:
+            self._obey(self._group.highest(STOP if self._signals.name else GO_ON))
 
     def after_step(self) -> bool:
         """Safe point after a step, the same for all processes; True when a checkpoint was asked for."""
@@ -79,20 +88,50 @@ class Control:
     def _obey(self, wish: int) -> bool:
         if wish == PAUSE:
             self._emit(Paused(step=self.step))
-            while wish == PAUSE:
-                time.sleep(LOOK_SECONDS)
-                wish = self._group.highest(self._look(paused=True))
+            wish = self._wait_while_paused()
             if wish != STOP:
                 self._emit(Resumed(step=self.step))
         if wish == STOP:
-            raise StopAsked(self._reason or "stopped")
+            raise StopAsked(self._reason or self._group.read(STOP_NOTE) or "stopped")
         return wish == SAVE
+
+    def _wait_while_paused(self) -> int:
+        """What happens after a pause: rank 0 decides it, the others ask for it. Nobody waits in a collective."""
+        self._pauses += 1
+        note = f"pause {self._pauses} of {self._runs[0].name}"
+        while True:
+            time.sleep(LOOK_SECONDS)
+            wish = STOP if self._stop_wanted() else self._look(paused=True)
+            if self._group.rank:
+                if (decided := self._group.read(note)) is not None:
+                    return int(decided)
+            elif wish != PAUSE:
+                self._group.post(note, str(wish))
+                return wish
+
+    def _stop_wanted(self) -> bool:
+        """Whether this process or another one was asked to stop by a signal."""
+        if self._signals.name:
+            self._note_signal()
+            return True
+        now = time.monotonic()
+        if now - self._asked < LOOK_SECONDS:
+            return False
+        self._asked = now
+        return self._group.read(STOP_NOTE) is not None
+
+    def _note_signal(self) -> None:
+        """Tell the other processes of a signal, once."""
+        if not self._reason:
+            self._reason = f"stopped by {self._signals.name}"
+            where = f", sent to rank {self._group.rank} on {self._group.place}" if self._group.rank else ""
+            self._group.post(STOP_NOTE, self._reason + where)
 
     def _look(self, *, paused: bool = False) -> int:
         """What this process wants to happen now."""
         wish = PAUSE if paused else GO_ON
         if self._signals.name:
-            self._reason = f"stopped by {self._signals.name}"
+            self._note_signal()
             return STOP
         now = time.monotonic()
         if self._group.rank or now - self._looked < LOOK_SECONDS:

@@ -25,11 +25,13 @@ def score_windows(
     group: Group | None = None,
     max_windows: int | None = None,
     progress: Callable[[int, int], None] | None = None,
+    together: Callable[[], None] = lambda: None,
 ) -> tuple[FloatArray, FloatArray]:
     """Start and end scores float32[T] of all tokens, flat as `features`; the same in every process of `group`.
 
     Windows are taken longest first, so that those computed together are alike, at most `max_windows` at a time;
-    `progress(done, total)` counts this process's windows and may raise to break off.
+    `progress(done, total)` counts this process's windows and may raise to break off; `together()` is called by all
+    processes before their scores are exchanged, and may raise too.
     """
     group = group or Group()
     start = np.zeros(int(features.token_offset[-1]), dtype=np.float32)
@@ -51,6 +53,7 @@ def score_windows(
                     progress(done, total)
     finally:
         model.network.train()
+    together()
     group.gather((start, end))
     return start, end
 

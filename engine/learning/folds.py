@@ -17,7 +17,7 @@ from engine.data.split import fold_by_passage
 from engine.errors import DataError, UserError, WriteError
 from engine.events import AnyEvent, CommandDone, Failed, Paused, Phase, Resumed, RunStarted, Step, Stopped, Warned
 from engine.learning.control import StopAsked
-from engine.learning.loop import Session, fine_tune
+from engine.learning.loop import Session, fine_tune, on_shared_disk
 from engine.learning.prepare import Emit, Task
 from engine.rundir.checkpoints import checkpoints, drop_state
 from engine.rundir.folds import fold_runs, is_finished, read_fold_of, write_fold_of
@@ -130,6 +130,7 @@ def _work(session: Session, run: RunDir, task: Task, *, part: str) -> None:
         emit = _Emitter(session.emit, log, part)
         control = session.control.of_part(run, emit)
         try:
+            on_shared_disk(session, lambda: run.config_file.exists() or None, str(run.config_file))
             emit(fine_tune(Session(run, run.exact_config, session.group, control, emit), task))
         except StopAsked as asked:
             epoch = control.step / control.steps_per_epoch if control.steps_per_epoch else 0.0

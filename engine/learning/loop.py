@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -24,10 +27,15 @@ from engine.learning.prepare import Emit, Task, write_task
 from engine.learning.schedule import make_plan
 from engine.learning.snapshots import Planned, Snapshots, plan_snapshots
 from engine.learning.steps import Learner, StepValues, Windows
-from engine.rundir.checkpoints import checkpoints
+from engine.rundir.checkpoints import Manifest, checkpoints
 from engine.rundir.disk_plan import check_room
 from engine.rundir.layout import RunDir
 from engine.rundir.log import read_events
+
+KINDS = ("cpu", "mps", "cuda")
+T = TypeVar("T")
+SHARED_SECONDS, SHARED_LOOK_SECONDS = 60.0, 0.5
+"""How long a network file system may take to show a file to another machine."""
 
 
 class NotFinite(UserError):
@@ -127,9 +135,13 @@ def _load(session: Session, task: Task) -> tuple[Learner, bool]:
     """The model with its optimizer on this process's device; and whether it comes from a checkpoint."""
     config, group = session.config, session.group
     device = choose_device(config, group.local_rank)
+    if group.highest(KINDS.index(device.type)) != KINDS.index(device.type):
+        raise UserError(
+            f"{group.place} computes on {device.type}, and other machines of this run on another kind of device.",
+            hint="Choose machines that are alike, or --device cpu.",
+        )
     dtype, _ = choose_precision(config, device)
-    group.join(device)
-    found = checkpoint.newest_resumable(session.run)
+    found = _checkpoint(session)
     source = checkpoint.files_of(found[0], task.files) if found else task.files
     model = load_model(
         source,
@@ -150,6 +162,34 @@ def _load(session: Session, task: Task) -> tuple[Learner, bool]:
     if found:
         checkpoint.restore(learner, found[0])
     return learner, found is not None
+
+
+def _checkpoint(session: Session) -> tuple[Path, Manifest] | None:
+    """The newest whole checkpoint; in a group the one that rank 0 sees, which is waited for on the other machines."""
+    group = session.group
+    found = checkpoint.newest_resumable(session.run) if session.is_first else None
+    step = group.highest(found[1].step if found else 0)
+    if session.is_first or not step:
+        return found
+
+    def same() -> tuple[Path, Manifest] | None:
+        newest = checkpoint.newest_resumable(session.run)
+        return newest if newest is not None and newest[1].step == step else None
+
+    return on_shared_disk(session, same, f"the checkpoint of step {step}")
+
+
+def on_shared_disk(session: Session, look: Callable[[], T | None], what: str) -> T:
+    """What `look` finds in the run's folder once this machine sees it too. Raises UserError where it never does."""
+    for _ in range(int(SHARED_SECONDS / SHARED_LOOK_SECONDS)):
+        if (found := look()) is not None:
+            return found
+        time.sleep(SHARED_LOOK_SECONDS)
+    group = session.group
+    raise UserError(
+        f"{session.run.path}: rank {group.rank} on {group.place} does not see {what}.",
+        hint="The run's folder must be one that all machines share.",
+    )
 
 
 def _way_of_computing(config: RunConfig, learner: Learner) -> str:
@@ -206,7 +246,8 @@ def _learn(session: Session, learner: Learner, windows: Windows) -> list[StepVal
             return learner.learn(windows)
         except torch.OutOfMemoryError:
             before = learner.micro_batch_size
-            if not session.config.auto_find_batch_size or not learner.halve_batch():
+            # One process of several can't do it alone: the others are in the step.
+            if session.group.world > 1 or not session.config.auto_find_batch_size or not learner.halve_batch():
                 raise
         parts = -(-learner.plan.batch_size // learner.micro_batch_size)
         session.emit(
@@ -271,6 +312,7 @@ def _not_finite(session: Session, learner: Learner, values: StepValues) -> NotFi
     if session.is_first and learner.step > 0:
         _save(session, learner)
         kept = f"the weights from before are in {checkpoint.checkpoint_name(learner.step, plan.steps_per_epoch)}"
+    session.group.wait_for_all()
     what = "loss" if not math.isfinite(values.loss) else "gradient"
     return NotFinite(
         f"the {what} is not a finite number at step {values.step} (epoch {epoch + 1}, training examples number "

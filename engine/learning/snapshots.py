@@ -112,7 +112,6 @@ class Snapshots:
     def __post_init__(self) -> None:
         config, dataset = self.run.config, self.task.dataset
         self._train = _Half(dataset.train, self.task.train, self.task, config.f1) if scores_training(config) else None
-        # Known before anything is scored, so that all processes of a group know the same.
         self._train_taken = {
             planned.index
             for step, planned in self.planned.items()
@@ -139,17 +138,20 @@ class Snapshots:
         """
         if learner.step not in self.planned:
             return False
-        planned = self.planned[learner.step]
+        planned, group = self.planned[learner.step], learner.group
+
+        def wanted(missing: bool) -> bool:
+            """What rank 0 sees counts: a network file system may show the others an older state."""
+            return bool(group.highest(int(missing and group.rank == 0)))
+
         worked = False
-        if planned.index not in self.announced or not self._on_disk(
-            planned.index, learner.step, sampled=planned.sampled
-        ):
-            if planned.index == 0 and self.task.sample and not self._on_disk(0, 0, sampled=True):
+        index, step = planned.index, learner.step
+        if wanted(index not in self.announced or not self._on_disk(index, step, sampled=planned.sampled)):
+            if wanted(index == 0 and self.task.sample is not None and not self._on_disk(0, 0, sampled=True)):
                 self._take(learner, replace(planned, sampled=True))
             self._take(learner, planned)
             worked = True
-        index = planned.index
-        if self._train and counts(learner.plan.epoch_at(learner.step)) and index not in self._train_taken:
+        if self._train and counts(learner.plan.epoch_at(step)) and wanted(index not in self._train_taken):
             self._take_train(learner, self._train, index, planned.label)
             worked = True
         return worked
@@ -209,6 +211,7 @@ class Snapshots:
             group=learner.group,
             max_windows=self.run.config.eval_batch_size,
             progress=progress,
+            together=self.control.together,
         )
 
     def _calibration(self, learner: Learner, start: FloatArray, end: FloatArray) -> Calibration | None:

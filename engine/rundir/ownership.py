@@ -14,6 +14,7 @@ from types import TracebackType
 import msgspec
 
 from engine.errors import UsageError, UserError, WriteError
+from engine.rundir.commands import clear_commands
 from engine.rundir.layout import RunDir
 from engine.rundir.liveness import HEARTBEAT_SECONDS, beats, has_ended, is_live
 from engine.rundir.process import Owner, is_alive_here, is_this_host, read_owner
@@ -62,6 +63,11 @@ def _locked(run: RunDir, fd: int) -> bool:
     return True
 
 
+def _is_ours(owner: Owner) -> bool:
+    """Whether whoever launched this process named it: itself or, where there are many ranks, torchrun's."""
+    return is_this_host(owner) and owner.pid in (os.getpid(), os.getppid())
+
+
 class Ownership:
     """Held by the engine of a run from its first to its last write."""
 
@@ -85,6 +91,9 @@ class Ownership:
                     f"{run.path}: an engine on {other.host} (process {other.pid}) is at work on this run.",
                     hint="Watch it: bertqa-tui attach. Or stop it first.",
                 )
+            if other is not None and not _is_ours(other):
+                # Nobody has started this engine but torchrun or srun: what was asked of the last one is not for it.
+                clear_commands(run)
             replace_file(run.owner_file, msgspec.json.encode(self._owner))
         except UserError:
             os.close(self._fd)
@@ -111,8 +120,7 @@ class Ownership:
     def _is_at_work(self, other: Owner, locked: bool) -> bool:
         """Whether the owner named last may still write: locks may not cross hosts, or not exist at all."""
         if is_this_host(other):
-            ours = (os.getpid(), os.getppid())  # the launcher names the process it started, torchrun's with many ranks
-            return not locked and other.pid not in ours and is_alive_here(other)
+            return not locked and not _is_ours(other) and is_alive_here(other)
         return not has_ended(self._run) and beats(self._run, other)
 
     def _beat(self) -> None:

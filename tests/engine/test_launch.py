@@ -292,6 +292,7 @@ def test_a_suspended_engine_is_silent_and_comes_back(config: RunConfig, monkeypa
     run = start(config)
     pid = at_work(run)
     os.kill(pid, signal.SIGSTOP)
+    until(lambda: psutil.Process(pid).status() == psutil.STATUS_STOPPED)
     clock = Clock()
     monkeypatch.setattr(liveness, "time", clock)
     try:

@@ -123,8 +123,8 @@ def choose_device(config: RunConfig, local_rank: int = 0) -> torch.device:
     if kind == "cuda":
         if local_rank >= torch.cuda.device_count():
             raise UsageError(
-                f"{config.devices} devices were asked for, and there are {torch.cuda.device_count()}.",
-                hint="Lower --devices.",
+                f"process {local_rank + 1} of this machine has no GPU: there are {torch.cuda.device_count()}.",
+                hint="Lower --devices (torchrun: --nproc-per-node).",
             )
         torch.cuda.set_device(local_rank)
         return torch.device("cuda", local_rank)
