@@ -163,16 +163,22 @@ def _suspicion(kind: Kind, dynamics: Dynamics) -> Floats:
 
     Wrong place: the overlap with the label that is expected of the model's answers, the far margin (or the one to "no
     answer", if that is smaller) and the label's log probability, each as logit of its rank, since their tails differ.
-    Wrong boundary: the near margin, and half as much that the model puts its answer where the label is, in robust
-    deviations; later epochs weigh more, as a model first learns where answers are and then where they end. What else
-    was tried: tests/benchmarks/README.md.
+    Wrong boundary: the near margin, and half as much that the model puts its answer where the label is
+    (`boundary_parts`). What else was tried: tests/benchmarks/README.md.
     """
     found = dynamics.evidence
     if kind == "place":
         parts = [rank_logit(-dynamics.overlap), rank_logit(-found.margin), rank_logit(-dynamics.log_prob)]
         return np.asarray(np.mean(parts, axis=0))
-    place = np.clip(robust_z(found.touching), -PLACE_LIMIT, PLACE_LIMIT)
-    return np.average([robust_z(-found.near), place], axis=0, weights=[1.0, 0.5])
+    return np.average(boundary_parts(dynamics), axis=0, weights=[1.0, 0.5])
+
+
+def boundary_parts(dynamics: Dynamics) -> tuple[Floats, Floats]:
+    """float64[N] each, in robust deviations: how far the best other span that overlaps the label lies above it, and how
+    surely the model puts its answer where the label is. Later epochs weigh more, as a model first learns where answers
+    are and then where they end."""
+    found = dynamics.evidence
+    return robust_z(-found.near), np.clip(robust_z(found.touching), -PLACE_LIMIT, PLACE_LIMIT)
 
 
 def rank_logit(values: NDArray[np.floating[Any]]) -> Floats:

@@ -37,7 +37,7 @@ from engine.events import Failed, Finished, Phase, Stopped
 from engine.insight.dynamics import NEEDED, Dynamics, counts, dynamics, number_passages
 from engine.insight.evidence import Kind, mean_over_snapshots
 from engine.insight.margins import gold_spans, margin_columns
-from engine.insight.suspects import reranked, robust_z, suspicion
+from engine.insight.suspects import boundary_parts, reranked, robust_z, suspicion
 from engine.launch import Run, attach, resume, start
 from engine.rundir.dynamics import Half, held_out_epochs, read_dynamics, scored_epochs, snapshot_files
 from engine.rundir.eval_set import EvalSet
@@ -175,20 +175,29 @@ def views_of(run: RunDir) -> Views:
         sys.exit(f"{run.path}: no epoch is done.")
     folder = run.train_snapshots if half == "train" else run.snapshots
     journey = epochs.read(0, len(found)), qa_loss(folder, found, train=half == "train")
-    loss, held_out = held_out_loss(run, found), held_out_epochs(run, len(found))
-    return views(found, journey, (held_out.read(0, len(found)), loss) if held_out and loss is not None else None)
+    fold_of, held_out = read_fold_of(run), held_out_epochs(run, len(found))
+    if found.held_out is None or held_out is None or fold_of is None:
+        return views(found, journey)
+    columns = held_out.read(0, len(found))
+    return views(found, journey, (columns, held_out_loss(run, found.held_out, fold_of)), fold_of)
 
 
-def views(found: Dynamics, scored: tuple[Columns, Scores], held_out: tuple[Columns, Scores] | None = None) -> Views:
-    """`scored` are columns and loss, `[S, N]` each; `held_out` those by the models of the folds."""
+def views(
+    found: Dynamics,
+    scored: tuple[Columns, Scores],
+    held_out: tuple[Columns, Scores] | None = None,
+    fold_of: NDArray[np.int32] | None = None,
+) -> Views:
+    """`scored` are columns and loss, `[S, N]` each; `held_out` those by the models of the folds `fold_of`."""
     journey = replace(found, held_out=None)
     of_journey = all_scores(journey, *scored)
-    if found.held_out is None or held_out is None:
+    if found.held_out is None or held_out is None or fold_of is None:
         return {JOURNEY: (of_journey, journey)}
     of_folds = all_scores(found.held_out, *held_out)
     # Each over its deviation, but the lists, which are made as the program makes them.
     both: dict[str, Scores] = {name: robust_z(values) + robust_z(of_folds[name]) for name, values in of_journey.items()}
     both |= {name: suspicion(kind, found) for kind, name in LIST_NAMES.items()}
+    both |= alternatives(journey, found.held_out, held_out[0], fold_of)
     return {JOURNEY: (of_journey, journey), FOLDS: (of_folds, found.held_out), BOTH: (both, found)}
 
 
@@ -295,15 +304,29 @@ def cross_entropy(snapshot: Snapshot) -> Scores:
     return np.asarray(-0.5 * np.log(np.maximum(product, 1e-30)))
 
 
-def held_out_loss(run: RunDir, found: Dynamics) -> Scores | None:
-    """`qa_loss` of the models of the folds; None where there are none."""
-    fold_of = read_fold_of(run)
-    if found.held_out is None or fold_of is None:
-        return None
-    loss = np.empty((len(found.held_out.snapshots), len(fold_of)))
+def held_out_loss(run: RunDir, held_out: Dynamics, fold_of: NDArray[np.int32]) -> Scores:
+    """`qa_loss` of the models of the folds."""
+    loss = np.empty((len(held_out.snapshots), len(fold_of)))
     for number, fold in enumerate(fold_runs(run, int(fold_of.max()) + 1)):
-        loss[:, fold_of == number] = qa_loss(fold.snapshots, found.held_out)
+        loss[:, fold_of == number] = qa_loss(fold.snapshots, held_out)
     return loss
+
+
+def alternatives(
+    journey: Dynamics, held_out: Dynamics, columns: Columns, fold_of: NDArray[np.int32]
+) -> dict[str, Scores]:
+    """Other ways of adding what the folds found to the journey, by name."""
+    within: Scores = np.full(len(fold_of), np.nan)
+    for number in range(int(fold_of.max()) + 1):
+        held = np.flatnonzero(fold_of == number)
+        of_fold = {name: values[:, held] for name, values in columns.items()}
+        within[held] = suspicion("place", dynamics(of_fold, held_out.snapshots, held_out.labels))
+    (near, place), (_, known) = boundary_parts(journey), boundary_parts(held_out)
+    return {
+        "wrong place, ranked within each fold": suspicion("place", journey) + within,
+        "wrong boundary, near margin of the journey": near + 0.25 * (place + known),
+        "wrong boundary, the journey alone": suspicion("boundary", journey),
+    }
 
 
 def found(scores: Scores, kinds: NDArray[np.str_], kind: str) -> tuple[float, float]:

@@ -24,17 +24,30 @@ from engine.data.features import Features, select_examples, select_windows
 from engine.data.run_data import load_run_data
 from engine.data.split import fold_by_passage
 from engine.errors import DataError, UsageError
-from engine.events import AnyEvent, CommandDone, Finished, Paused, Phase, RunStarted, SnapshotTaken, Stopped
+from engine.events import (
+    AnyEvent,
+    CheckpointSaved,
+    CommandDone,
+    Finished,
+    Paused,
+    Phase,
+    Resumed,
+    RunStarted,
+    SnapshotTaken,
+    Stopped,
+)
 from engine.insight.suspects import reason, suspicion, wrong_place
 from engine.launch import attach, resume, start
+from engine.learning import control as control_module
 from engine.learning import folds
 from engine.learning.control import Control, Signals, StopAsked
 from engine.learning.distributed import Group
 from engine.learning.loop import Session
 from engine.learning.prepare import prepare
 from engine.rundir.checkpoints import checkpoints
+from engine.rundir.commands import send_command
 from engine.rundir.dynamics import held_out_epochs, read_dynamics, snapshot_files
-from engine.rundir.folds import FOLD_OF, begun_folds, read_fold_of
+from engine.rundir.folds import FOLD_OF, begun_folds, fold_runs, read_fold_of
 from engine.rundir.layout import RunDir
 from engine.rundir.liveness import State
 from engine.rundir.log import EventLog, read_events
@@ -124,17 +137,22 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> RunConfig:
     return msgspec.structs.replace(made, early_snapshots=False, epochs=2, folds=2)
 
 
-def work(run: RunDir, *, stop_in: str = "") -> list[AnyEvent]:
+def work(run: RunDir, *, stop_in: str = "", pause_in: str = "") -> list[AnyEvent]:
     """Let this process be the engine of `run`, until its end or a signal when an epoch of the part `stop_in` is
-    saved; returns the events of its log."""
+    saved; returns the events of its log. In `pause_in` a command to the run pauses it, and one to the fold resumes."""
     group = Group()
     signals = Signals(group)
     with EventLog(run.events_file) as log:
 
         def emit(event: AnyEvent) -> None:
             log.append(event)
-            if stop_in and isinstance(event, Phase) and (event.name, event.part) == ("saving", stop_in):
-                signals.name = "SIGTERM"
+            match event:
+                case Phase(name="saving", part=part) if part and part == stop_in:
+                    signals.name = "SIGTERM"
+                case Phase(name="evaluating", detail="epoch 1", done=0, part=part) if part and part == pause_in:
+                    send_command(run, "pause")
+                case Paused():
+                    send_command(begun_folds(run)[-1], "resume")
 
         control = Control(run, signals, group, emit)
         asked = run.exact_config
@@ -283,6 +301,21 @@ def test_folds_of_another_number_of_examples_are_not_taken(whole: RunDir, tmp_pa
     assert of.held_out is None
 
 
+def test_commands_to_the_run_and_to_the_fold_at_work(
+    config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control_module, "LOOK_SECONDS", 0.0)
+    run = RunDir.create(tmp_path / "run", msgspec.structs.replace(config, run_dir=str(tmp_path / "run")))
+    events = work(run, pause_in="fold 2 of 2")
+    assert isinstance(events[-1], Finished)
+    first, second = begun_folds(run)
+    for log in (events, read_events(second.events_file)):
+        answers = [(event.command, event.outcome) for event in log if isinstance(event, CommandDone)]
+        assert answers == [("pause", "pauses after this step"), ("resume", "goes on")]
+        assert sum(isinstance(event, Paused | Resumed) for event in log) == 2
+    assert not any(isinstance(event, CommandDone) for event in read_events(first.events_file))
+
+
 @pytest.fixture
 def engines() -> Iterator[list[RunDir]]:
     """Runs whose engines are killed at the end of a test, whatever happens."""
@@ -297,28 +330,22 @@ def engines() -> Iterator[list[RunDir]]:
 def test_a_run_killed_in_its_second_fold_is_resumed(
     config: RunConfig, tmp_path: Path, engines: list[RunDir], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A real engine: paused by a command to the run while it is in the second fold, killed there, resumed."""
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    run = start(msgspec.structs.replace(config, epochs=6, run_dir=str(tmp_path / "run")))
+    run = start(msgspec.structs.replace(config, epochs=10, run_dir=str(tmp_path / "run")))
     engines.append(run.directory)
-    until(lambda: any(e.part == "fold 2 of 2" for e in read_events(run.directory.events_file) if isinstance(e, Phase)))
-    asked = run.pause()
-    until(lambda: is_in(run, State.PAUSED))
-    first, second = begun_folds(run.directory)
-    assert attach(first.path).state()[0] is State.FINISHED
-    assert attach(second.path).state()[0] is State.PAUSED
-    for log in (run.directory.events_file, second.events_file):
-        assert any(isinstance(event, CommandDone) and event.id == asked for event in read_events(log))
-        assert any(isinstance(event, Paused) for event in read_events(log))
+    first, second = fold_runs(run.directory, 2)
+    until(lambda: any(isinstance(event, CheckpointSaved) for event in read_events(second.events_file)))
     owner = read_owner(run.directory)
     assert owner is not None
     os.kill(owner.pid, signal.SIGKILL)
     until(lambda: is_in(run, State.DEAD))
+    assert [attach(fold.path).state()[0] for fold in (first, second)] == [State.FINISHED, State.DEAD]
     assert resume(run.path).wait() is State.FINISHED
+    assert [attach(fold.path).state()[0] for fold in (first, second)] == [State.FINISHED, State.FINISHED]
     of = read_dynamics(run.directory, "train")
     assert of is not None
     assert of.held_out is not None
-    assert of.held_out.snapshots == tuple(range(1, 7))
+    assert of.held_out.snapshots == tuple(range(1, 11))
 
 
 # -- what the lists make of them ----------------------------------------------------------------------------------

@@ -20,11 +20,12 @@ from textual.binding import Binding
 from textual.widgets import Static
 
 from engine.errors import UsageError
-from engine.events import Failed, Phase, Warned
+from engine.events import Failed, Paused, Phase, Resumed, Warned
 from engine.rundir.layout import RunDir
 from tests.common_keys import VIEW_KEYS
 from tests.fake_app import RecordingDriver, make_app, opened, press, screen_lines, screen_text, settle, until
 from tests.fake_run import append_events, fake_steps, make_run, seem_alive
+from tests.waiting import Clock
 from tui.app import BertQAApp
 from tui.commands import KeyCommand
 from tui.model.followed_runs import RunsFolder
@@ -33,6 +34,7 @@ from tui.screens.about import About
 from tui.screens.base import ScreenView, Shell
 from tui.screens.registry import SCREENS, about, all_commands, commands_of
 from tui.settings import Settings
+from tui.widgets import bars
 from tui.widgets.bars import FrameHost
 
 
@@ -228,9 +230,21 @@ async def test_a_fold_at_work_is_named(live: RunDir) -> None:
     app = make_app(live)
     async with app.run_test(size=(120, 30)) as pilot:
         await opened(pilot)
-        assert "fold 2 of 5, training: 41 %" in app.progress
+        assert app.progress == "fold 2 of 5, training: 41 %"
+        append_events(live, Paused(step=41))
+        await until(pilot, lambda: app.progress == "in fold 2 of 5; p goes on")
+    append_events(live, Resumed(step=41))
     (row,) = RunsFolder(live.path.parent).poll()
     assert row.reason == "fold 2 of 5, training 41 %"
+
+
+def test_the_time_left_of_a_phase_that_is_begun_in_its_middle(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = Clock()
+    monkeypatch.setattr(bars, "time", now)
+    phases = bars.PhaseClock()
+    for done, text in ((50, "training: 50 %"), (60, "training: 60 %, 0:40 left")):
+        assert phases.text(Phase(name="training", part="fold 1 of 2", done=done, total=100)) == f"fold 1 of 2, {text}"
+        now.sleep(10.0)
 
 
 async def test_leaving_a_run_that_trains(live: RunDir) -> None:

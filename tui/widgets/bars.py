@@ -46,12 +46,14 @@ class PhaseClock:
     def __init__(self) -> None:
         self._key = ("", "", "")
         self._began = 0.0
+        self._done = 0
 
     def text(self, phase: Phase) -> str:
         """For example `evaluating: 41 %, 12 s left`."""
         key = (phase.part, phase.name, phase.detail)
         if key != self._key:
             self._key, self._began = key, time.monotonic()
+            self._done = phase.done
         words = f"{phase.part}, " if phase.part else ""
         words += PHASES.get(phase.name, phase.name)
         if phase.detail:
@@ -60,7 +62,10 @@ class PhaseClock:
             return f"{words} …"
         share = phase.done / phase.total
         elapsed = time.monotonic() - self._began
-        left = f", {clock(elapsed / share * (1 - share))} left" if 0 < share < 1 and elapsed > 1 else ""
+        # Training in a fold goes on, after an evaluation, from where it was.
+        since, left = phase.done - self._done, ""
+        if since > 0 and share < 1 and elapsed > 1:
+            left = f", {clock(elapsed / since * (phase.total - phase.done))} left"
         return f"{words}: {100 * share:.0f} %{left}"
 
 
@@ -188,6 +193,8 @@ class StatusBar(Bar):
         step = viewer.steps[-1] if viewer.steps else None
         match viewer.state:
             case State.PAUSED:
+                if viewer.phase is not None and viewer.phase.part:
+                    return f"in {viewer.phase.part}; p goes on"
                 return f"at step {step.step}; p goes on" if step else "p goes on"
             case State.DEAD | State.STOPPED:
                 return f"{viewer.reason}; 6 and R resume it"
