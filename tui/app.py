@@ -27,6 +27,7 @@ from textual.widgets import ContentSwitcher, Input
 from engine.errors import UserError
 from engine.launch import Run
 from engine.rundir.commands import CommandName
+from engine.rundir.layout import RunDir
 from engine.rundir.liveness import OVER, State
 from tui.commands import KeyCommand
 from tui.drawing.svg import picture_name, save_picture
@@ -78,9 +79,11 @@ class BertQAApp(Following):
         remember: bool = True,
         marked: Sequence[Path] = (),
         look_only: bool = False,
+        only: bool = False,
     ) -> None:
         """`look_only`: without the commands that change a run, write or start anything; `light_background`: what the
-        terminal said of itself; `few_colours`: draw for 16 colours (default: as the terminal has them).
+        terminal said of itself; `few_colours`: draw for 16 colours (default: as the terminal has them);
+        `only`: no other run than this one is shown.
 
         Curves comes first where there are `marked` runs.
 
@@ -95,6 +98,7 @@ class BertQAApp(Following):
         self.ascii_only = ascii_only or self.settings.ascii
         self.look_only = look_only
         self.runs_dir = runs_dir
+        self.only_run = RunDir(run_path).path if only and run_path else None
         self.view_name = "journey" if run_path else "runs"
         self.viewer = Viewer(run_path) if run_path else None
         self.message = ""

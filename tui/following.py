@@ -7,7 +7,9 @@ import gc
 from pathlib import Path
 from typing import Any
 
+from engine.errors import UsageError
 from engine.events import CommandDone
+from engine.rundir.layout import RunDir
 from engine.rundir.liveness import OVER, State
 from tui.drawing.text import plain
 from tui.model.gpu import Gpu, GpuMeter, gpus_of
@@ -29,6 +31,7 @@ class Following(Reviewing):
 
     settings: Settings
     view_name: str
+    only_run: Path | None
 
     def __init__(self, *, remember: bool, **options: Any) -> None:
         """`remember`: where the user was in a run is kept for the next time."""
@@ -55,7 +58,9 @@ class Following(Reviewing):
         self.call_after_refresh(self.poll)
 
     def open_run(self, path: Path) -> None:
-        """Watch another run from now on. Raises UsageError where there is none."""
+        """Watch another run from now on. Raises UsageError where there is none, or it may not be seen."""
+        if self.only_run is not None and RunDir(path).path != self.only_run:
+            raise UsageError(f"{path.name}: another run than the one that is shown here.")
         viewer = Viewer(path)
         self.save_state()
         self._stop_playing()

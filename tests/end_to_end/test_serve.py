@@ -10,18 +10,27 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from engine.errors import UsageError
+from engine.rundir.commands import Command, take_commands
 from engine.rundir.layout import RunDir
 from tests.browser import find_chromium, open_browser
 from tests.fake_run import make_run, seem_alive
+from tests.waiting import until
 from tui.web.access import Access, access_of
 
+if TYPE_CHECKING:
+    from aiohttp import ClientWebSocketResponse
+
 ROOT = Path(__file__).parents[2]
+HAS_KEYS = "document.activeElement?.classList.contains('xterm-helper-textarea')"
+"""In the page: whether the terminal has the keys."""
 TOKEN = "a-token-for-the-tests"
 needs_extra = pytest.mark.skipif(
     not __import__("importlib.util").util.find_spec("textual_serve"), reason="the extra `web` is not installed"
@@ -67,11 +76,19 @@ def websocket(origin: str | None, **more: str) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    folder = tmp_path_factory.mktemp("served") / "runs"
+    with serving(tmp_path_factory.mktemp("served")) as found:
+        yield found
+
+
+@contextmanager
+def serving(home: Path, *options: str) -> Iterator[Served]:
+    """A server of one run of two in a folder; an engine seems to be at work on it."""
+    folder = home / "runs"
     folder.mkdir()
+    make_run(folder, name="private", examples=4, snapshots=2, tokens=20)
     run = make_run(folder, examples=8, snapshots=3, tokens=30, live=True)
     seem_alive(run)
-    command = [sys.executable, "-m", "tui.cli", "serve", str(run.path), "--port", "0", "--token", TOKEN]
+    command = [sys.executable, "-m", "tui.cli", "serve", str(run.path), "--port", "0", "--token", TOKEN, *options]
     process = subprocess.Popen(
         command,
         stdout=subprocess.PIPE,
@@ -165,6 +182,7 @@ def test_a_browser_shows_the_app_and_may_only_look(served: Served, tmp_path: Pat
     with open_browser(tmp_path) as page:
         page.open(served.address)
         page.until(f"location.search === '' && {shown}")
+        page.until(HAS_KEYS)
         assert page.run("document.cookie") == ""
         page.key("p")
         page.key("6")
@@ -178,18 +196,37 @@ def test_a_browser_shows_the_app_and_may_only_look(served: Served, tmp_path: Pat
 
 
 @needs_extra
-async def test_one_visitors_keys_do_not_move_anothers_view(served: Served) -> None:
-    from aiohttp import ClientSession, ClientWebSocketResponse
+def test_with_control_a_browser_commands_the_run(tmp_path: Path) -> None:
+    if find_chromium() is None:
+        pytest.skip("Chromium is not installed")
+    with serving(tmp_path, "--control") as served, open_browser(tmp_path) as page:
+        page.open(served.address)
+        page.until(HAS_KEYS)
+        commands: list[Command] = []
 
-    async def read(visitor: ClientWebSocketResponse, text: str) -> str:
-        """What a visitor's terminal is sent, without its colours, until it holds `text`."""
-        seen = ""
-        while text not in seen:
-            message = await visitor.receive(timeout=100)
-            assert isinstance(message.data, bytes | str), seen[-1000:]
-            data = message.data if isinstance(message.data, bytes) else message.data.encode()
-            seen += re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", data.decode("utf-8", "replace"))
-        return seen
+        def pressed() -> list[Command]:
+            page.key("p")  # the first may come before the app listens
+            commands.extend(take_commands(served.run))
+            return commands
+
+        until(pressed)
+        assert commands[0].command == "pause"
+
+
+async def read(visitor: ClientWebSocketResponse, text: str) -> str:
+    """What a visitor's terminal is sent, without its colours, until it holds `text`."""
+    seen = ""
+    while text not in seen:
+        message = await visitor.receive(timeout=100)
+        assert isinstance(message.data, bytes | str), seen[-1000:]
+        data = message.data if isinstance(message.data, bytes) else message.data.encode()
+        seen += re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", data.decode("utf-8", "replace"))
+    return seen
+
+
+@needs_extra
+async def test_one_visitors_keys_do_not_move_anothers_view(served: Served) -> None:
+    from aiohttp import ClientSession
 
     headers = {"Origin": served.origin, "Cookie": served.cookie}
     address = f"ws://127.0.0.1:{served.port}/ws?width=120&height=30"
@@ -202,7 +239,9 @@ async def test_one_visitors_keys_do_not_move_anothers_view(served: Served) -> No
         await read(second, "[1 Journey")
         for key in ("p", "K", "9", "6"):
             await first.send_json(["stdin", key])
-        await read(first, "[6 Runs")
+        runs = await read(first, "1 run: ")  # the one that is served, of two
+        assert "[6 Runs" in runs
+        assert "private" not in runs
         await second.send_json(["stdin", "2"])
         assert "[6 Runs" not in await read(second, "[2 Spans")
     assert not list(served.run.commands.iterdir())

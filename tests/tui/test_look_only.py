@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from engine.errors import UsageError
 from engine.rundir.layout import RunDir
-from tests.fake_app import opened, press, screen_lines, screen_text
+from tests.fake_app import opened, press, screen_lines, screen_text, until
 from tests.fake_run import make_run, seem_alive
 from tui.app import BertQAApp
 from tui.screens.registry import SCREENS, all_commands, commands_of
@@ -84,3 +85,20 @@ async def test_no_run_is_started_from_the_samples(tmp_path: Path) -> None:
         await press(pilot, "enter")
         assert "you may only look here" in screen_text(app)
     assert not list(tmp_path.iterdir())
+
+
+async def test_a_run_alone_is_all_that_is_seen(run: RunDir) -> None:
+    other = make_run(run.path.parent, name="other", examples=4, snapshots=2, tokens=20)
+    app: Any = BertQAApp(run.path, runs_dir=run.path.parent, settings=Settings(), remember=False, only=True)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await opened(pilot, "6")
+        await until(pilot, lambda: "1 run" in screen_text(app))
+        await press(pilot, "down", "enter")
+        assert "other" not in screen_text(app)
+        assert "remedies" not in screen_text(app)  # no sample to start a run on
+        with pytest.raises(UsageError, match="another run"):
+            app.open_run(other.path)
+        await press(pilot, "5")
+        await press(pilot, "o")
+        assert "other" not in screen_text(app).replace("other run", "")
+        assert app.viewer.run.path == run.path

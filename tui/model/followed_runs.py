@@ -51,16 +51,16 @@ class _FollowedRun:
 
 
 class RunsFolder:
-    """The runs of a folder."""
+    """The runs of a folder, or `only` one of them."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, only: Path | None = None) -> None:
+        self.path, self._only = path, only
         self._followed: dict[Path, _FollowedRun] = {}
 
     def poll(self) -> list[RunRow]:
         """Rows of all runs there are now, newest first. Reads files: not for the event loop."""
         rows = []
-        found = list_runs(self.path)
+        found = list_runs(self.path) if self._only is None else [self._only]
         for gone in set(self._followed) - set(found):
             del self._followed[gone]
         for path in found:

@@ -23,7 +23,8 @@ class Shell(Protocol):
     `viewer` is the run that is watched (None: no run is open), `view_name` the screen in front, `runs_dir` the folder
     of all runs, `style_of(role)` a role's style; `gpus` is what this machine's GPUs do, where the run is on it;
     `marked` are the folders of the runs that Curves shows together with the one that is watched; where
-    `look_only` is, nothing may be changed or started; `runs_view` is how Runs lists the runs.
+    `look_only` is, nothing may be changed or started; `runs_view` is how Runs lists the runs;
+    `only_run` is the one run that may be seen, None where there is no such limit.
     """
 
     viewer: Viewer | None
@@ -36,6 +37,7 @@ class Shell(Protocol):
     gpus: list[Gpu]
     marked: list[Path]
     runs_view: RunsView
+    only_run: Path | None
 
     @property
     def progress(self) -> str:
@@ -60,7 +62,7 @@ class Shell(Protocol):
         """Give the keys to the screen in front."""
 
     def open_run(self, path: Path) -> None:
-        """Watch another run from now on. Raises UsageError where there is none."""
+        """Watch another run from now on. Raises UsageError where there is none, or it may not be seen."""
 
     def judge(self, action: Action, answer: Answer | None = None, *, by: Literal["model", "hand"] = "hand") -> None:
         """Write the user's verdict on the label of the example under the cursor."""

@@ -32,6 +32,13 @@ HEADERS = {
 }
 ENTERED = '<!DOCTYPE html><title>bertqa-tui</title><meta http-equiv="refresh" content="0; url=/"><a href="/">Enter</a>'
 """The token leaves the address; the page that follows is asked for by this site, so that a strict cookie goes along."""
+FOCUSES = """<script>
+new MutationObserver((_, observer) => {
+  const keys = document.querySelector(".xterm-helper-textarea");
+  if (keys && document.body.classList.contains("-first-byte")) { keys.focus(); observer.disconnect(); }
+}).observe(document.body, { attributes: true, childList: true, subtree: true });
+</script></body>"""
+"""Gives the keys to the terminal once it shows something: without it a visitor must click first."""
 _FROM_NETWORK = re.compile(r'<link\s+rel="stylesheet"\s+href="https?:[^>]*>')
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -82,7 +89,7 @@ class TokenServer(Server):
         self.public_url = f"{request.scheme}://{request.host}"
         page = await super().handle_index(request)
         assert isinstance(page, web.Response)
-        page.text = _FROM_NETWORK.sub("", page.text or "")
+        page.text = _FROM_NETWORK.sub("", page.text or "").replace("</body>", FOCUSES)
         return page
 
     async def handle_websocket(self, request: web.Request) -> web.WebSocketResponse:

@@ -24,6 +24,7 @@ def main(arguments: list[str]) -> int:
         few_colours=False,
         remember=False,
         look_only=not given.control,
+        only=given.run is not None,
     )
     app.run()
     return int(app.return_code or 0)

@@ -177,7 +177,8 @@ class CompareScreen(ScreenView):
         if watched is None or self._pair.comparison is None:
             self.tui.say("there is nothing to compare with yet")
             return
-        others = (path for path in list_runs(self.tui.runs_dir) if not _same(path, watched.run.path))
+        known = list_runs(self.tui.runs_dir) if self.tui.only_run is None else []
+        others = (path for path in known if not _same(path, watched.run.path))
         self._choices = [watched.run.path, *others]
         self.table.display, self._chooser.display = False, True
         self._chooser.renew(len(self._choices), 0)

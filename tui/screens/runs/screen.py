@@ -81,7 +81,8 @@ class RunsScreen(ScreenView):
         return self.query_one("#runs-table", RowList)
 
     def on_mount(self) -> None:
-        self._samples = sorted(sample_names(), key=lambda name: name != FIRST_SAMPLE)
+        if self.tui.only_run is None:
+            self._samples = sorted(sample_names(), key=lambda name: name != FIRST_SAMPLE)
         self._by = Arrangement(self.tui.runs_view.sort, self.tui.runs_view.shown)
         if self.tui.viewer is not None:
             self._seek = str(self.tui.viewer.run.path)
@@ -97,7 +98,7 @@ class RunsScreen(ScreenView):
         if self.tui.view_name != self.id or self._polling:
             return
         if self._folder is None or self._folder.path != self.tui.runs_dir:
-            self._folder = RunsFolder(self.tui.runs_dir)
+            self._folder = RunsFolder(self.tui.runs_dir, self.tui.only_run)
         self._polling = True
         try:
             self._all = await asyncio.to_thread(self._folder.poll)
