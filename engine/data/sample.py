@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.data.features import Features, select_windows
+from engine.data.features import Features, select_examples
 
 MOST_EXAMPLES = 200
 MOST_TOKENS = 50_000
@@ -41,10 +41,8 @@ def even_numbers(total: int, count: int, keep: int | None = None) -> NDArray[np.
 def take_sample(features: Features, total: int, examples: NDArray[np.int64]) -> Sample:
     """The sample of these examples, out of `total` with the windows `features`."""
     windows = np.flatnonzero(np.isin(features.feature_example, examples))
-    chosen = select_windows(features, windows)
-    renumbered = np.searchsorted(examples, chosen.feature_example).astype(np.int32)
     tokens = np.stack([features.token_offset[windows], features.token_offset[windows + 1]], axis=1)
-    return Sample(total, examples, windows, replace(chosen, feature_example=renumbered), tokens)
+    return Sample(total, examples, windows, select_examples(features, examples), tokens)
 
 
 def first_look(features: Features, total: int, probe: int | None = None) -> Sample | None:

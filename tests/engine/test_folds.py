@@ -19,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.config import RunConfig
+from engine.data import sample
 from engine.data.examples import Answer, Example, bare_passage, read_examples
 from engine.data.features import Features, select_examples, select_windows
 from engine.data.run_data import load_run_data
@@ -255,6 +256,20 @@ def test_a_run_stopped_in_its_second_fold_goes_on_there(whole: RunDir, config: R
             with Snapshot(one) as resumed, Snapshot(other) as straight:
                 for name in COLUMNS:
                     np.testing.assert_array_equal(resumed.column(name), straight.column(name), err_msg=name)
+
+
+def test_what_is_held_out_is_scored_whole_where_the_eval_half_is_sampled_first(
+    whole: RunDir, config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sample, "MOST_TOKENS", 200)
+    run = RunDir.create(tmp_path / "run", msgspec.structs.replace(config, run_dir=str(tmp_path / "run")))
+    taken = [event.sampled_of for event in work(run) if isinstance(event, SnapshotTaken)]
+    assert taken[0] == 24
+    for fold, other in zip(begun_folds(run), begun_folds(whole), strict=True):
+        events = read_events(fold.events_file)
+        assert [event.sampled_of for event in events if isinstance(event, SnapshotTaken)] == [None] * 3
+        with Snapshot(snapshot_files(fold.snapshots)[2]) as one, Snapshot(snapshot_files(other.snapshots)[2]) as same:
+            np.testing.assert_array_equal(one.column("gold_log_prob"), same.column("gold_log_prob"))
 
 
 def test_a_run_writes_what_it_said(whole: RunDir) -> None:
