@@ -22,8 +22,8 @@ from engine.learning.encoder.load import Model
 from engine.learning.encoder.packed import PackedEncoder
 
 MOST_GRAPHS = 32
-LEAST_STEP, STEPS = 256, 32
-"""A batch is filled up to a multiple of 256 tokens, of more where it has more than 32 times as many."""
+LEAST_STEP, STEPS = 256, 64
+"""A batch is filled up to a multiple of 256 tokens, of more where it has more than 64 times as many."""
 NO_TARGET = -100
 """What `torch.nn.functional.cross_entropy` ignores."""
 

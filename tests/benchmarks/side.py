@@ -118,7 +118,7 @@ def ours(options: argparse.Namespace, out: Path) -> dict[str, Any]:
     device = choose_device(config)
     dtype, _ = choose_precision(config, device)
     model = load_model(task.files, seed=config.seed, device=device, dtype=dtype)
-    if config.torch_compile and isinstance(model.network, PackedEncoder):
+    if config.torch_compile and device.type == "cuda" and isinstance(model.network, PackedEncoder):
         model.network.compile_layers()
     learner = Learner(model, make_plan(config, task.train, model.parameters), task.train)
     batches = epoch_batches(task.train, config.seed, options.epochs, config.batch_size)
