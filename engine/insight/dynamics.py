@@ -111,9 +111,10 @@ def dynamics(
         snapshots=tuple(snapshots),
         labels=tuple(labels),
         right=right,
-        answer_start=columns["pred_char_start"][-1],
-        answer_end=columns["pred_char_end"][-1],
-        answer_iou=columns["iou"][-1],
+        # Copies: a part of them would keep the columns of all snapshots.
+        answer_start=columns["pred_char_start"][-1].copy(),
+        answer_end=columns["pred_char_end"][-1].copy(),
+        answer_iou=columns["iou"][-1].copy(),
         evidence=evidence(columns),
         log_prob=mean_over_snapshots(columns["gold_log_prob"]),
         confidence=confidence,

@@ -22,9 +22,9 @@ from engine.rundir.snapshot import COLUMNS, Snapshot
 
 Half = Literal["eval", "train"]
 Columns = dict[str, NDArray[Any]]
-CELLS = 1 << 19
-"""Values of a column that are looked at together: of 30 snapshots those of 17,000 examples. All columns of so many take
-19 MB, and as much again while they are summed up."""
+CELLS = 1 << 17
+"""Values of a column that are looked at together: of 30 snapshots those of 4,400 examples. All columns of so many take
+5 MB, and as much again while they are summed up."""
 
 
 @dataclass(frozen=True)

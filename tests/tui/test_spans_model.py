@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
+from tui.model import token_grid
 from tui.model.predictions import Judged, find_text
 from tui.model.token_grid import Spans, TokenGrid
 from tui.screens.spans.grid import SpanCell, only, page_of, span_cells, tokens_per_row
@@ -28,16 +31,21 @@ def grid_of_two_passages() -> TokenGrid:
         (1, [(0, 0), (0, 1), (3, 2), (6, 2), (9, 2)]),
         (2, [(0, 0), (0, 1), (0, 2), (2, 2)]),
     ]
+    arrays: dict[str, NDArray[Any]] = {
+        "char_start": np.array([start for _, tokens in windows for start, _ in tokens], np.int32),
+        "segment": np.array([segment for _, tokens in windows for _, segment in tokens], np.int8),
+    }
     return TokenGrid(
         ["aa bb cc dd", "aa bb cc dd", "x yyy"],
         np.array([example for example, _ in windows], np.int32),
         np.cumsum([0] + [len(tokens) for _, tokens in windows]).astype(np.int64),
-        np.array([start for _, tokens in windows for start, _ in tokens], np.int32),
-        np.array([segment for _, tokens in windows for _, segment in tokens], np.int8),
+        lambda name, lo, hi: arrays[name][lo:hi],
     )
 
 
-def test_overlapping_windows_agree_on_the_token() -> None:
+@pytest.mark.parametrize("at_once", [1, 2, 4096])
+def test_overlapping_windows_agree_on_the_token(monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
+    monkeypatch.setattr(token_grid, "WINDOWS", at_once)
     grid = grid_of_two_passages()
     assert grid.length.tolist() == [4, 4, 2]
     found = grid.spans(np.array([6, 9, 2], np.int32), np.array([11, 11, 5], np.int32))

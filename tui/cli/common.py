@@ -108,7 +108,9 @@ def show_run(
 
     background = Background() if theme is None and is_worth_asking() else None
     from tui.app import BertQAApp
+    from tui.terminal.memory import give_back_large_blocks
 
+    give_back_large_blocks()
     app = BertQAApp(
         path,
         runs_dir=runs_folder(runs_dir),

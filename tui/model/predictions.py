@@ -108,13 +108,11 @@ class SpanData:
     @cached_property
     def grid(self) -> TokenGrid:
         """Token boundaries of all passages."""
-        read = self._features.read
         return TokenGrid(
             [example.context for example in self._set.examples],
             self._set.feature_example,
             self._set.token_offset,
-            read("char_start"),
-            read("segment"),
+            self._features.read,
         )
 
     @cached_property

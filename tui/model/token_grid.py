@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,8 @@ from engine.data.segments import CONTEXT
 from engine.errors import DataError
 
 Ints = NDArray[np.int32]
+WINDOWS = 4096
+"""Windows read at a time: some megabytes."""
 NOTHING, NOT_SCORED = -1, -2
 """Token positions of the answer "there is none", and where there is none since the example is not scored."""
 
@@ -45,10 +48,10 @@ class TokenGrid:
         contexts: Sequence[str],
         feature_example: Ints,
         token_offset: NDArray[np.int64],
-        char_start: Ints,
-        segment: NDArray[np.int8],
+        read: Callable[[str, int, int], NDArray[Any]],
     ) -> None:
-        """`contexts` has one passage for each example, the arrays are those of features.safetensors."""
+        """`contexts` has one passage for each example, the arrays are those of features.safetensors, of which
+        `read(name, lo, hi)` gives a part."""
         # A token's key is its place in all passages written one after the other.
         places: dict[str, int] = {}
         total = 0
@@ -62,11 +65,17 @@ class TokenGrid:
             raise DataError(f"the passages have {total} characters together, too many to draw.")
         first_asked = np.zeros(len(contexts), dtype=np.bool_)
         first_asked[np.unique(self._begin, return_index=True)[1]] = True
-        sizes = np.diff(token_offset)
-        chosen = np.repeat(first_asked[feature_example], sizes)
-        chosen &= segment == CONTEXT
-        keys: Ints = np.repeat(self._begin[feature_example], sizes)[chosen]
-        keys += char_start[chosen]
+        parts = [np.zeros(0, np.int32)]
+        for first in range(0, len(feature_example), WINDOWS):
+            owner = feature_example[first : first + WINDOWS]
+            offset = token_offset[first : first + len(owner) + 1]
+            if not first_asked[owner].any():
+                continue
+            lo, hi, sizes = int(offset[0]), int(offset[-1]), np.diff(offset)
+            chosen = np.repeat(first_asked[owner], sizes) & (read("segment", lo, hi) == CONTEXT)
+            parts.append(np.repeat(self._begin[owner], sizes)[chosen] + read("char_start", lo, hi)[chosen])
+        keys: Ints = np.concatenate(parts)
+        del parts
         if (np.diff(keys) <= 0).any():  # windows overlap, or passages come back
             keys.sort(kind="stable")
             keys = keys[np.diff(keys, prepend=-1) > 0]

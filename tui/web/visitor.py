@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from tui.app import BertQAApp
+from tui.terminal.memory import give_back_large_blocks
 
 
 def main(arguments: list[str]) -> int:
@@ -17,6 +18,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--control", action="store_true")
     parser.add_argument("--theme")
     given = parser.parse_args(arguments)
+    give_back_large_blocks()
     app = BertQAApp(
         given.run,
         runs_dir=given.runs_dir,
