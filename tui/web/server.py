@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import platform
 import re
@@ -9,6 +10,7 @@ import shlex
 import socket
 import sys
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 
 from aiohttp import web
 from textual_serve.server import Server
@@ -19,6 +21,7 @@ from tui.web.access import Access
 MOST_VISITORS = 16
 """Each is a process of some 100 MB."""
 SHUTDOWN_SECONDS = 3.0
+LOOK_SECONDS = 0.1
 VISITOR = "tui.web.visitor"
 HEADERS = {
     "Content-Security-Policy": (
@@ -39,7 +42,7 @@ new MutationObserver((_, observer) => {
 }).observe(document.body, { attributes: true, childList: true, subtree: true });
 </script></body>"""
 """Gives the keys to the terminal once it shows something: without it a visitor must click first."""
-_FROM_NETWORK = re.compile(r'<link\s+rel="stylesheet"\s+href="https?:[^>]*>')
+_STYLESHEET = re.compile(r'<link\s+rel="stylesheet"\s+href="(https?:[^"]*)"[^>]*>')
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -51,7 +54,7 @@ class TokenServer(Server):
         command = shlex.join([sys.executable, "-P", "-m", VISITOR, *arguments])
         super().__init__(command, host=access.host, port=port, title="bertqa-tui")
         self.access = access
-        self.visitors = 0
+        self._visits: dict[int, web.Request] = {}
 
     @property
     def cookie(self) -> str:
@@ -89,17 +92,31 @@ class TokenServer(Server):
         self.public_url = f"{request.scheme}://{request.host}"
         page = await super().handle_index(request)
         assert isinstance(page, web.Response)
-        page.text = _FROM_NETWORK.sub("", page.text or "").replace("</body>", FOCUSES)
+        own = f"{self.public_url}/"
+        text = _STYLESHEET.sub(lambda link: link[0] if link[1].startswith(own) else "", page.text or "")
+        page.text = text.replace("</body>", FOCUSES)
         return page
 
     async def handle_websocket(self, request: web.Request) -> web.WebSocketResponse:
-        if self.visitors >= MOST_VISITORS:
+        if len(self._visits) >= MOST_VISITORS:
             raise web.HTTPServiceUnavailable(text=f"{MOST_VISITORS} visitors are here already\n")
-        self.visitors += 1
+        self._visits[id(request)] = request
         try:
             return await super().handle_websocket(request)
         finally:
-            self.visitors -= 1
+            del self._visits[id(request)]
+
+    async def on_shutdown(self, app: web.Application) -> None:
+        """Let the visitors' processes end before the event loop does."""
+        await super().on_shutdown(app)
+        for visit in list(self._visits.values()):
+            if visit.transport is not None:
+                visit.transport.close()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(SHUTDOWN_SECONDS):
+                while self._visits:
+                    await asyncio.sleep(LOOK_SECONDS)
+        await asyncio.sleep(LOOK_SECONDS)  # for the news that the last process has ended
 
     def initialize_logging(self) -> None:
         # No requests are logged: they hold the token.
