@@ -35,6 +35,7 @@ from engine.events import (
     Resumed,
     RunStarted,
     SnapshotTaken,
+    Step,
     Stopped,
 )
 from engine.insight.suspects import reason, suspicion, wrong_place
@@ -256,6 +257,23 @@ def test_a_run_stopped_in_its_second_fold_goes_on_there(whole: RunDir, config: R
             with Snapshot(one) as resumed, Snapshot(other) as straight:
                 for name in COLUMNS:
                     np.testing.assert_array_equal(resumed.column(name), straight.column(name), err_msg=name)
+
+
+def test_folds_take_as_many_epochs_as_a_run_that_ended_early(config: RunConfig, tmp_path: Path) -> None:
+    asked = msgspec.structs.replace(config, epochs=9, early_stopping_patience=1, run_dir=str(tmp_path / "run"))
+    run = RunDir.create(tmp_path / "run", asked)
+    work(run, stop_in="fold 2 of 2")
+    epochs = len(snapshot_files(run.train_snapshots))
+    assert 1 < epochs < 9
+    events = work(run)
+    assert isinstance(events[-1], Finished)
+    assert events[-1].reason.startswith("early stopping")
+    # Resumed in a fold, the run itself learned nothing more.
+    assert [event.step for event in events if isinstance(event, Step)] == list(range(1, 6 * epochs + 1))
+    assert len(snapshot_files(run.train_snapshots)) == epochs
+    for fold in begun_folds(run):
+        assert (fold.config.epochs, fold.config.early_stopping_patience) == (epochs, None)
+        assert len(snapshot_files(fold.snapshots)) == epochs + 1
 
 
 def test_what_is_held_out_is_scored_whole_where_the_eval_half_is_sampled_first(
