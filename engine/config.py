@@ -107,7 +107,12 @@ class RunConfig(Struct, frozen=True, kw_only=True):
     seed: Annotated[int, option("training", "seed of everything random", ge=0, lt=2**32)] = 42
 
     device: Annotated[Literal["auto", "cpu", "cuda", "mps"], option("machine", "where to compute")] = "auto"
-    devices: Annotated[int, option("machine", "processes, one for each device", ge=1, le=1024)] = 1
+    devices: Annotated[
+        int, option("machine", "processes, one for each device; of each machine where there are several", ge=1, le=1024)
+    ] = 1
+    nnodes: Annotated[
+        int, option("machine", "machines: train prepares the run and prints the command for each", ge=1, le=65_536)
+    ] = 1
     torch_compile: Annotated[
         bool, option("machine", "fuse a GPU's kernels by torch's compiler: ten seconds at the start, a tenth faster")
     ] = False

@@ -17,7 +17,7 @@ from types import MappingProxyType
 import msgspec
 import psutil
 
-from engine.config import RunConfig, stop_signals
+from engine.config import RunConfig
 from engine.data.examples import dump_examples
 from engine.data.run_data import load_run_data
 from engine.data.samples import find_dataset
@@ -34,9 +34,9 @@ from engine.rundir.process import Owner, child_environment, is_alive_here, is_th
 from engine.rundir.snapshot import Snapshot, snapshot_name
 from engine.rundir.status import POLL_SECONDS, RunFollower, current_state
 from engine.storage.atomic_io import check_own_folder, operations, raises_write_error, replace_file
+from engine.torchrun import HOST, SHUTDOWN, WORKER, first_host, on_each_machine, on_this_machine
 from engine.trackers.registry import tools_of
 
-WORKER = "engine.learning.worker"
 TRACKERS = "engine.trackers"
 NOTHING_MORE: Mapping[str, str] = MappingProxyType({})
 
@@ -126,6 +126,20 @@ def start(config: RunConfig, *, environment: Mapping[str, str] = NOTHING_MORE) -
     """Check the data set and the model, make the run's folder and start an engine, which works on when this process
     ends. Returns as soon as the engine's process is there. `environment` is added to that process's environment.
 
+    Raises DataError, ModelError, UsageError for a run on several machines, and WriteError where the run's folder can't
+    be made; no folder is left then.
+    """
+    if config.nnodes > 1:
+        raise UsageError(
+            f"--nnodes {config.nnodes}: one machine can't start the processes of the others.",
+            hint=f"bertqa-tui train DATASET --nnodes {config.nnodes} prepares the run and prints the command for each.",
+        )
+    return _launch(prepare(config).directory, environment)
+
+
+def prepare(config: RunConfig) -> Run:
+    """Check the data set and the model and make the run's folder, for engines that others start: torchrun or srun.
+
     Raises DataError, ModelError, and WriteError where the run's folder can't be made; no folder is left then.
     """
     tools_of(config.report_to)
@@ -140,7 +154,7 @@ def start(config: RunConfig, *, environment: Mapping[str, str] = NOTHING_MORE) -
     run = RunDir.create(path, msgspec.structs.replace(config, **absolute, run_dir=os.path.abspath(path)))
     replace_file(run.examples_file, dump_examples(data.dataset))
     run.write_start(StartInfo(data=identities, allow_null=data.allow_null, remarks=data.remarks, weights=files.mark()))
-    return _launch(run, environment)
+    return Run(run.path)
 
 
 def attach(path: Path | str) -> Run:
@@ -152,6 +166,20 @@ def attach(path: Path | str) -> Run:
 
 def resume(path: Path | str, *, force: bool = False, environment: Mapping[str, str] = NOTHING_MORE) -> Run:
     """Start an engine that resumes a run from its newest whole checkpoint.
+
+    Raises UsageError as `resumable`, and for a run on several machines.
+    """
+    run = resumable(path, force=force).directory
+    if (config := run.exact_config).nnodes > 1:
+        raise UsageError(
+            f"{path}: a run on {config.nnodes} machines.",
+            hint=f"Start it on each of them: {on_each_machine(run, config, host=first_host() or HOST)}",
+        )
+    return _launch(run, environment)
+
+
+def resumable(path: Path | str, *, force: bool = False) -> Run:
+    """The run in the folder `path`, which an engine may resume.
 
     Raises UsageError when an engine is at work on it, when it is finished or a fold of another run, when it asks for
     what this version does not know, or, without `force`, when its data set, model or versions are not what they were.
@@ -168,7 +196,7 @@ def resume(path: Path | str, *, force: bool = False, environment: Mapping[str, s
             f"{path}: {'; '.join(changes)}.",
             hint="A resumed run would not be the run that was started; --force resumes it all the same.",
         )
-    return _launch(run, environment)
+    return Run(run.path)
 
 
 def what_changed(run: RunDir) -> list[str]:
@@ -201,9 +229,7 @@ def _launch(run: RunDir, environment: Mapping[str, str]) -> Run:
     trackers = tools_of(config.report_to)
     worker = ["-m", WORKER, str(run.path)]
     if config.devices > 1:
-        # torchrun would pass a hang-up on to its ranks; only these signals are for them.
-        launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={config.devices}"]
-        worker = [*launcher, f"--signals-to-handle={','.join(stop_signals(config))}", *worker]
+        worker, environment = [*on_this_machine(config), *worker], SHUTDOWN | dict(environment)
     # What was asked of an engine that is no more is not for the next one.
     clear_commands(run)
     process = _start_process(run, worker, run.engine_log, environment)

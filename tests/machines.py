@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -12,14 +13,15 @@ from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
+import msgspec
 import psutil
 
 from engine.rundir.layout import RunDir
 from engine.rundir.log import read_events
+from engine.torchrun import PORT, TORCHRUN, on_each_machine
 from tests.waiting import until
 
 ROOT = Path(__file__).parents[1]
-SIGNALS = "--signals-to-handle=SIGTERM,SIGINT,SIGUSR1,SIGUSR2"
 
 
 def free_port() -> int:
@@ -35,14 +37,16 @@ def environment(**more: str) -> dict[str, str]:
 
 
 class Machines:
-    """Agents at work on a run, each with `each` ranks; what is left of them is killed at the end."""
+    """Agents at work on a run, by the command that `train --nnodes` prints, each with `each` ranks; what is left of
+    them is killed at the end."""
 
     def __init__(self, run: RunDir, *, agents: int = 2, each: int = 1, more: Mapping[str, str] | None = None) -> None:
         self.run = run
-        address = f"localhost:{free_port()}"
-        torchrun = [sys.executable, "-m", "torch.distributed.run", f"--nnodes={agents}", f"--nproc-per-node={each}"]
-        torchrun += ["--rdzv-backend=c10d", f"--rdzv-endpoint={address}", f"--rdzv-id={run.name}", SIGNALS]
-        command = [*torchrun, "-m", "engine.learning.worker", str(run.path)]
+        config = msgspec.structs.replace(run.config, nnodes=agents, devices=each)
+        line = on_each_machine(run, config, host="localhost").replace(f":{PORT}", f":{free_port()}")
+        before, _, arguments = line.partition(" torchrun ")
+        variables = dict(word.split("=", 1) for word in shlex.split(before)) | dict(more or {})
+        command = [sys.executable, "-m", TORCHRUN, *shlex.split(arguments)]
         self.output = run.path.with_name(f"{run.name}.output")
         with self.output.open("ab") as output:
             self.agents = [
@@ -51,7 +55,7 @@ class Machines:
                     stdout=output,
                     stderr=output,
                     cwd=run.path.parent,
-                    env=environment(**(more or {})),
+                    env=environment(**variables),
                     start_new_session=True,
                 )
                 for _ in range(agents)

@@ -19,6 +19,8 @@ from engine.errors import UsageError
 ENV_PREFIX = "BERTQA_"
 NOT_AN_OPTION = frozenset({"dataset"})
 FILE_OPTIONS = frozenset({"eval", "model", "run_dir", "runs_dir"})
+ALIASES = {"devices": ("--nproc-per-node",)}
+"""torchrun's names of options that have another one here."""
 OPTION_NAMES = frozenset(RunConfig.__struct_fields__) - NOT_AN_OPTION
 
 
@@ -55,7 +57,7 @@ def _option(name: str, kind: Any, default: Any, group: str, description: str) ->
         return GroupedOption([declared, name], title, is_flag=True, default=None, help=description)
     choices = get_args(kind) if get_origin(kind) is Literal else None
     return GroupedOption(
-        [flag, name],
+        [flag, *ALIASES.get(name, ()), name],
         title,
         type=click.Choice(choices) if choices else click.STRING,
         metavar=None if choices else _metavar(name, kind),

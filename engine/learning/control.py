@@ -30,14 +30,21 @@ class Signals:
 
     def __init__(self, group: Group) -> None:
         self.name = ""
+        self._names: tuple[str, ...] = ()
         self._since = 0.0
         self._group = group
 
     def install(self, names: Iterable[str] = STOP_SIGNALS) -> None:
         """Heed the signals `names` from now on."""
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        for name in names:
+        self._names = (*self._names, *names)
+        for name in self._names:
             signal.signal(signal.Signals[name], self._note)
+
+    def ignore(self) -> None:
+        """Heed no signal any more: the work is done, and a launcher may end what its other processes ended with."""
+        for name in self._names:
+            signal.signal(signal.Signals[name], signal.SIG_IGN)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         now = time.monotonic()
@@ -88,7 +95,7 @@ class Control:
     def _obey(self, wish: int) -> bool:
         if wish == PAUSE:
             self._emit(Paused(step=self.step))
-            wish = self._wait_while_paused()
+            wish = self._group.highest(self._wait_while_paused())  # all are there, or it is no stop but a fault
             if wish != STOP:
                 self._emit(Resumed(step=self.step))
         if wish == STOP:

@@ -16,10 +16,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import UsageError, UserError
+from engine.rundir.process import Owner
 
 if TYPE_CHECKING:
     import torch
@@ -40,8 +42,8 @@ class Group:
     rank: int = 0
     world: int = 1
     local_rank: int = 0
-    places: tuple[str, ...] = ()
-    """Host and process of each rank, once joined."""
+    members: tuple[Owner, ...] = ()
+    """The process of each rank, once joined."""
 
     def __post_init__(self) -> None:
         self._store: Any = None
@@ -74,6 +76,10 @@ class Group:
         """Host and process of this rank."""
         return f"{platform.node()} (process {os.getpid()})"
 
+    def place_of(self, rank: int) -> str:
+        """Host and process of a rank, once joined."""
+        return f"{self.members[rank].host} (process {self.members[rank].pid})"
+
     def join(self) -> None:
         """Connect to the others; does nothing in a group of one. Raises UserError where they don't all come."""
         if self.world == 1:
@@ -90,9 +96,9 @@ class Group:
             store, _, _ = next(rendezvous("env://", self.rank, self.world, timeout=patience))
             # Of its own connection: one that others wait on answers nobody else.
             self._store = PrefixStore("run", store.clone())
-            self.post(f"place {self.rank}", self.place)
-            found = self._store.multi_get([f"place {rank}" for rank in range(self.world)])
-            self.places = tuple(place.decode() for place in found)
+            self.post(f"member {self.rank}", msgspec.json.encode(Owner.of(os.getpid())).decode())
+            found = self._store.multi_get([f"member {rank}" for rank in range(self.world)])
+            self.members = tuple(msgspec.json.decode(member, type=Owner) for member in found)
             dist.init_process_group(
                 backend, store=store, rank=self.rank, world_size=self.world, timeout=COLLECTIVE_TIMEOUT
             )

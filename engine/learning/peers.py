@@ -9,6 +9,7 @@ on while a batch system suspends all processes: here only moments count in which
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import threading
 import time
@@ -23,6 +24,7 @@ import msgspec
 from engine.events import Failed
 from engine.learning.distributed import Group
 from engine.rundir.privacy import scrub
+from engine.rundir.process import Owner, is_alive_here, is_this_host
 
 BEAT_SECONDS = 0.5
 SILENT_SECONDS = float(os.environ.get("_BERTQA_SILENT_SECONDS", "40"))
@@ -126,7 +128,7 @@ class Peers:
                 self._exit_code = value
                 self._over.set()
                 if not self._leaving.wait(GRACE_SECONDS):
-                    self._say(f"rank 0 on {self._group.places[0]} ended the run; so does rank {self._group.rank}")
+                    self._say(f"rank 0 on {self._group.place_of(0)} ended the run; so does rank {self._group.rank}")
                     self._exit(value)
                 return
             if kind != FINE:
@@ -164,6 +166,8 @@ class Peers:
         self._fault.acquire()  # by one of the two threads, and for ever
         event = self._event(kind, rank)
         self._say(f"{event.message} So ends rank {self._group.rank} on {self._group.place}.")
+        if kind == SILENT:
+            self._kill(self._group.members[rank])
         if self._group.rank == 0:
             self._tell_others(kind, rank)
             if self._exit_code is None:
@@ -183,7 +187,7 @@ class Peers:
         time.sleep(BEAT_SECONDS)
 
     def _event(self, kind: int, rank: int) -> Failed:
-        who = f"rank {rank} on {self._group.places[rank]}"
+        who = f"rank {rank} on {self._group.place_of(rank)}"
         if self._group.rank == 0 and kind in (DIED, FAILED):
             with suppress(RuntimeError, msgspec.MsgspecError):
                 if (text := self._group.read(f"failure {rank}")) is not None:
@@ -198,6 +202,12 @@ class Peers:
             "is suspended.",
             hint=GO_ON,
         )
+
+    def _kill(self, member: Owner) -> None:
+        """End a process that can't end itself, where it is on this machine, so that it does not keep its device."""
+        if is_this_host(member) and is_alive_here(member):
+            with suppress(OSError):
+                os.kill(member.pid, signal.SIGKILL)
 
     def _exit(self, code: int) -> NoReturn:
         with suppress(OSError, ValueError):

@@ -51,7 +51,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(scrub(str(error)), file=sys.stderr)
         return int(error.exit_code)
     peers = Peers(group, printed_to(run.engine_log))
-    code = peers.leave(_Engine(run, group, signals, peers).work())
+    code = _Engine(run, group, signals, peers).work()
+    signals.ignore()
+    code = peers.leave(code)
     group.leave()
     return code
 

@@ -7,7 +7,9 @@ import platform
 import time
 from collections.abc import Iterable
 from enum import StrEnum
+from functools import cached_property
 
+from engine.errors import UsageError
 from engine.events import (
     AnyEvent,
     CheckpointSaved,
@@ -139,7 +141,7 @@ class RunStatus:
         if here and not alive:
             return State.DEAD, f"the engine (process {owner.pid}) died{_last_words(self._run)}"
         if not here and silent > DEAD_SECONDS:
-            return State.DEAD, f"no sign of life from {owner.host} for {silent:.0f} s"
+            return State.DEAD, f"no sign of life from {owner.host} for {silent:.0f} s{_last_words(self._run, none='')}"
         if silent > SILENT_SECONDS:
             if here and is_suspended_here(owner):
                 return State.SILENT, f"the engine is suspended; let it go on: kill -CONT {owner.pid}"
@@ -151,9 +153,19 @@ class RunStatus:
     def _without_owner(self, silent: float) -> tuple[State, str]:
         if self._began and silent > DEAD_SECONDS:
             return State.DEAD, f"no sign of life for {silent:.0f} s, and nobody owns the run"
+        if not self._began and self._machines > 1:
+            return State.STARTING, f"waiting for torchrun or srun to start it on {self._machines} machines"
         if not self._began and time.monotonic() - self._since > SILENT_SECONDS:
             return State.DEAD, f"the engine never came up{_last_words(self._run)}"
         return State.STARTING, "waiting for the engine"
+
+    @cached_property
+    def _machines(self) -> int:
+        """How many machines the run was prepared for."""
+        try:
+            return self._run.config.nnodes
+        except UsageError:
+            return 1
 
     def _folder_gone(self) -> bool:
         """Whether the folder has been missing for a while; a network file system may lose sight of it for a moment."""
@@ -165,8 +177,8 @@ class RunStatus:
         return now - self._gone_since > GONE_SECONDS
 
 
-def _last_words(run: RunDir) -> str:
-    """How engine.log ends, to stand behind "died"."""
+def _last_words(run: RunDir, *, none: str = " without a word (killed, or out of memory?)") -> str:
+    """How engine.log ends, to stand behind "died"; `none` where it holds nothing."""
     try:
         fd = open_regular(run.engine_log)
     except OSError:
@@ -178,7 +190,7 @@ def _last_words(run: RunDir) -> str:
     finally:
         os.close(fd)
     said = [line.strip() for line in lines if line.strip()]
-    return f"; engine.log ends: {said[-1][:LAST_WORDS]}" if said else " without a word (killed, or out of memory?)"
+    return f"; engine.log ends: {said[-1][:LAST_WORDS]}" if said else none
 
 
 def ending_of(events: Iterable[AnyEvent]) -> Ending | None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,15 +20,18 @@ import numpy as np
 import psutil
 import pytest
 
+from engine import resume, start
 from engine.config import RunConfig
-from engine.errors import ExitCode
+from engine.errors import ExitCode, UsageError
 from engine.events import AnyEvent, Failed, Finished, RunStarted, Step, Stopped
 from engine.rundir.commands import send_command
 from engine.rundir.layout import RunDir
-from engine.rundir.liveness import State
+from engine.rundir.liveness import RunStatus, State
 from engine.rundir.log import read_events
 from engine.rundir.status import current_state
-from tests.machines import Machines, environment, free_port
+from engine.torchrun import on_each_machine
+from tests.machines import ROOT, Machines, environment, free_port
+from tests.slurm_stand_in import make_programs
 from tests.tiny_run import tiny_config
 from tests.waiting import until
 
@@ -70,32 +76,99 @@ def test_a_rank_killed_while_the_run_is_paused_ends_it_on_both_machines(tmp_path
     assert f"rank 1 on {os.uname().nodename}" in run.engine_log.read_text()
 
 
-SRUN = """
-import os, subprocess, sys
-tasks = int(sys.argv[1])
-shared = {"SLURM_STEP_ID": "0", "SLURM_STEP_NUM_TASKS": str(tasks), "SLURM_NTASKS": str(tasks)}
-mine = lambda task: {"SLURM_PROCID": str(task), "SLURM_LOCALID": str(task)}
-started = [subprocess.Popen(sys.argv[2:], env=os.environ | shared | mine(task)) for task in range(tasks)]
-print(*(process.pid for process in started), flush=True)
-sys.exit(max(process.wait() for process in started))
-"""
-"""A stand-in for `srun --ntasks=N`: it starts the tasks with Slurm's variables, and ends with the highest exit code."""
+def bertqa(*arguments: str, folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "tui.cli", *arguments]
+    variables |= {"XDG_CONFIG_HOME": str(folder / "config")}
+    return subprocess.run(
+        command, env=environment(**variables), cwd=folder, capture_output=True, text=True, timeout=120
+    )
+
+
+def test_train_prepares_a_run_and_prints_the_command(tmp_path: Path, config: RunConfig) -> None:
+    asked = ["train", config.dataset, "--model", config.model, "--run-dir", "run", "--nnodes", "2"]
+    done = bertqa(*asked, "--nproc-per-node", "4", folder=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    run = RunDir(tmp_path / "run")
+    (line,) = [line for line in done.stdout.splitlines() if "torchrun " in line]
+    assert line == on_each_machine(run, run.config, host="HOST")
+    assert shlex.split(line)[1:4] == ["torchrun", "--nnodes=2", "--nproc-per-node=4"]
+    assert f"bertqa-tui attach {run.path}" in done.stdout
+    # The run is checked and made, and its readers wait.
+    assert run.examples_file.exists()
+    status = RunStatus(run)
+    status._since -= 3600
+    assert status.state() == (State.STARTING, "waiting for torchrun or srun to start it on 2 machines")
+
+    # Within a Slurm job the host is known, and `resume` prints the same command.
+    programs = make_programs(tmp_path / "bin")
+    slurm = {"PATH": f"{programs}:{os.environ['PATH']}", "SLURM_JOB_NODELIST": "gpu-[01-02]"}
+    done = bertqa("resume", "run", "--runs-dir", ".", "--json", folder=tmp_path, **slurm)
+    assert json.loads(done.stdout)["command"] == on_each_machine(run, run.config, host="localhost")
+    with pytest.raises(UsageError, match=r"a run on 2 machines.*torchrun --nnodes=2"):
+        resume(run.path)
+
+
+def test_one_machine_does_not_start_a_run_of_several(tmp_path: Path, config: RunConfig) -> None:
+    with pytest.raises(UsageError, match="train DATASET --nnodes 3"):
+        start(msgspec.structs.replace(config, nnodes=3, run_dir=str(tmp_path / "run")))
+    assert not (tmp_path / "run").exists()
 
 
 def test_tasks_of_srun_are_a_run_and_a_signal_to_one_stops_it(tmp_path: Path, config: RunConfig) -> None:
     run = new_run(config, tmp_path / "run")
-    command = [sys.executable, "-c", SRUN, "2", sys.executable, "-m", "engine.learning.worker", str(run.path)]
-    meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
-    job = subprocess.Popen(command, env=environment(**meeting), stdout=subprocess.PIPE, text=True, cwd=tmp_path)
-    assert job.stdout is not None
-    pids = [int(word) for word in job.stdout.readline().split()]
+    programs = make_programs(tmp_path / "bin")
+    command = [str(programs / "srun"), sys.executable, "-m", "engine.learning.worker", str(run.path)]
+    slurm = {"STAND_IN_TASKS": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    job = subprocess.Popen(command, env=environment(**slurm), cwd=tmp_path)
     until(lambda: any(isinstance(event, Step) for event in events(run)), "the first step")
-    os.kill(pids[1], signal.SIGUSR1)
-    job.communicate(timeout=120)
-    assert job.returncode == ExitCode.STOPPED
+    task = next(p for p in psutil.Process(job.pid).children() if p.environ()["SLURM_PROCID"] == "1")
+    task.send_signal(signal.SIGUSR1)
+    assert job.wait(timeout=120) == ExitCode.STOPPED
     stopped = events(run)[-1]
     assert isinstance(stopped, Stopped)
-    assert stopped.reason.startswith("stopped by SIGUSR1")
+    assert stopped.reason.startswith("stopped by SIGUSR1, sent to rank 1 on ")
+    assert run.info is not None
+    assert run.info.world_size == 2
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("kind", ["srun", "torchrun"])
+def test_the_readmes_batch_script_is_requeued_and_ends_the_run(tmp_path: Path, config: RunConfig, kind: str) -> None:
+    readme = (ROOT / "README.md").read_text("utf-8")
+    script = readme.split(f"<!-- script: {kind} -->\n```sh\n")[1].split("```")[0]
+    script = re.sub(r"(nproc-per-node[= ])4", r"\g<1>1", script).replace("29400", str(free_port()))
+    (tmp_path / "data").mkdir()
+    shutil.copy(config.dataset, tmp_path / "data" / "remedies.json")
+    (tmp_path / "slurm-script").write_text(script)
+    job_id = str(free_port())
+    variables = {
+        "PATH": f"{make_programs(tmp_path / 'bin')}:{os.environ['PATH']}",
+        "SCRATCH": str(tmp_path),
+        "SLURM_JOB_ID": job_id,
+        "SLURM_JOB_NODELIST": "gpu-[01-02]",
+        "STAND_IN_TASKS": "2",
+        "STAND_IN_QUEUE": str(tmp_path / "queue"),
+        "XDG_CONFIG_HOME": str(tmp_path / "config"),
+        "BERTQA_MODEL": config.model,
+        "BERTQA_DEVICE": "cpu",
+        "BERTQA_PRECISION": "fp32",
+        "BERTQA_BATCH_SIZE": "1",
+        "BERTQA_MAX_LENGTH": "128",
+        "BERTQA_DOC_STRIDE": "32",
+    }
+    command = ["bash", str(tmp_path / "slurm-script")]
+    run = RunDir(tmp_path / "runs" / f"remedies-{job_id}")
+    job = subprocess.Popen(command, env=environment(**variables), cwd=tmp_path)
+    until(lambda: any(isinstance(event, Step) for event in events(run)), "the first step")
+    srun = next(p for p in psutil.Process(job.pid).children() if "srun" in " ".join(p.cmdline()))
+    srun.send_signal(signal.SIGUSR1)
+    assert job.wait(timeout=120) == ExitCode.STOPPED
+    assert isinstance(events(run)[-1], Stopped)
+    assert (tmp_path / "queue").read_text() == f"{job_id}\n"
+    again = subprocess.run(command, env=environment(**variables), cwd=tmp_path, timeout=120)
+    assert again.returncode == 0
+    assert isinstance(events(run)[-1], Finished)
+    assert sum(isinstance(event, RunStarted) for event in events(run)) == 2
     assert run.info is not None
     assert run.info.world_size == 2
 

@@ -193,6 +193,30 @@ def test_commands_to_a_dead_engine_do_not_reach_the_next_one(config: RunConfig) 
     assert resume(run.path).wait() is State.FINISHED
 
 
+def test_an_engine_that_torchrun_started_does_not_obey_what_the_last_one_was_asked(
+    config: RunConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = start(config)
+    os.kill(at_work(run), signal.SIGKILL)
+    run.wait()
+    send_command(run.directory, "stop")
+    command = [sys.executable, "-m", "tests.fake_engine", str(run.path)]
+    assert subprocess.run(command, cwd=ROOT, check=False).returncode == 0
+    assert run.state()[0] is State.FINISHED
+
+
+def test_an_engine_is_no_task_of_the_step_that_it_is_started_in(
+    config: RunConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("RANK", "WORLD_SIZE", "SLURM_STEP_NUM_TASKS"):
+        monkeypatch.setenv(name, "4")
+    run = start(config)
+    variables = psutil.Process(at_work(run)).environ()
+    assert not variables.keys() & {"RANK", "WORLD_SIZE", "SLURM_STEP_NUM_TASKS"}
+    run.stop()
+    run.wait()
+
+
 def test_kill_at_many_moments_ends_with_the_same_weights(
     tmp_path: Path, config: RunConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:

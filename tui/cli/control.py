@@ -69,6 +69,11 @@ def resume(
     if watched.is_live():
         return send(path, "resume")
     known = max((event.seq for event in read_events(watched.directory.events_file)), default=0)
+    if watched.directory.config.nnodes > 1:
+        from engine.launch import resumable
+        from tui.cli.machines import print_start
+
+        return print_start(resumable(path, force=force), as_json=as_json)
     resumed = resume_run(path, force=force)
     if detach:
         click.echo(f"resumed {resumed.path}")

@@ -8,7 +8,7 @@ import click
 
 from engine.config import GROUPS
 from engine.errors import UsageError
-from tui.cli.common import CONFIG, DATASET, JSON, can_move_cursor, command, start_run
+from tui.cli.common import CONFIG, DATASET, JSON, can_move_cursor, command, config_of, start_run
 from tui.options import GroupedOption, training_options
 
 LIST = ","
@@ -45,6 +45,12 @@ def train(dataset: str, seeds: str | None, jobs: int | None, as_json: bool, conf
         return sweep(dataset, flags, config, seeds=seeds, jobs=jobs or 1, as_json=as_json)
     if jobs is not None:
         raise UsageError("--jobs has no meaning for one run.", hint="Give several --seeds or a list of --lr.")
+    wanted = config_of(dataset, flags, config)
+    if wanted.nnodes > 1:
+        from engine.launch import prepare
+        from tui.cli.machines import print_start
+
+        return print_start(prepare(wanted), as_json=as_json)
     from engine.launch import attach as attach_run
     from tui.plain.follow import follow
 
