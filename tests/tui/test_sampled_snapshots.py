@@ -184,6 +184,7 @@ async def test_curves_mark_samples(run: RunDir) -> None:
         await settle(pilot)
         with Snapshot(run.path / snapshot_name(SOME)) as snapshot:
             assert re.search(rf"~ EM {snapshot.info.metrics.exact_match:.1f}", screen_text(app))
+        assert "o EM" not in screen_text(app)  # the last value of all is no value of this snapshot
 
 
 async def test_the_whole_takes_the_place_of_the_first_look(tmp_path: Path) -> None:

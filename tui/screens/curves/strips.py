@@ -205,8 +205,9 @@ def _title(panel: Panel, step: float | None, width: int, style: StyleOf, glyphs:
         Segment(f"{glyphs.pointer} " if chosen else "  "),
         Segment(panel.name, style("cursor" if chosen else "heading")),
     ]
+    sampled = {line.name for line in panel.lines if line.sample and step in line.x}
     for line in panel.lines:
-        if line.edge or (line.sample and step not in line.x):
+        if line.edge or line.sample != (line.name in sampled):
             continue
         name = f"{line.name} " if line.name else ""
         value = value_text(panel.real(value_at(line, step)), panel.style)

@@ -15,7 +15,8 @@ ABOUT = About(
         "One example at one snapshot. Upper chart: the score of each token as the start of the answer; lower "
         "chart: as its end. One bar is one token. The marker column stands on the expected token; where it is "
         "also the highest bar, the model is right. Below: the passage with the expected and the predicted "
-        "answer, and the model's best answers."
+        "answer, and the model's best answers. A ~ before the name of a snapshot: of a large set only a sample is "
+        "scored there."
     ),
     commands=(
         *WALK,

@@ -211,7 +211,8 @@ class JourneyPicture(StripView):
         return [
             f"This example is not scored at {label}: {text}.",
             "",
-            "Of large sets an even sample is scored here; after every epoch all are. In Spans, t lists those scored.",
+            "Of large sets an even sample is scored here; after every epoch all are.",
+            "In Spans, t lists those that are scored.",
         ]
 
     def _message(self, words: Sequence[str], width: int, height: int) -> list[Strip]:

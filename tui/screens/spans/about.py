@@ -16,8 +16,8 @@ ABOUT = About(
         "upwards; a cell shows whether the expected answer, the predicted one or both stand there (apart: "
         "both in the row, but on no common token). Table: the same examples; s and e: start and end right; "
         "IoU: overlap in characters; conf: √ of the probabilities of the expected start and end; an arrow: "
-        "learned or forgotten since the snapshot before. Order and filter stay while snapshots change, so "
-        "that a row stays the same example; o takes them again."
+        "learned or forgotten since the snapshot before; -: not scored at this snapshot, which is of a sample. "
+        "Order and filter stay while snapshots change, so that a row stays the same example; o takes them again."
     ),
     commands=(
         *WALK,
