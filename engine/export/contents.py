@@ -98,9 +98,9 @@ class Contents:
 
 
 @contextmanager
-def open_contents(run: RunDir, *, whole: bool = False) -> Iterator[Contents]:
-    """Read what a run holds; a snapshot that is damaged is left out, with a note, and with `whole` one of a sample.
-    Raises UsageError where there is none yet."""
+def open_contents(run: RunDir) -> Iterator[Contents]:
+    """Read what a run holds; a snapshot that is damaged is left out, with a note. Raises UsageError where there is
+    none yet."""
     infos, notes = [], []
     for file in snapshot_files(run.snapshots):
         try:
@@ -108,17 +108,10 @@ def open_contents(run: RunDir, *, whole: bool = False) -> Iterator[Contents]:
                 infos.append(snapshot.info)
         except (OSError, DataError):
             notes.append(f"{file.name} can't be read and is left out")
-    sampled = [info for info in infos if info.sampled_of is not None]
-    if whole:
-        infos = [info for info in infos if info.sampled_of is None]
     if not infos or not run.features_file.exists():
-        of_all = " of all examples" if sampled else ""
-        raise UsageError(
-            f"{run.path}: the run has no snapshot{of_all} yet.", hint="Export it once the first one is there."
-        )
-    if sampled:
-        names, text = ", ".join(info.label for info in sampled), sampled[0].sample_text
-        notes.append(f"{names}: {text}{'; left out' if whole else '; only these are in it'}")
+        raise UsageError(f"{run.path}: the run has no snapshot yet.", hint="Export it once the first one is there.")
+    if sampled := [info for info in infos if info.sampled_of is not None]:
+        notes.append(f"{', '.join(info.label for info in sampled)}: {sampled[0].sample_text}, an even sample")
     eval_set = EvalSet(run)
     try:
         yield Contents(run, tuple(sorted(infos, key=lambda info: info.index)), eval_set, tuple(notes))

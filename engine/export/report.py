@@ -60,7 +60,7 @@ def write(request: Request) -> list[str]:
     Where the run holds more, suspects and failures come first. Raises UsageError, DataError for a run that can't be
     read, WriteError where the file exists or can't be written.
     """
-    with open_contents(request.run, whole=True) as contents, create_stream(request.path) as file:
+    with open_contents(request.run) as contents, create_stream(request.path) as file:
         moments = spread(len(contents.snapshots), MOST_SNAPSHOTS)
         order = order_of_choice(contents)
         room = LARGEST - len(page("", "").encode("utf-8"))
@@ -116,7 +116,13 @@ def _header(contents: Contents, moments: Sequence[int], notes: Sequence[Note]) -
         "allowNull": contents.eval_set.allow_null,
         "specials": contents.eval_set.special_names,
         "snapshots": [
-            {"index": info.index, "label": info.label, "step": info.step, "metrics": _metrics(info.metrics)}
+            {
+                "index": info.index,
+                "label": info.label,
+                "step": info.step,
+                "metrics": _metrics(info.metrics),
+                "sample": info.sample_text,
+            }
             for info in shown
         ],
         "metrics": {name: [metric.label, metric.scale] for name, metric in metric_table().items()},

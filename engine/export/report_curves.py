@@ -19,7 +19,7 @@ STEP_PANELS = (
 
 
 def panels(steps: Sequence[Step], snapshots: Sequence[SnapshotInfo]) -> list[dict[str, Any]]:
-    """Panels with their lines: {name, unit, top (of the axis, or None), lines: [{name, points, x, y}]}.
+    """Panels with their lines: {name, unit, top (of the axis, or None), lines: [{name, points, x, y, sampled}]}.
 
     The loss comes first; then the metrics of the snapshots; F1 on passages seen in training beside others where both
     are there; then what the steps say of the training itself.
@@ -28,7 +28,7 @@ def panels(steps: Sequence[Step], snapshots: Sequence[SnapshotInfo]) -> list[dic
     found: dict[str, dict[str, Any]] = {"Loss": loss}
     for name, metric in metric_table().items():
         line = _points("evaluation" if metric.panel == "Loss" else metric.short, snapshots, name)
-        if line["x"]:
+        if line["x"] or "sampled" in line:
             unit = {1.0: "share of examples", 100.0: "0 to 100"}.get(metric.top or 0.0, "")
             panel: dict[str, Any] = {"name": metric.panel, "unit": unit, "top": metric.top, "lines": []}
             found.setdefault(metric.panel, panel)["lines"].append(line)
@@ -37,7 +37,7 @@ def panels(steps: Sequence[Step], snapshots: Sequence[SnapshotInfo]) -> list[dic
         found["apart"] = {"name": "F1 by passage", "unit": "0 to 100", "top": 100.0, "lines": apart}
     for title, name, unit in STEP_PANELS:
         found[name] = {"name": title, "unit": unit, "top": None, "lines": [_joined(title.lower(), steps, name)]}
-    return [panel for panel in found.values() if any(line["x"] for line in panel["lines"])]
+    return [panel for panel in found.values() if any(line["x"] or "sampled" in line for line in panel["lines"])]
 
 
 def _joined(name: str, steps: Sequence[Step], of: str) -> dict[str, Any]:
@@ -48,14 +48,18 @@ def _joined(name: str, steps: Sequence[Step], of: str) -> dict[str, Any]:
 
 
 def _points(name: str, snapshots: Sequence[SnapshotInfo], of: str, group: str = "metrics") -> dict[str, Any]:
-    """A metric at the snapshots where it is known: over all examples, or over `seen` or `unseen` passages."""
-    known = []
+    """A metric at the snapshots where it is known: over all examples, or over `seen` or `unseen` passages. Those of a
+    sample are no part of the line: they stand in `sampled`."""
+    known: dict[bool, list[tuple[int, float]]] = {False: [], True: []}
     for info in snapshots:
         metrics: Metrics | None = getattr(info, group)
         value = None if metrics is None else getattr(metrics, of)
         if value is not None and math.isfinite(value):
-            known.append((info.step, value))
-    return {"name": name, "points": True, "x": [x for x, _ in known], "y": [_short(y) for _, y in known]}
+            known[info.sampled_of is not None].append((info.step, value))
+    whole, sampled = (
+        {"x": [x for x, _ in points], "y": [_short(y) for _, y in points]} for points in (known[False], known[True])
+    )
+    return {"name": name, "points": True, **whole} | ({"sampled": sampled} if known[True] else {})
 
 
 def _thinned(points: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:

@@ -73,18 +73,19 @@ def spread(count: int, most: int) -> list[int]:
 
 
 def order_of_choice(contents: Contents) -> list[int]:
-    """All examples, those a sampled report needs most first: suspects, then failures, then the others, evenly spread.
+    """All examples, those a sampled report needs most first: suspects, those that snapshots of a sample score, then
+    failures, then the others, evenly spread.
 
     A failure is an example whose answer is wrong at the last snapshot, or was right at one before and then wrong.
     """
-    failed = np.zeros(contents.count, np.bool_)
-    was_right = np.zeros(contents.count, np.bool_)
-    right = was_right
-    for position in range(len(contents.snapshots)):
+    failed, right, sampled = (np.zeros(contents.count, np.bool_) for _ in range(3))
+    for position, info in enumerate(contents.snapshots):
         with contents.open(position) as snapshot:
-            right = snapshot.column("exact_match") >= 1
+            was_right, scored = right, snapshot.scored
+            right = np.where(scored, snapshot.column("exact_match") >= 1, was_right)
         failed |= was_right & ~right
-        was_right = right
+        if info.sampled_of is not None:
+            sampled |= scored
     wrong, forgotten = np.flatnonzero(~right), np.flatnonzero(failed & right)
     rest = np.flatnonzero(right & ~failed)
     bits = max(1, (len(rest) - 1).bit_length())
@@ -92,7 +93,13 @@ def order_of_choice(contents: Contents) -> list[int]:
     spread_out = sorted(range(len(rest)), key=lambda number: int(f"{number:0{bits}b}"[::-1], 2))
     lists = [[one.example for one in entries[:MOST_SUSPECTS]] for entries in contents.suspects]
     suspects = [number for pair in zip_longest(*lists) for number in pair if number is not None]
-    order = [*suspects, *wrong.tolist(), *forgotten.tolist(), *rest[spread_out].tolist()]
+    order = [
+        *suspects,
+        *np.flatnonzero(sampled).tolist(),
+        *wrong.tolist(),
+        *forgotten.tolist(),
+        *rest[spread_out].tolist(),
+    ]
     return list(dict.fromkeys(order))
 
 
@@ -175,10 +182,12 @@ def build(contents: Contents, chosen: Sequence[int], moments: Sequence[int], hea
     rows = np.asarray(chosen, np.int64)
     first_feature = np.searchsorted(data.feature_example, rows)
     found: dict[str, list[NDArray[Any]]] = {}
+    n_tokens = int(data.token_offset[-1])
     for position in moments:
         with contents.open(position) as snapshot:
             column = {name: snapshot.column(name)[rows] for name in _COLUMNS}
-            for side, logits in zip(("start", "end"), snapshot.logits(), strict=True):
+            scored = snapshot.scored[rows]
+            for side, logits in zip(("start", "end"), snapshot.logits(0, n_tokens), strict=True):
                 drawn = quantised(logits[place], offset)
                 found.setdefault(f"{side}_levels", []).append(drawn.levels)
                 found.setdefault(f"{side}_low", []).append(drawn.low)
@@ -193,7 +202,7 @@ def build(contents: Contents, chosen: Sequence[int], moments: Sequence[int], hea
             share = np.rint(np.clip(np.nan_to_num(column[name]), 0, 1) * SHARE)
             found.setdefault(name, []).append(share.astype(np.uint16))
         flags = (column["exact_match"] >= 1) | (column["start_correct"] > 0) << 1 | (column["end_correct"] > 0) << 2
-        found.setdefault("flags", []).append(flags.astype(np.uint8))
+        found.setdefault("flags", []).append((flags | ~scored << 3).astype(np.uint8))
     arrays |= {name: np.stack(values) for name, values in found.items()}
     if contents.dynamics is not None:
         for name in ("confidence", "variability", "correctness", "forgetting", "first_learned"):
@@ -249,22 +258,28 @@ def _suspects(contents: Contents, chosen: Sequence[int]) -> dict[str, list[list[
     return lists
 
 
+GROUP_COLUMNS = ("scored", "right", "f1", "learned", "forgotten")
+
+
 def _groups(
     contents: Contents, chosen: Sequence[int], moments: Sequence[int]
 ) -> tuple[list[dict[str, Any]], dict[str, NDArray[Any]]]:
-    """The groups of all scored questions with those of them that the page holds, and their scores `[S, G]`."""
+    """The groups of all questions with those of them that the page holds, and their scores `[S, G]` over those that are
+    scored."""
     groups = groups_of(contents.examples, contents.seen, by_character=contents.by_character)
-    columns: dict[str, list[list[int]]] = {f"group_{name}": [] for name in ("right", "f1", "learned", "forgotten")}
-    before: NDArray[np.bool_] | None = None
+    columns: dict[str, list[list[int]]] = {f"group_{name}": [] for name in GROUP_COLUMNS}
+    before, was_scored = None, np.ones(contents.count, np.bool_)
     for position in moments:
         with contents.open(position) as snapshot:
             right, f1 = snapshot.column("exact_match") >= 1, np.nan_to_num(snapshot.column("f1"))
-        scores = group_scores(groups, right, f1, before)
+            scored = snapshot.scored
+        scores = group_scores(groups, right, f1, before, scored, scored & was_scored)
+        columns["group_scored"].append([score.count for score in scores])
         columns["group_right"].append([score.right for score in scores])
         columns["group_f1"].append([round(score.f1 * SHARE) for score in scores])
         columns["group_learned"].append([score.learned for score in scores])
         columns["group_forgotten"].append([score.forgotten for score in scores])
-        before = right
+        before, was_scored = right, scored
     held = np.asarray(chosen)
     named = [
         {

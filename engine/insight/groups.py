@@ -104,14 +104,12 @@ def group_scores(
 ) -> list[GroupScore]:
     """The groups at a snapshot: `right` bool[N] and `f1` float32[N] of every example, and `was_right` bool[N] at the
     snapshot before (None: there is none). Only examples that are `scored` bool[N] count (None: all are), and only those
-    scored at `both` bool[N] snapshots as learned or forgotten; a group without any is left out."""
+    scored at `both` bool[N] snapshots as learned or forgotten."""
     rose = learned(was_right, right, both) if was_right is not None else np.zeros_like(right)
     fell = forgotten(was_right, right, both) if was_right is not None else np.zeros_like(right)
     found = []
     for group in groups:
         rows = group.rows if scored is None else group.rows[scored[group.rows]]
-        if not len(rows) and len(group.rows):
-            continue
         found.append(
             GroupScore(
                 group,

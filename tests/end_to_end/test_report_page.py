@@ -382,3 +382,42 @@ def test_the_chart_of_spans_leads_to_an_example_and_agrees_with_the_scores(page:
     page.click(left + width / 44 * 2.5, top + 20)
     page.drawn()
     assert text(page, "where").startswith("example 3 of 44")
+
+
+def test_what_is_not_scored_says_so(browser: Page, tmp_path: Path) -> None:
+    """At snapshots of a sample every part of the page says what is scored, and shows nothing of the rest."""
+    run = make_run(tmp_path, examples=10, snapshots=5, sampled=(1, 2), has_impossible=True)
+    browser.size(*LAPTOP)
+    show(browser, exported(run, tmp_path))
+    press(browser, "Home", "ArrowRight")
+    assert text(browser, "label") == "step 10"
+    assert text(browser, "label-detail").endswith("~ 2 of 10 scored")
+    assert "~s10" in text(browser, "ticks")
+    # The first example is in the sample, the second is not.
+    assert "F1" in text(browser, "verdict")
+    assert max(heights(browser, "start")) > 0
+    press(browser, "ArrowDown")
+    assert text(browser, "verdict").startswith("– unknown not scored at this snapshot (2 of 10 scored)")
+    assert max(heights(browser, "start")) == 0
+    assert text(browser, "answers") == ""
+    assert text(browser, "history").count("not scored") == 2
+    press(browser, "]")
+    assert text(browser, "readout") == "Not scored at this snapshot."
+    assert "▼" not in text(browser, "passage")
+    choose = "const s = document.getElementById('filter'); s.value = '{}'; s.dispatchEvent(new Event('change'))"
+    listed = {}
+    for name in ("wrong", "right", "learned", "forgotten", "scored", "all"):
+        browser.run(f"{{ {choose.format(name)} }}")
+        browser.drawn()
+        listed[name] = int(text(browser, "count").split()[0])
+    assert (listed["scored"], listed["all"]) == (2, 10)
+    assert listed["wrong"] + listed["right"] == 2
+    assert listed["learned"] + listed["forgotten"] <= 2
+    browser.run("document.getElementById('fails').scrollIntoView()")
+    browser.until("document.querySelector('#fails-table tbody tr').cells[1].textContent === '2'")
+    assert browser.run("document.querySelectorAll('g.sampled circle').length") > 0
+    assert "NaN" not in browser.run("document.body.innerText")
+    press(browser, "End")
+    assert "scored" not in text(browser, "label-detail")
+    assert max(heights(browser, "start")) > 0
+    assert browser.errors == []

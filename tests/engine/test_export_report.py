@@ -177,17 +177,28 @@ def test_a_damaged_snapshot_is_left_out_with_a_word(tmp_path: Path) -> None:
     assert done.notes == ("0001.safetensors can't be read and is left out",)
 
 
-def test_snapshots_of_a_sample_are_left_out_with_a_word(tmp_path: Path) -> None:
+def test_snapshots_of_a_sample_say_so(tmp_path: Path) -> None:
     run = make_run(tmp_path, examples=10, snapshots=4, sampled=(1, 2))
     done = write_export(Request(run, tmp_path / "report.html"))
-    assert done.notes == ("step 10, step 20: 2 of 10 scored; left out",)
-    header, _ = payload((tmp_path / "report.html").read_text("utf-8"))
-    assert [snapshot["label"] for snapshot in header["snapshots"]] == ["untrained", "epoch 3"]
-    assert {tuple(line["x"]) for panel in header["curves"] for line in panel["lines"] if line["points"]} == {(0, 30)}
-    young = make_run(tmp_path, name="young", examples=10, snapshots=1, sampled=(0,), live=True)
-    with pytest.raises(UsageError, match="no snapshot of all examples yet"):
-        write_export(Request(young, tmp_path / "young.html"))
-    assert not (tmp_path / "young.html").exists()
+    assert done.notes == ("step 10, step 20: 2 of 10 scored, an even sample",)
+    header, arrays = payload((tmp_path / "report.html").read_text("utf-8"))
+    assert [snapshot["sample"] for snapshot in header["snapshots"]] == ["", "2 of 10 scored", "2 of 10 scored", ""]
+    lines = [line for panel in header["curves"] for line in panel["lines"] if line["points"]]
+    assert {(tuple(line["x"]), tuple(line["sampled"]["x"])) for line in lines} == {((0, 30), (10, 20))}
+    unscored = arrays["flags"].reshape(4, 10) & 8 > 0
+    assert np.flatnonzero(~unscored[1]).tolist() == np.flatnonzero(~unscored[2]).tolist() == [0, 5]
+    assert not unscored[[0, 3]].any()
+    groups = arrays["group_scored"].reshape(4, -1)
+    assert groups[:, 0].tolist() == [10, 2, 2, 10]
+    assert (arrays["group_right"].reshape(4, -1) <= groups).all()
+    windows = len(arrays["token_offset"]) - 1
+    levels = arrays["start_levels"].reshape(4, -1)
+    for window in range(windows):
+        tokens = slice(*arrays["token_offset"][window : window + 2].tolist())
+        assert (levels[1, tokens] == 255).all() == bool(unscored[1, window])
+    # They are among the examples of a report that does not hold all.
+    with open_contents(run) as contents:
+        assert {0, 5} <= set(order_of_choice(contents)[: 2 + sum(len(each) for each in contents.suspects)])
 
 
 def test_nothing_is_overwritten_and_nothing_is_written_of_nothing(tmp_path: Path) -> None:

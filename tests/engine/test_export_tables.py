@@ -128,7 +128,7 @@ def test_learned_and_forgotten_are_changes_since_the_snapshot_before(run: RunDir
 def test_of_a_sample_there_are_rows_for_what_is_scored(tmp_path: Path) -> None:
     sampled = make_run(tmp_path, examples=10, snapshots=4, tokens=20, sampled=(1, 2))
     done = write_export(Request(sampled, tmp_path / "spans.json"))
-    assert done.notes[-1] == "step 10, step 20: 2 of 10 scored; only these are in it"
+    assert done.notes[-1] == "step 10, step 20: 2 of 10 scored, an even sample"
     rows = json.loads((tmp_path / "spans.json").read_text("utf-8"))
     counts = {index: sum(row["snapshot"] == index for row in rows) for index in range(4)}
     assert counts == {0: 10, 1: 2, 2: 2, 3: 10}

@@ -99,6 +99,7 @@ function limits(window, values) {
   }
   let widest = 0;
   for (let p = state.fixed ? 0 : state.position; p < (state.fixed ? S : state.position + 1); p++) {
+    if (!isScored(p, state.example)) continue;
     for (const side of SIDES) {
       const least = arrays[side + "_low"][p * W + window], most = arrays[side + "_high"][p * W + window];
       low = Math.min(low, least);
@@ -106,6 +107,7 @@ function limits(window, values) {
       widest = Math.max(widest, most - least);
     }
   }
+  if (low === Infinity) low = high = 0;
   if (state.scale === "shifted") {
     const top = Math.max(1, widest);
     return { low: 0, high: top, ticks: [0, top / 2, top] };
@@ -120,6 +122,7 @@ function scaled(values, tokens) {
   if (state.scale === "logit") return values;
   let least = Infinity;
   for (const value of values) if (value < least) least = value;
+  if (least === Infinity) least = 0;
   return values.map((value) => value - least);
 }
 

@@ -16,8 +16,8 @@ function startCurves() {
   const rows = table("curve-table", () => {
     const names = Object.keys(report.metrics).filter((name) => report.snapshots.some((s) => name in s.metrics));
     return {
-      heads: ["snapshot", "step", ...names.map((name) => report.metrics[name][0])],
-      body: report.snapshots.map((s) => [s.label, String(s.step), ...names.map((name) => (name in s.metrics ? number(s.metrics[name]) : "–"))]),
+      heads: ["snapshot", "step", "scored", ...names.map((name) => report.metrics[name][0])],
+      body: report.snapshots.map((s) => [s.label, String(s.step), s.sample || "all", ...names.map((name) => (name in s.metrics ? number(s.metrics[name]) : "–"))]),
     };
   });
   painters.push(() => rows());
@@ -31,7 +31,7 @@ function nice(value) {
 
 function panelFigure(panel, last) {
   const { width, height, left, right, top, bottom } = PANEL;
-  const values = panel.lines.flatMap((line) => line.y);
+  const values = panel.lines.flatMap((line) => [...line.y, ...(line.sampled ? line.sampled.y : [])]);
   const low = Math.min(0, ...values), high = panel.top ?? nice(values.reduce((a, b) => Math.max(a, b), 0));
   const x = (step) => left + ((width - left - right) * step) / last;
   const y = (value) => top + (height - top - bottom) * (1 - (value - low) / (high - low || 1));
@@ -49,7 +49,10 @@ function panelFigure(panel, last) {
     const path = line.x.map((step, i) => `${i ? "L" : "M"}${x(step).toFixed(1)},${y(line.y[i]).toFixed(1)}`).join("");
     group.append(svg("path", { class: "curve", d: path }));
     if (line.points) line.x.forEach((step, i) => group.append(SHAPES[n % 3](x(step), y(line.y[i]))));
-    chart.append(group);
+    // Values of a sample: hollow, joined with nothing.
+    const sampled = line.sampled || { x: [], y: [] }, points = svg("g", { class: `line-${n % 3} sampled` });
+    sampled.x.forEach((step, i) => points.append(SHAPES[n % 3](x(step), y(sampled.y[i]))));
+    chart.append(group, points);
   });
   const legend = el("figcaption", {}, el("strong", {}, panel.name), panel.unit ? el("span", { class: "quiet" }, panel.unit) : null);
   const value = panel.lines.map((line, n) => {
@@ -84,6 +87,9 @@ function drawGuides() {
   for (const { guide, x, value, panel } of guides) {
     set(guide, "x1", x(step));
     set(guide, "x2", x(step));
-    panel.lines.forEach((line, n) => say(value[n], axisNumber(valueAt(line, step))));
+    panel.lines.forEach((line, n) => {
+      const sampled = line.sampled ? line.sampled.x.indexOf(step) : -1;
+      say(value[n], sampled < 0 ? axisNumber(valueAt(line, step)) : `~ ${axisNumber(line.sampled.y[sampled])}`);
+    });
   }
 }

@@ -3,7 +3,7 @@ const KINDS = {
   u1: Uint8Array, i1: Int8Array, u2: Uint16Array, i2: Int16Array, i4: Int32Array, f4: Float32Array,
 };
 const SPECIAL = 0, QUESTION = 1, CONTEXT = 2, NO_NUMBER = 255, SHARE = 65535;
-const RIGHT = 1, START_RIGHT = 2, END_RIGHT = 4;
+const RIGHT = 1, START_RIGHT = 2, END_RIGHT = 4, UNSCORED = 8;
 
 async function unpack(text) {
   const binary = atob(text.trim());
@@ -43,8 +43,13 @@ const share = (name, position, example) => at(name, position, example) / SHARE;
 const isRight = (position, example) => (at("flags", position, example) & RIGHT) > 0;
 const confidence = (position, example) =>
   Math.sqrt(share("gold_start_prob", position, example) * share("gold_end_prob", position, example));
-const learned = (position, example) => position > 0 && isRight(position, example) && !isRight(position - 1, example);
-const forgotten = (position, example) => position > 0 && !isRight(position, example) && isRight(position - 1, example);
+// Of large sets early snapshots may score a sample alone: of the others they hold nothing.
+const isScored = (position, example) => (at("flags", position, example) & UNSCORED) === 0;
+const areScored = (position, example) => position > 0 && isScored(position, example) && isScored(position - 1, example);
+const learned = (position, example) =>
+  areScored(position, example) && isRight(position, example) && !isRight(position - 1, example);
+const forgotten = (position, example) =>
+  areScored(position, example) && !isRight(position, example) && isRight(position - 1, example);
 const isImpossible = (example) => report.examples[example].answers.length === 0;
 const windowCount = (example) => arrays.window_offset[example + 1] - arrays.window_offset[example];
 
@@ -114,6 +119,7 @@ function expectedTokens(example, window) {
 }
 
 function predictedTokens(example, window, position) {
+  if (!isScored(position, example)) return [-1, -1];
   const here = arrays.window_offset[example] + at("pred_window", position, example);
   if (at("pred_start", position, example) < 0) return [arrays.null_token[window], arrays.null_token[window]];
   if (here !== window) return [-1, -1];
@@ -132,9 +138,14 @@ function predictedChars(example, position) {
 }
 
 function predictedText(example, position) {
+  if (!isScored(position, example)) return undefined;
   const found = predictedChars(example, position);
   return found ? slice(passageOf(example), found[0], found[1]) : null;
 }
+
+// An answer in words: null is "no answer", undefined is not known.
+const answerText = (text, limit) =>
+  text === undefined ? "not scored" : text === null ? "(no answer)" : limit ? short(text, limit) : text;
 
 const expectedText = (example) => (report.examples[example].answers[0] || [null])[0];
 
@@ -143,6 +154,7 @@ let lastBest = {};
 function nBest(example, position, count) {
   const key = `${example} ${position}`;
   if (lastBest.key === key) return lastBest.kept;
+  if (!isScored(position, example)) return [];
   const found = new Map();
   let nothing = Infinity;
   for (let window = arrays.window_offset[example]; window < arrays.window_offset[example + 1]; window++) {

@@ -6,6 +6,7 @@ function startExamples() {
     const select = $(id);
     for (const [value, [text]] of Object.entries(choices)) {
       if (key === "filter" && value !== "all" && !someMatch(value)) continue;
+      if (value === "scored" && !report.snapshots.some((snapshot) => snapshot.sample)) continue;
       select.append(el("option", { value }, text));
     }
     select.addEventListener("change", () => choose_again({ [key]: select.value }));
@@ -126,26 +127,30 @@ function drawRow(example, row) {
   const { position } = state, right = isRight(position, example);
   const change = learned(position, example) ? "↑" : forgotten(position, example) ? "↓" : "";
   set(row.element, "aria-selected", example === state.example);
-  set(row.sign, "class", `sign ${right ? "right" : "wrong"}`);
-  say(row.sign, (right ? "✓" : "✗") + change);
+  const scored = isScored(position, example);
+  set(row.sign, "class", `sign ${right ? "right" : scored ? "wrong" : "quiet"}`);
+  say(row.sign, scored ? (right ? "✓" : "✗") + change : "–");
   set(row.here, "transform", `translate(${position * SQUARE} 0)`);
 }
 
-// The example's whole journey: a full square for each snapshot it is right at, a hollow one for the others.
+// The example's whole journey: a full square for each snapshot it is right at, a hollow one for the others, none where
+// it is not scored.
 const SQUARE = 10;
 
 function strip(example) {
   const size = 7;
-  let full = "", hollow = "", rights = 0;
+  let full = "", hollow = "", rights = 0, scored = 0;
   for (let p = 0; p < S; p++) {
+    if (!isScored(p, example)) continue;
     const right = isRight(p, example);
     rights += right;
+    scored++;
     if (right) full += `M${p * SQUARE},1h${size}v${size}h-${size}z`;
     else hollow += `M${p * SQUARE + 0.5},1.5h${size - 1}v${size - 1}h-${size - 1}z`;
   }
   const here = svg("line", { class: "here", x1: 0, x2: size, y1: 10.5, y2: 10.5 });
   const element = svg("svg",
-    { class: "strip", width: S * SQUARE + 2, height: 11, role: "img", "aria-label": `right at ${rights} of ${S} snapshots` },
+    { class: "strip", width: S * SQUARE + 2, height: 11, role: "img", "aria-label": `right at ${rights} of ${scored} snapshots` },
     svg("path", { class: "hollow", d: hollow }), svg("path", { class: "full", d: full }), here);
   return { element, here };
 }

@@ -17,10 +17,11 @@ function startFails() {
     });
     const cells = ["right", "f1", "wrong", "learned", "forgotten"].map(() => el("td", { class: "num" }));
     const bar = el("span", { class: "share", "aria-hidden": "true" });
-    const row = el("tr", {}, el("th", { scope: "row" }, button), el("td", { class: "num" }, group.count.toLocaleString("en")),
+    const counts = el("td", { class: "num" }, group.count.toLocaleString("en"));
+    const row = el("tr", {}, el("th", { scope: "row" }, button), counts,
       cells[0], el("td", { class: "share-cell" }, bar), ...cells.slice(1), el("td", {}, course(g)));
     body.append(row);
-    return { row, bar, cells };
+    return { row, bar, cells, counts };
   });
   $("fails-table").replaceChildren(el("thead", {}, el("tr", {}, ...heads.map((text, n) => el("th", { scope: "col", class: n && n < heads.length - 1 ? "num" : null }, text)))), body);
   painters.push(() => groupRows.forEach(({ row }, g) => row.classList.toggle("chosen", state.group === g)));
@@ -30,19 +31,25 @@ function startFails() {
 const groupAt = (name, position, g) => arrays[`group_${name}`][position * report.groups.length + g];
 
 function drawFails() {
-  groupRows.forEach(({ bar, cells }, g) => {
-    const p = state.position, count = report.groups[g].count, right = groupAt("right", p, g);
+  groupRows.forEach(({ bar, cells, counts }, g) => {
+    const p = state.position, count = groupAt("scored", p, g), right = groupAt("right", p, g);
     const [rose, fell] = [groupAt("learned", p, g), groupAt("forgotten", p, g)];
+    if (!count) {
+      for (const cell of [...cells, counts]) say(cell, "–");
+      bar.style.width = "0";
+      return;
+    }
     const texts = [percent(right / count), two(groupAt("f1", p, g) / SHARE), String(count - right), rose ? `↑ ${rose}` : "", fell ? `↓ ${fell}` : ""];
     cells.forEach((cell, n) => say(cell, texts[n]));
     bar.style.width = `${(100 * right) / count}%`;
+    say(counts, count.toLocaleString("en"));
   });
 }
 
 // The share that is right at each snapshot, as little bars.
 function course(g) {
   const wide = 9, high = 18;
-  const shares = report.snapshots.map((_, p) => groupAt("right", p, g) / report.groups[g].count);
+  const shares = report.snapshots.map((_, p) => groupAt("right", p, g) / Math.max(1, groupAt("scored", p, g)));
   const bars = shares.map((value, p) => {
     const tall = Math.max(1, value * high);
     return `M${p * wide},${high - tall}h${wide - 2}v${tall}h${2 - wide}z`;

@@ -42,6 +42,7 @@ function drawJourney() {
   }
   const tokens = laid.tokens;
   const raw = SIDES.map((side) => logits(window, position, side));
+  $("scroller").classList.toggle("unscored", !isScored(position, example));
   const values = raw.map((side) => scaled(side, tokens)), scale = limits(window, values);
   const expected = expectedTokens(example, window), predicted = predictedTokens(example, window, position);
   charts.forEach((chart, n) =>
@@ -64,6 +65,9 @@ function keepInView(wanted) {
 }
 
 function verdict(example, position) {
+  if (!isScored(position, example)) {
+    return ["–", "unknown", `not scored at this snapshot (${report.snapshots[position].sample})`];
+  }
   const flags = at("flags", position, example), found = predictedText(example, position), gold = expectedText(example);
   if (flags & RIGHT) return ["✓", "right", `answers ${quoted(found)}`];
   if (gold === null) return ["✗", "wrong", `answers ${quoted(found)}; the passage holds no answer`];
@@ -85,7 +89,7 @@ function drawWords(example, position, window) {
   const since = learned(position, example) ? " ↑ just learned" : forgotten(position, example) ? " ↓ just forgotten" : "";
   $("verdict").replaceChildren(
     el("span", { class: "badge " + kind }, `${sign} ${kind}${since}`), " ", el("bdi", {}, text),
-    el("span", { class: "quiet" }, ` · F1 ${two(share("f1", position, example))} · confidence ${two(confidence(position, example))}`));
+    el("span", { class: "quiet" }, !isScored(position, example) ? "" : ` · F1 ${two(share("f1", position, example))} · confidence ${two(confidence(position, example))}`));
   $("window").hidden = count < 2;
   say($("window"), `window ${nth}/${count}`);
   drawPassage(example, position);
@@ -96,9 +100,9 @@ function drawWords(example, position, window) {
   $("history").replaceChildren(...report.snapshots.map((snapshot, p) => {
     const found = predictedText(example, p);
     return el("tr", { class: p === position ? "first" : null, "aria-current": p === position ? "true" : null },
-      el("td", {}, isRight(p, example) ? "✓" : "✗"), el("td", { class: "when" }, snapshot.label),
-      el("td", { class: "num" }, two(confidence(p, example))),
-      el("td", { dir: "auto" }, found === null ? "(no answer)" : short(found, 90)));
+      el("td", {}, !isScored(p, example) ? "–" : isRight(p, example) ? "✓" : "✗"), el("td", { class: "when" }, snapshot.label),
+      el("td", { class: "num" }, isScored(p, example) ? two(confidence(p, example)) : ""),
+      el("td", { dir: "auto" }, answerText(found, 90)));
   }));
 }
 
@@ -107,6 +111,7 @@ function drawReadout() {
   if (token < 0 || token >= laid.tokens.count) {
     return say(host, "Point at a bar, or press [ or ], for a token's scores; m jumps to the expected one.");
   }
+  if (!isScored(state.position, state.example)) return say(host, "Not scored at this snapshot.");
   const parts = SIDES.map((side, n) => {
     const values = laid.raw[n], value = values[token];
     let rank = 1;

@@ -38,7 +38,8 @@ function startHeader() {
   painters.push(() => {
     const now = report.snapshots[state.position].metrics;
     for (const [name, value] of cells) {
-      say(value, report.metrics[name][1] === 1 ? (100 * (now[name] ?? NaN)).toFixed(1) + " %" : (now[name] ?? NaN).toFixed(1));
+      if (!(name in now)) say(value, "–");
+      else say(value, report.metrics[name][1] === 1 ? (100 * now[name]).toFixed(1) + " %" : now[name].toFixed(1));
     }
   });
 }
@@ -56,7 +57,8 @@ function startTimeline() {
   startTheme();
   const place = (p) => (S > 1 ? p / (S - 1) : 0.5);
   report.snapshots.forEach((snapshot, p) => {
-    const tick = el("span", {}, snapshot.label.replace(/^(epoch|step) /, (_, word) => (word === "epoch" ? "e" : "s")));
+    const name = snapshot.label.replace(/^(epoch|step) /, (_, word) => (word === "epoch" ? "e" : "s"));
+    const tick = el("span", {}, (snapshot.sample ? "~" : "") + name);
     tick.style.left = `${100 * place(p)}%`;
     $("ticks").append(tick);
   });
@@ -69,9 +71,9 @@ function startTimeline() {
   painters.push(() => {
     const snapshot = report.snapshots[state.position];
     slider.value = state.position;
-    slider.setAttribute("aria-valuetext", snapshot.label);
+    slider.setAttribute("aria-valuetext", snapshot.label + (snapshot.sample ? `, ${snapshot.sample}` : ""));
     say($("label"), snapshot.label);
-    say($("label-detail"), `step ${snapshot.step.toLocaleString("en")} · ${state.position + 1} of ${S}`);
+    say($("label-detail"), `step ${snapshot.step.toLocaleString("en")} · ${state.position + 1} of ${S}${snapshot.sample ? ` · ~ ${snapshot.sample}` : ""}`);
     $("before").disabled = state.position === 0;
     $("after").disabled = state.position === S - 1;
     bars.forEach((bar, p) => set(bar, "class", p === state.position ? "here" : ""));

@@ -2,7 +2,7 @@
 const BRACKETS = { gold: ["▲[", "]"], found: ["▼(", ")"], both: ["◆[", "]"] };
 
 function drawPassage(example, position) {
-  const passage = passageOf(example), gold = expectedChars(example), found = predictedChars(example, position);
+  const passage = passageOf(example), gold = expectedChars(example), found = isScored(position, example) ? predictedChars(example, position) : null;
   const same = gold && found && gold[0] === found[0] && gold[1] === found[1];
   const marks = same ? [["both", gold]] : [gold && ["gold", gold], found && ["found", found]].filter(Boolean);
   const token = state.token, tokens = laid.tokens;

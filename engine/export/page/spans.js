@@ -29,6 +29,7 @@ function drawSpans() {
   }
   const paths = { right: [], near: [], apart: [] };
   shown.forEach((e, n) => {
+    if (!isScored(position, e)) return;
     const kind = isRight(position, e) ? "right" : share("iou", position, e) > 0 ? "near" : "apart";
     paths[kind].push(spanBox(e, n * width + half, predictedChars(e, position), half));
   });
@@ -57,12 +58,13 @@ const SPAN_ROWS = 200;
 function spanRows() {
   const p = state.position;
   const body = state.shown.slice(0, SPAN_ROWS).map((e) => {
-    const flags = at("flags", p, e), data = report.examples[e], mark = (bit) => (flags & bit ? "✓" : "✗");
+    const flags = at("flags", p, e), data = report.examples[e], scored = isScored(p, e);
+    const mark = (bit) => (!scored ? "–" : flags & bit ? "✓" : "✗"), value = (text) => (scored ? text : "–");
     const found = predictedText(e, p), gold = expectedText(e);
     return [
-      short(data.question, 120), gold === null ? "(no answer)" : short(gold, 80), found === null ? "(no answer)" : short(found, 80),
-      mark(START_RIGHT), mark(END_RIGHT), two(share("iou", p, e)), mark(RIGHT), two(share("f1", p, e)),
-      two(confidence(p, e)), learned(p, e) ? "↑ learned" : forgotten(p, e) ? "↓ forgotten" : "",
+      short(data.question, 120), gold === null ? "(no answer)" : short(gold, 80), answerText(found, 80),
+      mark(START_RIGHT), mark(END_RIGHT), value(two(share("iou", p, e))), mark(RIGHT), value(two(share("f1", p, e))),
+      value(two(confidence(p, e))), learned(p, e) ? "↑ learned" : forgotten(p, e) ? "↓ forgotten" : "",
     ];
   });
   if (state.shown.length > SPAN_ROWS) {

@@ -93,7 +93,8 @@ class GroupsScreen(ScreenView):
             if position:
                 earlier = viewer.snapshot(position - 1)
                 before, both = earlier.column("exact_match") >= 1, scored & earlier.scored
-            self._scores, self._trouble = group_scores(self._groups, right, f1, before, scored, both), ""
+            scores = group_scores(self._groups, right, f1, before, scored, both)
+            self._scores, self._trouble = [score for score in scores if score.count or scored.all()], ""
         except (OSError, UserError) as error:
             self._scores, self._trouble = [], f"this snapshot can't be read: {error}"
         self._order = list(range(len(self._scores)))
