@@ -239,7 +239,7 @@ def _launch(run: RunDir, environment: Mapping[str, str]) -> Run:
     for tool in trackers:
         # Whatever becomes of a tracker, the run goes on.
         with suppress(OSError, WriteError):
-            _start_process(run, ["-m", TRACKERS, str(run.path), tool], run.path / f"report-{tool}.log", environment)
+            _start_process(run, ["-m", TRACKERS, str(run.path), tool], run.tracker_files(tool)[0], environment)
     return Run(run.path)
 
 

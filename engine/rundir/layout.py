@@ -80,6 +80,10 @@ class _Versioned(Struct):
     schema: int
 
 
+TRACKERS = ("tensorboard", "trackio", "wandb")
+"""What a run may be mirrored to."""
+
+
 class RunDir:
     """The folder of one run. Making one of these touches nothing."""
 
@@ -105,6 +109,10 @@ class RunDir:
         self.lock_file = self.path / "lock"
         self.heartbeat_file = self.path / "heartbeat"
         self.engine_log = self.path / "engine.log"
+
+    def tracker_files(self, tool: str) -> tuple[Path, Path, Path]:
+        """What a tracker's process prints, how far it is, and the folder of what the tracker itself writes."""
+        return self.path / f"report-{tool}.log", self.path / f"reported-{tool}.json", self.path / tool
 
     @classmethod
     def create(cls, path: Path, config: RunConfig) -> RunDir:

@@ -11,7 +11,7 @@ from pathlib import Path
 from engine.errors import UsageError
 from engine.rundir.checkpoints import KeptWeights, best_kept, drop_state, kept_weights
 from engine.rundir.folds import begun_folds, is_finished, refuse_fold
-from engine.rundir.layout import RunDir, is_run_dir
+from engine.rundir.layout import TRACKERS, RunDir, is_run_dir
 from engine.rundir.liveness import State
 from engine.rundir.ownership import without_engine
 from engine.rundir.status import current_state
@@ -86,6 +86,7 @@ def check_removable(path: Path) -> RunDir:
         check_own_folder(run.path)
         names = sorted(os.listdir(run.path))
     own = {value.name for value in vars(run).values() if isinstance(value, Path) and value.parent == run.path}
+    own |= {file.name for tool in TRACKERS for file in run.tracker_files(tool)}
     foreign = [name for name in names if name not in own and not TEMPORARY.fullmatch(name)]
     if foreign:
         more = f" and {len(foreign) - 5} more" if len(foreign) > 5 else ""

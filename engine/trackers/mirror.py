@@ -45,7 +45,7 @@ def mirror(
 
     What the tracker raises ends this with a line for `tell`; a tracker that hangs is left behind, in a thread.
     """
-    kept = run.path / f"reported-{tool}.json"
+    _, kept, _ = run.tracker_files(tool)
     waiting: Queue[AnyEvent | None] = Queue(MOST_WAITING)
     problems: list[str] = []
 
@@ -142,5 +142,7 @@ def predictions(run: RunDir, index: int) -> list[tuple[str | float, ...]]:
                 continue
             answer = example.context[found.char_start : found.char_end] if found.char_start >= 0 else ""
             gold = example.answers[0].text if example.answers else ""
-            rows.append((example.id, example.question, gold, answer, 100.0 * exact[number], 100.0 * f1[number]))
+            rows.append(
+                (example.id, example.question, gold, answer, 100.0 * float(exact[number]), 100.0 * float(f1[number]))
+            )
     return rows

@@ -1,4 +1,5 @@
-"""The trackers that `--report-to` knows. A tracker is a module here with `open_tracker(run)` and one line in TOOLS."""
+"""The trackers that `--report-to` knows. A tracker is a module here with `open_tracker(run)`, and its name in
+TRACKERS of engine.rundir.layout, which is also that of its package and of the extra that installs it."""
 
 from __future__ import annotations
 
@@ -7,11 +8,8 @@ from importlib.util import find_spec
 from typing import cast
 
 from engine.errors import UsageError
-from engine.rundir.layout import RunDir
+from engine.rundir.layout import TRACKERS, RunDir
 from engine.trackers.base import Tracker
-
-TOOLS = ("tensorboard", "trackio", "wandb")
-"""Each is also the name of its package, and of the extra that installs it."""
 
 
 def tools_of(report_to: str | None) -> tuple[str, ...]:
@@ -21,8 +19,8 @@ def tools_of(report_to: str | None) -> tuple[str, ...]:
     """
     names = dict.fromkeys(name.strip() for name in (report_to or "").split(",") if name.strip() not in ("", "none"))
     for name in names:
-        if name not in TOOLS:
-            raise UsageError(f"--report-to {name}: there is no such tracker.", hint=f"Known are {', '.join(TOOLS)}.")
+        if name not in TRACKERS:
+            raise UsageError(f"--report-to {name}: there is no such tracker.", hint=f"Known are {', '.join(TRACKERS)}.")
         if find_spec(name) is None:
             raise UsageError(
                 f"--report-to {name}: {name} is not installed.", hint=f"pip install 'bertqa-tui[{name}]' brings it."

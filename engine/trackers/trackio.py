@@ -21,10 +21,8 @@ class Trackio:
         trackio.log(dict(values), step=step)
 
     def table(self, columns: Sequence[str], rows: Sequence[Row], step: int) -> None:
-        import pandas as pd  # comes with trackio
-
-        frame = pd.DataFrame([list(row) for row in rows], columns=list(columns))
-        trackio.log({"predictions": trackio.Table(dataframe=frame)}, step=step)
+        table = trackio.Table(columns=list(columns), data=[list(row) for row in rows])
+        trackio.log({"predictions": table}, step=step)
 
     def flush(self) -> None:
         pass  # sent as it comes

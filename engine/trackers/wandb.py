@@ -16,9 +16,7 @@ class WandB:
 
     def __init__(self, run: RunDir) -> None:
         config = msgspec.to_builtins(run.config)
-        self._run = wandb.init(
-            project="bertqa-tui", name=run.name, dir=str(run.path), config=config, mode="offline", reinit=True
-        )
+        self._run = wandb.init(project="bertqa-tui", name=run.name, dir=str(run.path), config=config, mode="offline")
 
     def scalars(self, values: Mapping[str, float], step: int, time: float) -> None:
         self._run.log(dict(values), step=step)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import os
+import re
+import sqlite3
 import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -18,12 +23,13 @@ from engine.data.examples import split_bytes
 from engine.errors import UsageError
 from engine.events import AnyEvent, Finished, SnapshotTaken, Step
 from engine.launch import Run
-from engine.rundir.layout import RunDir
+from engine.rundir.layout import TRACKERS, RunDir
 from engine.rundir.liveness import State
 from engine.rundir.log import read_events
+from engine.rundir.removal import remove_run
 from engine.trackers.base import Row
-from engine.trackers.mirror import COLUMNS, mirror
-from engine.trackers.registry import TOOLS, open_tracker, tools_of
+from engine.trackers.mirror import COLUMNS, mirror, predictions
+from engine.trackers.registry import open_tracker, tools_of
 from tests.fake_run import fake_set, make_run
 from tests.waiting import until
 
@@ -167,6 +173,67 @@ def test_tensorboards_own_reader_reads_it_back(run: RunDir) -> None:
         (e.step, pytest.approx(e.time), pytest.approx(e.metrics.f1)) for e in events if isinstance(e, SnapshotTaken)
     ]
     assert {"train/learning_rate", "train/grad_norm", "eval/exact_match", "eval/loss"} <= set(reader.Tags()["tensors"])
+    texts = reader.Tensors("predictions")
+    snapshots = [event for event in events if isinstance(event, SnapshotTaken)]
+    assert [(text.step, text.wall_time) for text in texts] == [(e.step, pytest.approx(e.time)) for e in snapshots]
+    head, *rows = make_ndarray(texts[-1].tensor_proto).tolist()
+    assert [cell.decode() for cell in head] == list(COLUMNS)
+    wanted = predictions(run, snapshots[-1].index)
+    assert [[re.sub(r"\\(.)", r"\1", cell.decode()) for cell in row] for row in rows] == [
+        [cell if isinstance(cell, str) else f"{cell:.1f}" for cell in row] for row in wanted
+    ]
+    remove_run(run.path)  # the tracker's files are the run's
+    assert not run.path.exists()
+
+
+def test_tensorboard_shows_a_prediction_as_it_is() -> None:
+    pytest.importorskip("tensorboard", reason="the extra `tensorboard` is not installed")
+    from engine.trackers.tensorboard import as_markdown
+
+    assert as_markdown("2 * [3] <b>\nx_y_z") == r"2 \* \[3\] &lt;b&gt; x\_y\_z"
+    assert as_markdown(33.333) == "33.3"
+
+
+def reported_by(run: RunDir, tool: str, **environment: str) -> None:
+    """Report the run by the real library, in a process without a network."""
+    done = subprocess.run(
+        [sys.executable, "-m", "engine.trackers", str(run.path), tool],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"HOME": str(run.path.parent), "HF_HUB_OFFLINE": "1", **environment},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_trackios_own_file_holds_it(run: RunDir, tmp_path: Path) -> None:
+    pytest.importorskip("trackio", reason="the extra `trackio` is not installed")
+    reported_by(run, "trackio", TRACKIO_DIR=str(tmp_path / "trackio"))
+    with closing(sqlite3.connect(tmp_path / "trackio" / "bertqa-tui.db")) as database:
+        logged = database.execute("select step, metrics from metrics where run_name = ?", (run.name,)).fetchall()
+    values = [(step, json.loads(found)) for step, found in logged]
+    events = events_of(run)
+    losses = {step: found["train/loss"] for step, found in values if "train/loss" in found}
+    assert losses == {e.step: pytest.approx(e.loss) for e in events if isinstance(e, Step)}
+    tables = [found["predictions"]["_value"] for _, found in values if "predictions" in found]
+    assert len(tables) == 4
+    assert [tuple(row.values()) for row in tables[-1]] == predictions(run, 3)
+
+
+def test_wandbs_own_files_hold_it(run: RunDir) -> None:
+    pytest.importorskip("wandb", reason="the extra `wandb` is not installed")
+    reported_by(run, "wandb", WANDB_API_KEY="")
+    (folder,) = (run.path / "wandb").glob("offline-run-*")
+    (history,) = folder.glob("*.wandb")
+    assert history.read_bytes().count(b"train/grad_norm") >= sum(isinstance(e, Step) for e in events_of(run))
+    tables = {
+        int(path.name.split("_")[1]): json.loads(path.read_text()) for path in folder.rglob("predictions_*.table.json")
+    }
+    assert sorted(tables) == [0, 10, 20, 30]
+    assert tables[30]["columns"] == list(COLUMNS)
+    assert [tuple(row) for row in tables[30]["data"]] == predictions(run, 3)
+    remove_run(run.path)
+    assert not run.path.exists()
 
 
 def test_the_mirror_to_tensorboard_needs_no_torch() -> None:
@@ -192,9 +259,6 @@ def test_what_wandb_and_trackio_are_sent(run: RunDir, monkeypatch: pytest.Monkey
     stub.finish = lambda: sent.append("finish")
     stub.Table = lambda **options: SimpleNamespace(**options)
     monkeypatch.setitem(sys.modules, tool, stub)
-    pandas: Any = ModuleType("pandas")
-    pandas.DataFrame = lambda rows, columns: (rows, columns)
-    monkeypatch.setitem(sys.modules, "pandas", pandas)
     monkeypatch.delitem(sys.modules, f"engine.trackers.{tool}", raising=False)
     assert mirror(run, tool, lambda: open_tracker(run, tool)) == 0
     monkeypatch.delitem(sys.modules, f"engine.trackers.{tool}", raising=False)
@@ -290,4 +354,4 @@ def test_trackers_that_are_not_there_are_refused_before_anything_starts(
         start(replace(config, report_to="wandb"))
     assert config.run_dir is not None
     assert not Path(config.run_dir).exists()
-    assert TOOLS == ("tensorboard", "trackio", "wandb")
+    assert TRACKERS == ("tensorboard", "trackio", "wandb")
