@@ -19,6 +19,7 @@ Floats = NDArray[np.float32]
 
 ENGLISH = ("what", "who", "when", "where", "why", "which", "how")
 SAME_WORD = {"whom": "who", "whose": "who"}
+QUESTION_WORD = re.compile(rf"\b({'|'.join((*ENGLISH, *SAME_WORD))})\b(?:\W+(many|much|long)\b)?")
 OTHER = "other"
 MOST_WORDS = 8
 """First words of questions that have a group of their own, where questions are not English."""
@@ -55,7 +56,8 @@ def groups_of(examples: Sequence[Example], seen: Bools | None = None, *, by_char
     examples is left out. `by_character`: lengths of answers are counted in characters."""
     unit = "character" if by_character else "word"
     answers = [_length(example.answers[0].text, by_character) if example.answers else 0 for example in examples]
-    passages = np.array([_length(example.context, by_character) for example in examples], np.int64)
+    lengths = {context: _length(context, by_character) for context in {example.context for example in examples}}
+    passages = np.array([lengths[example.context] for example in examples], np.int64)
     found = [Group("all", "all examples", np.arange(len(examples), dtype=np.int32))]
     found += _by_name("question word", question_words([example.question for example in examples]))
     found += _by_bins("answer length", np.array(answers, np.int64), ANSWER_EDGES, unit)
@@ -73,7 +75,7 @@ def question_words(questions: Sequence[str]) -> list[str]:
     """What each question asks for: its first English question word, wherever it stands ("how many" by itself). Where
     most questions have none, they are in another language: then the first word, if it is among the MOST_WORDS most
     frequent ones."""
-    english = [_english(_words(question)) for question in questions]
+    english = [_english(question) for question in questions]
     if sum(word != OTHER for word in english) * 2 >= len(english):
         return english
     first = [(_words(question) or [OTHER])[0] for question in questions]
@@ -85,13 +87,12 @@ def _words(question: str) -> list[str]:
     return re.findall(r"\w+", question.casefold())
 
 
-def _english(words: Sequence[str]) -> str:
-    for place, word in enumerate(words):
-        name = SAME_WORD.get(word, word)
-        if name in ENGLISH:
-            following = words[place + 1] if place + 1 < len(words) else ""
-            return f"how {following}" if name == "how" and following in ("many", "much", "long") else name
-    return OTHER
+def _english(question: str) -> str:
+    found = QUESTION_WORD.search(question.casefold())
+    if found is None:
+        return OTHER
+    name = SAME_WORD.get(found[1], found[1])
+    return f"how {found[2]}" if name == "how" and found[2] else name
 
 
 def group_scores(
