@@ -1,6 +1,6 @@
-"""What a report and tables cost: size, time to write, to open in a browser, to move the slider.
+"""What a report, tables and pictures cost: size, time to write, to open in a browser, to move the slider.
 
-    python -m tests.benchmarks.report [--run DIR]
+    python -m tests.benchmarks.report [--run DIR] [--onnx]
 
 Writes a run of 1,000 examples of about 180 tokens with 10 snapshots, its scores as noisy as a real run's, exports it,
 and opens the page in a headless Chromium. A flip is timed from the slider's event to the frame that shows it, up to
@@ -16,14 +16,30 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
+from engine.config import RunConfig
 from engine.export.kinds import Request, write_export
+from engine.launch import start
 from engine.rundir.layout import RunDir
+from engine.rundir.liveness import State
 from tests.benchmarks.terminal import NOISE, Row, print_table
 from tests.browser import Page, find_chromium, open_browser
 from tests.fake_run import make_run
+from tui.cli.picture import draw
 
 EXAMPLES, SNAPSHOTS, TOKENS = 1000, 10, 180
+FILES: dict[str, dict[str, Any]] = {
+    "report.html": {},
+    "spans.parquet": {},
+    "spans.csv": {},
+    "spans.json": {},
+    "tokens.parquet": {"tokens": True},
+    "tokens.csv": {"tokens": True},
+    "journey.svg": {},
+    "curves.svg": {"screen": "curves"},
+}
+"""Files and the options of their export."""
 FLIPS, OPENINGS = 60, 5
 READY = "document.documentElement.dataset.ready === 'true'"
 TIMED = """
@@ -56,11 +72,16 @@ def main() -> int:
     """Measure all, print the table; 1 where a goal is missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--run", type=Path, help="a run to export, instead of a made-up one")
+    parser.add_argument(
+        "--onnx", action="store_true", help="also the default model as ONNX, after training it for an epoch"
+    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         run = RunDir(options.run) if options.run else large_run(folder)
         rows = exports(run, folder)
+        if options.onnx:
+            rows += onnx(folder)
         if find_chromium() is None:
             print("Chromium is not installed: the page is not opened.", file=sys.stderr)
         else:
@@ -76,17 +97,35 @@ def large_run(folder: Path) -> RunDir:
 def exports(run: RunDir, folder: Path) -> list[Row]:
     """Size and time of each kind of file."""
     rows: list[Row] = []
-    for name, tokens in (("report.html", False), ("spans.parquet", False), ("spans.csv", False), ("spans.json", False),
-                         ("tokens.parquet", True)):  # fmt: skip
-        began = time.perf_counter()
-        done = write_export(Request(run, folder / name, tokens=tokens))
-        seconds = time.perf_counter() - began
-        for note in done.notes:
-            print(f"{name}: {note}", file=sys.stderr)
-        most = 5e6 if name == "report.html" else float("inf")
-        rows.append((f"{name}: size", (folder / name).stat().st_size, "bytes", most))
-        rows.append((f"{name}: written in", 1000 * seconds, "ms", float("inf")))
+    for name, options in FILES.items():
+        rows += export(Request(run, folder / name, draw=draw, **options))
     return rows
+
+
+def onnx(folder: Path) -> list[Row]:
+    """Size and time of the default model as ONNX: of a run of one epoch on the sample data."""
+    config = RunConfig(
+        dataset="remedies", epochs=1, early_snapshots=False, keep_weights="last", run_dir=str(folder / "trained")
+    )
+    run = start(config)
+    if run.wait() is not State.FINISHED:
+        sys.exit(f"The run for the ONNX file ended badly: {run.state()[1]}")
+    return export(Request(run.directory, folder / "model.onnx"))
+
+
+def export(request: Request) -> list[Row]:
+    """Write a file; how large it is, and how long that took."""
+    name = request.path.name
+    began = time.perf_counter()
+    done = write_export(request)
+    seconds = time.perf_counter() - began
+    for note in done.notes:
+        print(f"{name}: {note}", file=sys.stderr)
+    most = 5e6 if name == "report.html" else float("inf")
+    return [
+        (f"{name}: size", request.path.stat().st_size, "bytes", most),
+        (f"{name}: written in", 1000 * seconds, "ms", float("inf")),
+    ]
 
 
 def in_browser(page: Page, report: Path) -> list[Row]:
