@@ -21,6 +21,7 @@ from engine.learning.encoder.inner import layer_scores, scores_of_embeddings, wo
 from engine.learning.encoder.load import Model, load_model
 from engine.learning.explain import Asked, gradient_norms, integrated_gradients, log_probability, masking_test
 from engine.models import model_in_folder
+from tests.engine.test_learning_packed import DEBERTA
 
 MASK, LENGTH = 4, 37
 SMALL: dict[str, Any] = {
@@ -40,12 +41,15 @@ MODELS: dict[str, Any] = {
     "deberta-v2": lambda: transformers.DebertaV2ForQuestionAnswering(
         transformers.DebertaV2Config(**SMALL, relative_attention=True, pos_att_type=["p2c", "c2p"])
     ),
+    "deberta-v3": lambda: transformers.DebertaV2ForQuestionAnswering(
+        transformers.DebertaV2Config(**SMALL | DEBERTA | {"position_buckets": 16})
+    ),
     "modernbert": lambda: transformers.ModernBertForQuestionAnswering(
         transformers.ModernBertConfig(**SMALL, pad_token_id=0, cls_token_id=1, sep_token_id=2)
     ),
     "albert": lambda: transformers.AlbertForQuestionAnswering(transformers.AlbertConfig(**SMALL, embedding_size=24)),
 }
-PACKED = ("bert", "roberta", "electra", "modernbert", "albert")
+PACKED = ("bert", "roberta", "electra", "modernbert", "albert", "deberta-v3")
 
 
 def saved(kind: str, folder: Path) -> Any:
@@ -127,7 +131,7 @@ def test_gradient_norms_equal_a_plain_hugging_face_computation(kind: str, tmp_pa
         assert model.network.training, "left as it was"
 
 
-@pytest.mark.parametrize("kind", ["bert", "deberta-v2"])
+@pytest.mark.parametrize("kind", ["bert", "deberta-v2", "deberta-v3"])
 def test_integrated_gradients_sum_to_what_the_words_add(kind: str, tmp_path: Path) -> None:
     theirs, ask = saved(kind, tmp_path), asked()
     ids = ids_of(ask)

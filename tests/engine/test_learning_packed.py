@@ -46,6 +46,13 @@ MODERN: dict[str, Any] = {
 }
 BIASES: dict[str, Any] = dict.fromkeys(("norm_bias", "attention_bias", "mlp_bias", "classifier_bias"), True)
 DROPOUT: dict[str, Any] = dict.fromkeys(("attention_dropout", "mlp_dropout", "embedding_dropout"), 0.1)
+DEBERTA: dict[str, Any] = {
+    "relative_attention": True,
+    "pos_att_type": ["p2c", "c2p"],
+    "position_biased_input": False,
+    "share_att_key": True,
+    "norm_rel_ebd": "layer_norm",
+}
 MODELS: dict[str, Callable[[], Any]] = {
     "bert": lambda: transformers.BertForQuestionAnswering(transformers.BertConfig(**SMALL)),
     "distilbert": lambda: transformers.DistilBertForQuestionAnswering(
@@ -66,6 +73,12 @@ MODELS: dict[str, Callable[[], Any]] = {
     ),
     "modernbert-more": lambda: transformers.ModernBertForQuestionAnswering(
         transformers.ModernBertConfig(**SMALL, **MODERN, **BIASES, **DROPOUT)
+    ),
+    "deberta-v2": lambda: transformers.DebertaV2ForQuestionAnswering(
+        transformers.DebertaV2Config(**SMALL | FAR | DEBERTA | {"position_buckets": 32})
+    ),
+    "deberta-v2-near": lambda: transformers.DebertaV2ForQuestionAnswering(
+        transformers.DebertaV2Config(**SMALL | DEBERTA | {"max_relative_positions": 25})
     ),
 }
 SEGMENTS = ("bert", "electra", "albert")
@@ -128,7 +141,7 @@ def test_scores_and_gradients_equal_hugging_faces(kind: str, tmp_path: Path) -> 
     ours = load_model(model_in_folder(tmp_path, name=kind, revision=None), seed=1)
     assert ours.packed
     ours.network.eval()
-    batch = batch_for(kind, [*LENGTHS, 300] if kind == "mpnet" else LENGTHS)
+    batch = batch_for(kind, [*LENGTHS, 300] if kind in ("mpnet", "deberta-v2") else LENGTHS)
     mine, others = ours.network(batch), hub_scores(theirs, batch, kind)
     assert others.abs().max() > 0.5
     torch.testing.assert_close(mine, others, rtol=1e-4, atol=1e-5)
@@ -187,7 +200,21 @@ def test_varieties_that_are_not_built_go_to_hugging_faces_code(tmp_path: Path) -
     for other in ({"inner_group_num": 2}, {"hidden_act": "relu"}, {"embedding_size": 4096}):
         assert read_config({"model_type": "albert"} | other) is None
     assert read_config({"model_type": "mpnet", "relative_attention_num_buckets": 64}) is None
-    assert read_config({"model_type": "deberta-v2"}) is None
+    deberta = SMALL | DEBERTA | {"model_type": "deberta-v2"}
+    assert read_config(deberta) is not None
+    assert read_config(deberta | {"pos_att_type": "p2c|c2p"}) == read_config(deberta)
+    for variety in (
+        {"conv_kernel_size": 3},
+        {"pos_att_type": ["c2p"]},
+        {"share_att_key": False},
+        {"position_biased_input": True},
+        {"norm_rel_ebd": "none"},
+        {"relative_attention": False},
+        {"type_vocab_size": 2},
+        {"embedding_size": 24},
+        {"attention_head_size": 16},
+    ):
+        assert read_config(deberta | variety) is None, variety
 
 
 @pytest.mark.parametrize("kind", ["bert", "roberta"])
@@ -204,7 +231,7 @@ def test_the_padded_way_gives_the_same_scores_for_any_grouping(
         torch.testing.assert_close(padded.network(batch), hub_scores(theirs, batch, kind), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", ["bert", "albert", "mpnet", "modernbert"])
+@pytest.mark.parametrize("kind", ["bert", "albert", "mpnet", "modernbert", "deberta-v2"])
 def test_bfloat16_stays_close(kind: str, tmp_path: Path) -> None:
     saved(kind, tmp_path, spread=0.05)
     network = load_model(model_in_folder(tmp_path, name=kind, revision=None), seed=1).network
@@ -217,7 +244,7 @@ def test_bfloat16_stays_close(kind: str, tmp_path: Path) -> None:
     assert 0 < (exact - rounded).abs().max() < 0.05
 
 
-@pytest.mark.parametrize("kind", ["albert", "mpnet", "modernbert-more"])
+@pytest.mark.parametrize("kind", ["albert", "mpnet", "modernbert-more", "deberta-v2"])
 def test_layers_computed_twice_give_the_same_gradients(kind: str, tmp_path: Path) -> None:
     saved(kind, tmp_path, spread=0.05)
     model = load_model(model_in_folder(tmp_path, name=kind, revision=None), seed=1)
@@ -348,9 +375,43 @@ def test_attention_with_a_bias_is_the_same_in_every_way(local: bool) -> None:
         torch.testing.assert_close(attend(qkv, batch, heads, None, 0.0, training=False, bias=bias), found[0][0])
 
 
+def test_attention_with_relative_positions_is_the_same_in_every_way() -> None:
+    lengths, heads, width = [7, 40, 12], 3, 4
+    batch = make_batch(windows(lengths), np.arange(3))
+    torch.manual_seed(1)
+    qkv, positions, direction = torch.randn(59, 36), torch.randn(2, heads, 128, width), torch.randn(59, 12)
+    found = []
+    for way in ("packed", "padded", "plain"):
+        leaf, relative = qkv.clone().requires_grad_(), positions.clone().requires_grad_()
+        q, k, v = leaf.view(-1, 3, heads, width).unbind(1)
+        if way == "packed":
+            out = attend(leaf, batch, heads, None, 0.0, training=True, relative=relative)
+        elif way == "padded":
+            out = attention._padded(q, k, v, batch, 0.0, None, relative)
+        else:
+            each = []
+            for a, b, c in zip(*(part.split(lengths) for part in (q, k, v)), strict=True):
+                place = torch.arange(len(a))
+                after = place - place[:, None]  # how far the key, a column, comes after the query, a row
+                keys, queries = relative[0][:, after + 64], relative[1][:, 64 - after]
+                scores = torch.einsum("ihd,jhd->hij", a, b)
+                scores = scores + torch.einsum("ihd,hijd->hij", a, keys) + torch.einsum("jhd,hijd->hij", b, queries)
+                each.append(torch.softmax(scores / math.sqrt(3 * width), -1) @ c.transpose(0, 1))
+            out = torch.cat([o.transpose(0, 1).flatten(1) for o in each])
+        found.append((out.detach(), *torch.autograd.grad(out, (leaf, relative), direction)))
+    for others in found[1:]:
+        for mine, other in zip(found[0], others, strict=True):
+            torch.testing.assert_close(mine, other)
+    with torch.no_grad():
+        torch.testing.assert_close(
+            attend(qkv, batch, heads, None, 0.0, training=False, relative=positions), found[0][0]
+        )
+
+
+@pytest.mark.parametrize("relative", [None, torch.randn(2, 3, 128, 4, generator=torch.Generator().manual_seed(1))])
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("lengths", [[7, 33, 2, 64, 31, 3], [32, 5], [3]])
-def test_no_window_sees_another(lengths: list[int], training: bool) -> None:
+def test_no_window_sees_another(lengths: list[int], training: bool, relative: torch.Tensor | None) -> None:
     batch = make_batch(windows(lengths), np.arange(len(lengths)))
     torch.manual_seed(1)
     qkv, direction = torch.randn(sum(lengths) + 9, 36), torch.randn(sum(lengths) + 9, 12)
@@ -358,9 +419,8 @@ def test_no_window_sees_another(lengths: list[int], training: bool) -> None:
     def result(qkv: torch.Tensor, direction: torch.Tensor) -> tuple[torch.Tensor, ...]:
         leaf = qkv.clone().requires_grad_(training)
         with torch.set_grad_enabled(training):
-            out = attend(
-                leaf, batch, 3, DropoutMasks(1, 1, list(range(len(lengths))), lengths), 0.25, training=training
-            )
+            masks = DropoutMasks(1, 1, list(range(len(lengths))), lengths)
+            out = attend(leaf, batch, 3, masks, 0.25, training=training, relative=relative)
         return (out.detach(), torch.autograd.grad(out, leaf, direction)[0]) if training else (out,)
 
     before = result(qkv, direction)
@@ -390,10 +450,24 @@ def test_dropout_drops_its_share_and_depends_on_seed_step_and_place_alone(p: flo
     assert not torch.equal(alone, DropoutMasks(2, 7, [1], [60]).kept(60, 384, p))
 
 
-def test_training_mode_drops_and_the_mean_stays(tmp_path: Path) -> None:
-    saved("bert", tmp_path, spread=0.05)
-    model: Model = load_model(model_in_folder(tmp_path, name="bert", revision=None), seed=1)
-    batch = batch_for("bert", [40, 31])
+def test_what_all_windows_share_is_dropped_alike_in_every_process() -> None:
+    whole, share = DropoutMasks(1, 7, [0, 1], [50, 60]), DropoutMasks(1, 7, [1], [60])
+    before = whole.state()
+    first = whole.kept_of_all(64, 384, 0.1)
+    assert torch.equal(first, share.kept_of_all(64, 384, 0.1))
+    assert set(first.unique().tolist()) == {0, -1}
+    assert (first == 0).float().mean().item() == pytest.approx(0.1, abs=0.01)
+    assert not torch.equal(first, whole.kept_of_all(64, 384, 0.1))
+    whole.restore(before)
+    assert torch.equal(first, whole.kept_of_all(64, 384, 0.1))
+    assert not torch.equal(first, DropoutMasks(1, 8, [0], [60]).kept_of_all(64, 384, 0.1))
+
+
+@pytest.mark.parametrize("kind", ["bert", "deberta-v2"])
+def test_training_mode_drops_and_the_mean_stays(kind: str, tmp_path: Path) -> None:
+    saved(kind, tmp_path, spread=0.05)
+    model: Model = load_model(model_in_folder(tmp_path, name=kind, revision=None), seed=1)
+    batch = batch_for(kind, [40, 31])
     without = model.network(batch, None)
     drawn = torch.stack([model.network(batch, DropoutMasks(1, step, [0, 1], [40, 31])) for step in range(200)])
     assert drawn.std(0).mean() > 0.01

@@ -22,14 +22,15 @@ class DropoutMasks:
     def __init__(self, seed: int, step: int, places: list[int], lengths: list[int]) -> None:
         self.lengths = lengths
         self._streams = [np.random.SFC64((seed, step, place, 0x44524F50)) for place in places]
+        self._common = np.random.SFC64((seed, step, 0x434F4D4D))
 
     def state(self) -> list[Any]:
-        """Where each window's stream of words stands."""
-        return [stream.state for stream in self._streams]
+        """Where each stream of words stands."""
+        return [stream.state for stream in (*self._streams, self._common)]
 
     def restore(self, state: list[Any]) -> None:
         """Draw the same words again, from where `state` was taken."""
-        for stream, known in zip(self._streams, state, strict=True):
+        for stream, known in zip((*self._streams, self._common), state, strict=True):
             stream.state = known
 
     def kept(self, rows: int, width: int, p: float) -> Tensor:
@@ -47,6 +48,13 @@ class DropoutMasks:
         mask[low:] = 0
         np.invert(mask, out=mask)
         return torch.from_numpy(mask)
+
+    def kept_of_all(self, rows: int, width: int, p: float) -> Tensor:
+        """As `kept`, for values that all windows of the step share: the same in every process."""
+        mask = _words(self._common, rows * width).reshape(rows, width)
+        mask -= threshold(p)
+        mask >>= BITS
+        return torch.from_numpy(np.invert(mask, out=mask))
 
     def dropped_signs(self, window: int, shape: tuple[int, ...], p: float) -> Tensor:
         """int16 of `shape` for one window: the highest bit set where a value is dropped, else 0."""
@@ -110,4 +118,12 @@ def add_dropped(residual: Tensor | None, x: Tensor, masks: DropoutMasks | None, 
         dropped = torch.nn.functional.dropout(x, p)
         return dropped if residual is None else residual + dropped
     result: Tensor = untyped(_AddDropped).apply(residual, x, masks.kept(x.shape[0], x.shape[1], p), scale(p))
+    return result
+
+
+def dropped_for_all(x: Tensor, masks: DropoutMasks | None, p: float) -> Tensor:
+    """dropout(x) for x [n, width] that all windows share. On a CPU nothing is dropped without `masks`."""
+    if p == 0.0 or masks is None:
+        return add_dropped(None, x, None, p)
+    result: Tensor = untyped(_AddDropped).apply(None, x, masks.kept_of_all(x.shape[0], x.shape[1], p), scale(p))
     return result

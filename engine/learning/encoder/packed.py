@@ -106,7 +106,7 @@ class PackedEncoder(nn.Module):
     layers: nn.ModuleList
     head: Linear
     has_bias = False
-    """Whether `shared` gives attention a bias."""
+    """Whether attention is given a bias or relative positions."""
 
     def __init__(self, shape: EncoderConfig) -> None:
         super().__init__()

@@ -17,6 +17,7 @@ MODULES = {
     "albert": "albert",
     "mpnet": "mpnet",
     "modernbert": "modernbert",
+    "deberta-v2": "deberta_v2",
 }
 """Hugging Face's `model_type` -> the module, whose FAMILIES has an entry of this name. Modules are imported when they
 are asked for: those with layers of their own import torch."""
