@@ -25,9 +25,9 @@ from engine.learning.encoder.load import choose_device, choose_precision, load_m
 from engine.learning.encoder.packed import PackedEncoder
 from engine.learning.prepare import Emit, Task, write_task
 from engine.learning.schedule import make_plan
-from engine.learning.snapshots import Planned, Snapshots, plan_snapshots
+from engine.learning.snapshots import Planned, Snapshots, numbered_as_stored, plan_snapshots
 from engine.learning.steps import Learner, StepValues, Windows
-from engine.rundir.checkpoints import Manifest, checkpoints
+from engine.rundir.checkpoints import Manifest, checkpoints, snapshot_infos
 from engine.rundir.disk_plan import check_room
 from engine.rundir.layout import RunDir
 from engine.rundir.log import read_events
@@ -297,7 +297,7 @@ def _planned(config: RunConfig, task: Task, learner: Learner) -> dict[int, Plann
 
 
 def _snapshots(session: Session, task: Task, learner: Learner) -> Snapshots:
-    planned = _planned(session.config, task, learner)
+    planned = numbered_as_stored(_planned(session.config, task, learner), snapshot_infos(session.run))
     announced = {e.index for e in read_events(session.run.events_file) if isinstance(e, SnapshotTaken)}
     return Snapshots(session.run, task, planned, session.emit, session.control, announced)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -73,6 +73,19 @@ def plan_snapshots(
         labels |= {step: f"step {step}" for step in steps | sampled}
     labels |= {epoch * plan.steps_per_epoch: f"epoch {epoch}" for epoch in range(1, plan.epochs + 1)}
     return {step: Planned(index, labels[step], step in sampled) for index, step in enumerate(sorted(labels))}
+
+
+def numbered_as_stored(planned: Mapping[int, Planned], stored: Sequence[SnapshotInfo]) -> dict[int, Planned]:
+    """The plan with the numbers that snapshots have on disk, and for those to come numbers after them: another version
+    may have planned fewer or more, and its snapshots are neither taken twice nor written over."""
+    index_of = {info.step: info.index for info in stored}
+    numbered: dict[int, Planned] = {}
+    last = -1
+    for step in sorted(planned):
+        last = max([last, *(index for at, index in index_of.items() if at < step)])
+        index = index_of.get(step, max(planned[step].index, last + 1))
+        numbered[step], last = replace(planned[step], index=index), index
+    return numbered
 
 
 def _early_steps(steps_per_epoch: int, tokens: int, budget: float, taken: Set[int]) -> set[int]:

@@ -23,7 +23,7 @@ from engine.data import sample
 from engine.data.examples import read_examples
 from engine.data.run_data import load_run_data
 from engine.errors import WriteError
-from engine.events import AnyEvent, CheckpointSaved, Finished, Phase, RunStarted, SnapshotTaken, Step
+from engine.events import AnyEvent, CheckpointSaved, Finished, Metrics, Phase, RunStarted, SnapshotTaken, Step
 from engine.insight import scoring
 from engine.learning import checkpoint, folds, loop, snapshots
 from engine.learning.control import Control, Signals, StopAsked
@@ -31,13 +31,20 @@ from engine.learning.distributed import Group
 from engine.learning.encoder.optimizer import MOMENTS
 from engine.learning.prepare import prepare
 from engine.learning.schedule import Plan
-from engine.learning.snapshots import EARLY_SHARE, FREE_TOKENS, TRAINING_COST, Planned, plan_snapshots
+from engine.learning.snapshots import (
+    EARLY_SHARE,
+    FREE_TOKENS,
+    TRAINING_COST,
+    Planned,
+    numbered_as_stored,
+    plan_snapshots,
+)
 from engine.rundir.calibration import CALIBRATION
 from engine.rundir.checkpoints import MANIFEST, STATE_TENSORS
 from engine.rundir.dynamics import read_dynamics, snapshot_files
 from engine.rundir.layout import RunDir
 from engine.rundir.log import EventLog, read_events
-from engine.rundir.snapshot import COLUMNS, Snapshot
+from engine.rundir.snapshot import COLUMNS, Snapshot, SnapshotInfo
 from engine.storage.tensors import Tensors, write_tensors
 from tests.tiny_run import tiny_config
 
@@ -245,6 +252,49 @@ def test_a_first_look_at_a_large_set(tmp_path: Path, config: RunConfig, monkeypa
         info = json.loads(tensors.metadata["snapshot"]) | {"index": 0, "step": 0}
     write_tensors(file, arrays, {"snapshot": json.dumps(info)})
     assert [(e.index, e.sampled_of) for e in work(again) if isinstance(e, SnapshotTaken)] == [(0, None), (1, None)]
+
+
+def test_snapshots_keep_the_numbers_they_have_on_disk() -> None:
+    def stored(*steps: int) -> list[SnapshotInfo]:
+        score = Metrics(examples=1, start_accuracy=0, end_accuracy=0, exact_match=0, f1=0)
+        return [
+            SnapshotInfo(index=index, label="", step=step, epoch=0.0, time=0.0, metrics=score)
+            for index, step in enumerate(steps)
+        ]
+
+    plan = planned(4, 10)
+    steps = [0, 1, 2, 4, 8, 10, 20, 30, 40]
+    assert list(plan) == steps
+
+    def numbers(*on_disk: int) -> list[int]:
+        found = numbered_as_stored(plan, stored(*on_disk))
+        assert list(found) == steps
+        return [planned.index for planned in found.values()]
+
+    assert numbers() == numbers(0) == numbers(0, 1, 2) == numbers(*steps) == list(range(9))
+    # Fewer were planned before: those of the epochs are found, and what comes has room after them.
+    assert numbers(0, 10, 20)[-4:] == [1, 2, 7, 8]
+    # More were planned before: none of them is written over.
+    assert numbers(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 20)[-4:] == [10, 11, 12, 13]
+
+
+def test_a_run_of_a_version_that_planned_fewer_snapshots_goes_on(
+    tmp_path: Path, config: RunConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = new_run(config, tmp_path / "run", epochs=3, early_snapshots=True, keep_weights="best")
+    with monkeypatch.context() as patch:
+        patch.setattr(snapshots, "FREE_TOKENS", 0)
+        patch.setattr(snapshots, "EARLY_SHARE", 0.0)
+        work(run, stop_after=PER_EPOCH + 1)
+    before = {path.name: path.read_bytes() for path in run.snapshots.iterdir()}
+    assert sorted(before) == ["0000.safetensors", "0001.safetensors"]
+    taken = [event for event in work(run) if isinstance(event, SnapshotTaken)]
+    assert [event.label for event in taken] == ["untrained", "epoch 1", "epoch 2", "epoch 3"]
+    assert [event.index for event in taken] == [0, 1, 5, 6]
+    assert {name: (run.snapshots / name).read_bytes() for name in before} == before
+    best = max(taken[1:], key=lambda event: (event.metrics.f1, event.step))
+    kept = {int(path.name.removeprefix("epoch-")) for path in run.checkpoints.glob("epoch-*")}
+    assert kept == {best.step // PER_EPOCH, 3}
 
 
 # -- what is kept on disk -------------------------------------------------------------------------------------
