@@ -34,7 +34,7 @@ from tui.drawing.svg import picture_name, save_picture
 from tui.drawing.text import path_from_here, plain
 from tui.drawing.theme import choose_theme, is_light, style_of, theme_names
 from tui.following import Following
-from tui.model.explainer import Target
+from tui.model.explainer import Lend, Target
 from tui.model.viewer import Viewer
 from tui.screens.base import ScreenView
 from tui.screens.dialogs import Help, Leave
@@ -276,13 +276,13 @@ class BertQAApp(Following):
             Run(self.viewer.run.path).command(command)
             self.say(f"asked the engine to {command}")
 
-    def explain(self, target: Target) -> None:
+    def explain(self, target: Target, lend: Lend | None = None) -> None:
         """Open what explains an answer, in front of whatever is shown."""
         if self.look_only:  # a model would be started
             return
         from tui.screens.explanation.screen import ExplanationScreen  # not every start of the app needs it
 
-        self.push_screen(ExplanationScreen(target, self.style_of, ascii_only=self.ascii_only))
+        self.push_screen(ExplanationScreen(target, self.style_of, ascii_only=self.ascii_only, lend=lend))
 
     def do_copy(self) -> None:
         self.say("nothing to copy here")

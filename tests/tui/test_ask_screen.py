@@ -26,6 +26,7 @@ from tests.fake_run import make_run
 from tests.recorded import recorded_run
 from tests.tiny_model import make_tiny_model
 from tests.tiny_run import tiny_config
+from tests.tui.test_explainer import answering_processes
 from tests.waiting import until as wait_until
 from tui.drawing.text import visible
 from tui.model.asker import Asked, Asker
@@ -226,8 +227,10 @@ async def test_a_key_explains_the_answer_to_a_question_of_ones_own(run: RunDir) 
         await press(pilot, "enter", "enter")
         await asked(pilot)
         [(question, answer)] = answers(app).items()
+        before = answering_processes()
         await press(pilot, "i")
         await until(pilot, lambda: "masking the top 5" in screen_text(app))
+        assert answering_processes() <= before  # the one that answered explains, too
         explainer = app.screen.explainer
         [found] = explainer.found.values()
         assert question.question == "How long do I rest?"

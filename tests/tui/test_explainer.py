@@ -9,10 +9,12 @@ import psutil
 import pytest
 
 from engine.messages import Explanation, Layers
+from engine.rundir.checkpoints import kept_weights
 from engine.rundir.layout import RunDir
 from engine.rundir.snapshot import SnapshotInfo
 from tests.tiny_run import kept_run
 from tests.waiting import until
+from tui.model.asker import Asked, Asker
 from tui.model.explainer import Explainer, Target, Wanted
 
 PASSAGE = "For the winter fever 7 take honey 7, then rest for 9 days."
@@ -72,6 +74,40 @@ def test_one_wish_after_the_other(run: RunDir) -> None:
     finally:
         explainer.close()
     assert explainer.join(20)
+    until(lambda: not answering_processes() - before)
+
+
+def test_a_process_that_is_there_is_used_and_given_back(run: RunDir) -> None:
+    before = answering_processes()
+    folder, other = (one.folder for one in kept_weights(run))
+    first, later = Asked(QUESTION, PASSAGE, folder), Asked("Why?", PASSAGE, folder)
+    asker = Asker(folder)
+    asker.ask(first)
+    until(lambda: first in asker.answers)
+    (process,) = answering_processes() - before
+    explainer = Explainer(Target(QUESTION, PASSAGE, run.path, step=6), asker.lend)
+    try:
+        until(lambda: explainer.opened)
+        explainer.want(Wanted(0, "gradient"))
+        until(lambda: Wanted(0, "gradient") in explainer.found)
+        asker.ask(later)  # waits
+        explainer.want(Wanted(1, "gradient"))
+        until(lambda: Wanted(1, "gradient") in explainer.found)
+        assert later not in asker.answers
+        assert answering_processes() - before == {process}
+    finally:
+        explainer.close()
+    until(lambda: later in asker.answers)  # by the weights that were asked, not those explained last
+    again = Asked(QUESTION, PASSAGE, other)
+    asker.ask(again)
+    until(lambda: again in asker.answers)
+    assert explainer.found[Wanted(0, "gradient")].answer.score == asker.answers[first].score
+    assert explainer.found[Wanted(1, "gradient")].answer.score == asker.answers[again].score
+    assert answering_processes() - before == {process}
+    asker.close()
+    assert asker.join(20)
+    with asker.lend() as nothing:
+        assert nothing is None
     until(lambda: not answering_processes() - before)
 
 

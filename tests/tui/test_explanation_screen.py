@@ -18,7 +18,7 @@ from engine.rundir.liveness import State
 from tests.fake_app import make_app, opened, press, screen_lines, screen_text, until
 from tests.recorded import recorded_explanations, recorded_run
 from tests.tiny_run import tiny_config
-from tui.model.explainer import Target, Wanted
+from tui.model.explainer import Lend, Target, Wanted
 from tui.screens.explanation import screen as explanation_screen
 
 SMALL, WIDE = (80, 24), (140, 40)
@@ -64,7 +64,7 @@ def explainers(monkeypatch: pytest.MonkeyPatch) -> list[Recorded]:
     """The explainers that the app makes."""
     made: list[Recorded] = []
 
-    def make(target: Target) -> Recorded:
+    def make(target: Target, lend: Lend | None) -> Recorded:
         made.append(Recorded(target))
         return made[-1]
 
@@ -146,7 +146,7 @@ async def test_other_weights_and_scrolling(run: RunDir, explainers: list[Recorde
 async def test_what_can_not_be_explained_is_said(run: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[Recorded] = []
 
-    def make(target: Target) -> Recorded:
+    def make(target: Target, lend: Lend | None) -> Recorded:
         made.append(Recorded(target, answers=False))
         return made[-1]
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -58,6 +60,9 @@ class Asker:
         self.pid: int | None = None
         self.changes = 0
         self._folder = folder
+        self._reader: Reader | None = None
+        self._at_work = threading.Lock()
+        """Whoever holds it has the reader."""
         self._idle_seconds = idle_seconds
         self._wanted: tuple[Asked, ...] = ()
         self._closed = threading.Event()
@@ -81,6 +86,13 @@ class Asker:
         self._closed.set()
         self._new.set()
 
+    @contextmanager
+    def lend(self) -> Iterator[Reader | None]:
+        """Give the process to another thread for as long as the block lasts; waits for an answer that is being worked
+        on. None where there is no process. Questions wait meanwhile."""
+        with self._at_work:
+            yield self._reader
+
     def join(self, seconds: float) -> bool:
         """Wait until both have ended; returns whether they have."""
         self._thread.join(seconds)
@@ -95,38 +107,40 @@ class Asker:
         )
 
         idle = IDLE_SECONDS if self._idle_seconds is None else self._idle_seconds
-        reader: Reader | None = None
         try:
             while not self._closed.is_set():
-                asked = next((one for one in self._wanted if not self.settled(one)), None)
-                try:
-                    if reader is None:
-                        reader = Reader(self._folder if asked is None else asked.folder, idle_seconds=idle)
-                        self._folder = Path(reader.path)
-                    if asked is not None:
-                        self._meet(reader, asked)
-                except UserError as error:
-                    self._fail(asked, error)
+                with self._at_work:
+                    asked = next((one for one in self._wanted if not self.settled(one)), None)
+                    try:
+                        if self._reader is None:
+                            folder = self._folder if asked is None else asked.folder
+                            self._reader = Reader(folder, idle_seconds=idle)
+                        if asked is not None:
+                            self._meet(self._reader, asked)
+                        else:  # take over what the process says: it is ready, or has ended
+                            self._reader.poll()
+                            self._tell(self._reader)
+                    except UserError as error:
+                        self._fail(asked, error)
                 if asked is None:
-                    self._rest(reader)
+                    self._rest()
         finally:
-            if reader is not None:
-                reader.close()
+            with self._at_work:
+                if self._reader is not None:
+                    self._reader.close()
+                    self._reader = None
 
-    def _rest(self, reader: Reader | None) -> None:
-        """Nothing is asked: take over what the process says (it is ready, or has ended), and wait."""
-        if reader is not None:
-            reader.poll()
-            self._tell(reader)
-        self._new.wait(LOOK_SECONDS if reader is not None and not self.ready else REST_SECONDS)
+    def _rest(self) -> None:
+        """Nothing is asked: wait."""
+        self._new.wait(LOOK_SECONDS if self._reader is not None and not self.ready else REST_SECONDS)
         self._new.clear()
 
     def _meet(self, reader: Reader, asked: Asked) -> None:
         """Ask one question, and wait for the reply, or until another is wanted in its place. Raises UserError."""
         self.progress = Progress()
         self.changes += 1
-        if asked.folder != self._folder or reader.failure is not None:
-            reader.path, self._folder = asked.folder, asked.folder
+        if asked.folder != Path(reader.path) or reader.failure is not None:
+            reader.path = asked.folder
             reader.use("best")
         number = reader.submit_pairs([(asked.question, asked.context)], n_best=N_BEST, scores="best", progress=True)
         try:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from engine.reader import Reader
     from engine.rundir.checkpoints import KeptWeights
 
+Lend = Callable[[], AbstractContextManager["Reader | None"]]
 View = Literal["gradient", "integrated", "layers"]
 LOOK_SECONDS = 0.03
 KEEP_ALL = "No others are kept (--keep-weights all keeps every epoch's)."
@@ -44,13 +47,16 @@ class Wanted(NamedTuple):
 
 
 class Explainer:
-    """Meets one wish at a time, always the latest; what was found stays. The thread and its process end with `close`.
+    """Meets one wish at a time, always the latest; what was found stays. The thread and its own process end with
+    `close`.
 
     All but `want` and `close` is written by the thread and only read outside it; `changes` counts what it wrote.
     """
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, lend: Lend | None = None) -> None:
+        """`lend` gives a process that is there already; without it, or where it gives none, one is started."""
         self.target = target
+        self._lend = lend
         self.kept: list[KeptWeights] = []
         """The run's kept weights, by step; [] for a model that is no run."""
         self.first = 0
@@ -99,15 +105,20 @@ class Explainer:
     def _work(self) -> None:
         from engine.reader import Reader  # with the process machinery: not every start of the app needs it
 
-        reader: Reader | None = None
+        stack = ExitStack()
         try:
             self._choose()
             if self._closed.is_set():
                 return
-            reader = Reader(self._folder(self.first), "best" if self.kept else self.target.snapshot)
+            loaded: int | None = self.first
+            lent = stack.enter_context(self._lend()) if self._lend is not None else None
+            if lent is None:
+                snapshot = "best" if self.kept else self.target.snapshot
+                reader = stack.enter_context(Reader(self._folder(self.first), snapshot))
+            else:
+                reader, loaded = lent, self._loaded_in(lent)
             self.opened = True
             self.changes += 1
-            loaded = self.first
             while not self._closed.wait(LOOK_SECONDS):
                 wanted = self._wanted
                 if wanted is None or wanted in self.found or wanted in self.failed:
@@ -131,8 +142,14 @@ class Explainer:
             self.trouble = UserError(f"explaining failed: {type(error).__name__}: {error}")
             self.changes += 1
         finally:
-            if reader is not None:
-                reader.close()
+            stack.close()
+
+    def _loaded_in(self, reader: Reader) -> int | None:
+        """Position of the weights that a reader has; None where they are others or could not be loaded."""
+        places = range(max(1, len(self.kept)))
+        if reader.failure is not None:
+            return None
+        return next((place for place in places if Path(self._folder(place)) == Path(reader.path)), None)
 
     def _choose(self) -> None:
         """Find the kept weights of a run and those to begin with. Raises UserError."""

@@ -11,7 +11,7 @@ from textual.widget import Widget
 from engine.data.examples import Answer, Example
 from engine.rundir.verdicts import Action, Half, Verdict
 from tui.drawing.theme import StyleOf
-from tui.model.explainer import Target
+from tui.model.explainer import Lend, Target
 from tui.model.gpu import Gpu
 from tui.model.viewer import Viewer
 from tui.view_state import RunsView, ViewState
@@ -67,8 +67,9 @@ class Shell(Protocol):
     def judge(self, action: Action, answer: Answer | None = None, *, by: Literal["model", "hand"] = "hand") -> None:
         """Write the user's verdict on the label of the example under the cursor."""
 
-    def explain(self, target: Target) -> None:
-        """Open what explains an answer, in front of the screen; the model works in a process of its own."""
+    def explain(self, target: Target, lend: Lend | None = None) -> None:
+        """Open what explains an answer, in front of the screen; the model works in a process of its own, or in the one
+        that `lend` gives."""
 
     def choose_in_journey(self) -> None:
         """Show the example under the cursor in Journey, to choose the right answer by its tokens."""

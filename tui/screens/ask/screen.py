@@ -440,7 +440,8 @@ class AskScreen(ScreenView):
         weights = self._kept[self._chosen]
         viewer = self.tui.viewer
         path = viewer.run.path if viewer is not None else weights.folder
-        self.tui.explain(Target(question, context, path, step=weights.manifest.step, seen=weights.label))
+        target = Target(question, context, path, step=weights.manifest.step, seen=weights.label)
+        self.tui.explain(target, self._asker.lend if self._asker is not None else None)
 
     def on_resize(self, event: events.Resize) -> None:
         self.call_after_refresh(self.renew)

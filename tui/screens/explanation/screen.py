@@ -20,7 +20,7 @@ from tui.drawing.columns import fit_text
 from tui.drawing.frame import glyphs_of
 from tui.drawing.text import plain
 from tui.drawing.theme import StyleOf
-from tui.model.explainer import Explainer, Target, View, Wanted
+from tui.model.explainer import Explainer, Lend, Target, View, Wanted
 from tui.model.predictions import NO_ANSWER
 from tui.screens.explanation.layer_lines import layer_strips
 from tui.screens.explanation.lines import (
@@ -76,10 +76,16 @@ class ExplanationScreen(ModalScreen[None]):
     ]
 
     def __init__(
-        self, target: Target, style: StyleOf, *, ascii_only: bool = False, explainer: Explainer | None = None
+        self,
+        target: Target,
+        style: StyleOf,
+        *,
+        ascii_only: bool = False,
+        explainer: Explainer | None = None,
+        lend: Lend | None = None,
     ) -> None:
         super().__init__()
-        self.explainer = explainer or Explainer(target)
+        self.explainer = explainer or Explainer(target, lend)
         self._target, self._style, self._glyphs = target, style, glyphs_of(ascii_only)
         self._view: View = "gradient"
         self._weights: int | None = None
