@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.learning.encoder.dropout import DropoutMasks
-from engine.learning.encoder.names import EncoderConfig, Family, Names, is_plain_encoder, read_like_bert, tower_names
+from engine.learning.encoder.family import Family
+from engine.learning.encoder.names import EncoderConfig, Names, is_plain_encoder, read_like_bert, tower_names
 from engine.learning.encoder.packed import BertEncoder, Layer
 
 LAYER: Names = {

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.learning.encoder.names import EncoderConfig, Family, Names, is_plain_encoder, read_like_bert, tower_names
+from engine.learning.encoder.family import Family
+from engine.learning.encoder.names import EncoderConfig, Names, is_plain_encoder, read_like_bert, tower_names
 
 LAYER: Names = {
     "qkv": ("attention.self.query", "attention.self.key", "attention.self.value"),

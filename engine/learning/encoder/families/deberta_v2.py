@@ -13,7 +13,8 @@ from engine.learning.encoder.attention import attend, bias_size
 from engine.learning.encoder.batch import Batch
 from engine.learning.encoder.dropout import DropoutMasks, add_dropped, dropped_for_all
 from engine.learning.encoder.families import bert
-from engine.learning.encoder.names import EncoderConfig, Family, Names, is_plain_encoder, read_like_bert, tower_names
+from engine.learning.encoder.family import Family
+from engine.learning.encoder.names import EncoderConfig, Names, is_plain_encoder, read_like_bert, tower_names
 from engine.learning.encoder.packed import Layer, Linear, Norm, PackedEncoder, Table, filled_up
 
 LAYER: Names = bert.LAYER | {

@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 from engine.learning.encoder.families.bert import names
-from engine.learning.encoder.names import EncoderConfig, Family, is_plain_encoder, read_like_bert
+from engine.learning.encoder.family import Family
+from engine.learning.encoder.names import EncoderConfig, is_plain_encoder, read_like_bert
 
 DEFAULTS = {"hidden_size": 256, "num_attention_heads": 4, "intermediate_size": 1024}
 

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from engine.learning.encoder.attention import attend, bias_size
 from engine.learning.encoder.batch import Batch
 from engine.learning.encoder.dropout import DropoutMasks, add_dropped
-from engine.learning.encoder.names import EncoderConfig, Family, Names, is_plain_encoder, read_like_bert
+from engine.learning.encoder.family import Family
+from engine.learning.encoder.names import EncoderConfig, Names, is_plain_encoder, read_like_bert
 from engine.learning.encoder.packed import Linear, Norm, PackedEncoder, Table, filled_up
 
 GLOBAL, LOCAL = "full_attention", "sliding_attention"

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from engine.learning.encoder.attention import bias_size
 from engine.learning.encoder.batch import Batch
-from engine.learning.encoder.names import EncoderConfig, Family, Names, is_plain_encoder, read_like_bert, tower_names
+from engine.learning.encoder.family import Family
+from engine.learning.encoder.names import EncoderConfig, Names, is_plain_encoder, read_like_bert, tower_names
 from engine.learning.encoder.packed import BertEncoder, Table
 
 LAYER: Names = {

@@ -5,7 +5,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-from engine.learning.encoder.names import EncoderConfig, Family
+from engine.learning.encoder.family import Family
+from engine.learning.encoder.names import EncoderConfig
 
 MODULES = {
     "bert": "bert",

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from engine.learning.encoder.families.bert import names
-from engine.learning.encoder.names import EncoderConfig, Family, is_plain_encoder, read_like_bert
+from engine.learning.encoder.family import Family
+from engine.learning.encoder.names import EncoderConfig, is_plain_encoder, read_like_bert
 
 
 def read(config: dict[str, Any]) -> EncoderConfig | None:
