@@ -62,7 +62,7 @@ def folder_of(run: RunDir, epoch: int) -> Path:
 
 
 def answers(app: Any) -> dict[Asked, Answer]:
-    asker = app.view._asker
+    asker = app.view._asking.asker
     return {} if asker is None else dict(asker.answers)
 
 
@@ -87,9 +87,9 @@ async def test_the_example_its_answer_and_the_end_of_the_process(run: RunDir) ->
         example = app.viewer.examples[0]
         assert example.question in screen_text(app)
         assert f"epoch {epoch}" in screen_text(app)
-        assert not app.view._asker  # nothing is started before a question is typed
+        assert not app.view._asking.asker  # nothing is started before a question is typed
         await press(pilot, "enter")
-        asker: Asker = app.view._asker
+        asker: Asker = app.view._asking.asker
         await press(pilot, "enter")
         await asked(pilot)
         answer = answers(app)[Asked(example.question, example.context, folder_of(run, epoch))]
@@ -112,7 +112,7 @@ async def test_the_example_its_answer_and_the_end_of_the_process(run: RunDir) ->
         await until(pilot, lambda: not process.is_running())
         await press(pilot, "9")  # what was answered is still there; nothing is started for it
         assert f"{100 * answer.probability:5.1f} %" in screen_text(app)
-        assert not app.view._asker
+        assert not app.view._asking.asker
 
 
 async def test_a_question_of_ones_own_on_pasted_text(run: RunDir) -> None:
@@ -134,7 +134,7 @@ async def test_a_question_of_ones_own_on_pasted_text(run: RunDir) -> None:
         await press(pilot, "o")
         assert app.viewer.examples[0].question in screen_text(app)
         assert "the validation fever 0" in screen_text(app)
-        pid = app.view._asker.pid
+        pid = app.view._asking.asker.pid
     wait_until(lambda: not psutil.pid_exists(pid))  # the process ends with the app
 
 
@@ -209,7 +209,7 @@ async def test_a_run_without_weights_and_no_run(tmp_path: Path) -> None:
         await opened(pilot, "9")
         assert "no checkpoint is kept" in screen_text(app)
         await press(pilot, "enter", "enter", "a", "b", "v", "m", "c", "i", "greater_than_sign")
-        assert app.view._asker is None
+        assert app.view._asking.asker is None
     app = make_app(None, tmp_path)
     async with app.run_test(size=(80, 24)) as pilot:
         await press(pilot, "9", "enter", "enter")
@@ -287,7 +287,7 @@ async def test_a_process_that_was_killed_is_told_and_started_again(run: RunDir) 
         await opened(pilot, "9")
         await press(pilot, "enter", "enter")
         await asked(pilot)
-        psutil.Process(app.view._asker.pid).kill()
+        psutil.Process(app.view._asking.asker.pid).kill()
         await press(pilot, "enter", "x", "enter")
         await until(pilot, lambda: len(answers(app)) == 2 or "ended (signal 9)" in screen_text(app))
         await press(pilot, "enter", "y", "enter")
@@ -397,7 +397,7 @@ def recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunDir:
         folder = run.checkpoints / f"epoch-{int(epoch):04}"
         folder.mkdir(parents=True)
         (folder / MANIFEST).write_bytes(msgspec.json.encode(Manifest(step, epoch, {})))
-    monkeypatch.setattr("tui.screens.ask.screen.Asker", Recorded(run))
+    monkeypatch.setattr("tui.screens.ask.asking.Asker", Recorded(run))
     return run
 
 

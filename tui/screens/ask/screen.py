@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from rich.segment import Segment
 from textual import events
@@ -12,18 +11,18 @@ from textual.strip import Strip
 from textual.widgets import Input
 
 from engine.data.examples import Example
-from engine.errors import UserError
 from engine.messages import Answer
-from engine.rundir.checkpoints import KeptWeights, best_kept, kept_weights
+from engine.rundir.checkpoints import KeptWeights
+from engine.rundir.layout import RunDir
 from tui.drawing.columns import fit_text
 from tui.drawing.frame import Glyphs, glyphs_of
 from tui.drawing.text import plain, visible
 from tui.drawing.token_bars import GUTTER
 from tui.drawing.token_geometry import Geometry, fit
 from tui.drawing.token_words import token_strip
-from tui.model.asker import Asked, Asker
 from tui.model.explainer import Target
 from tui.model.predictions import NO_ANSWER
+from tui.screens.ask.asking import Asking
 from tui.screens.ask.model import AnswerWindow, answer_window
 from tui.screens.ask.strips import all_strips, answer_strips, chart_strips, passage_strips
 from tui.screens.base import ScreenView
@@ -49,22 +48,10 @@ class AskScreen(ScreenView):
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
-        self._asker: Asker | None = None
-        self._seen = -1
-        self._answers: dict[Asked, Answer] = {}
-        """What an answering process that was ended had answered."""
-        self._kept: list[KeptWeights] = []
-        self._trouble = ""
-        """Why there are no weights to ask."""
-        self._best: Path | None = None
-        self._folder: Path | None = None
-        """The weights that answer; None: the best epoch's."""
-        self._all = False
+        self._asking = Asking()
         self._pasted: str | None = None
         self._offered = ""
         """The question that the box was filled with."""
-        self._asked: tuple[str, str] | None = None
-        """Question and passage that were asked last."""
         self._token = -1
         self._first: int | None = None
         self._reading: int | None = None
@@ -89,21 +76,14 @@ class AskScreen(ScreenView):
     # -- coming and going ----------------------------------------------------------------------------------
 
     def enter(self) -> None:
-        self._find_weights()
+        self._asking.find_weights(self._run)
         super().enter()
 
     def on_hide(self) -> None:
-        self._stop()
+        self._asking.stop()
 
     def on_unmount(self) -> None:
-        self._stop()
-
-    def _stop(self) -> None:
-        """End the answering process; answers stay where they are shown again."""
-        if self._asker is not None:
-            self._answers = dict(self._asker.answers)
-            self._asker.close()
-            self._asker = None
+        self._asking.stop()
 
     def renew(self) -> None:
         self._follow_example()
@@ -116,12 +96,11 @@ class AskScreen(ScreenView):
         if place == self._of:
             return
         if place[0] != self._of[0]:
-            self._stop()
-            self._folder, self._asked, self._all = None, None, False
-            self._find_weights()
+            self._asking.forget()
+            self._asking.find_weights(self._run)
         self._of, self._token, self._first, self._reading = place, -1, None, None
         if self._pasted is None:
-            self._asked = None
+            self._asking.asked = None
         if example is not None and self._pasted is None and self.box.value in ("", self._offered):
             self._offer(example)
 
@@ -130,11 +109,15 @@ class AskScreen(ScreenView):
         self.box.cursor_position = 0
 
     def _look(self) -> None:
-        if self._asker is not None and self._asker.changes != self._seen and self.tui.view_name == self.id:
-            self._seen = self._asker.changes
+        if self.tui.view_name == self.id and self._asking.pop_changed():
             self.query_one(Picture).redraw()
 
     # -- what is asked, and of whom ------------------------------------------------------------------------
+
+    @property
+    def _run(self) -> RunDir | None:
+        viewer = self.tui.viewer
+        return viewer.run if viewer is not None else None
 
     @property
     def _example(self) -> Example | None:
@@ -162,35 +145,16 @@ class AskScreen(ScreenView):
     def _expected(self) -> tuple[int, int] | None:
         """Where the example's first gold answer stands, if the question and the passage are its own."""
         example = self._example
-        if example is None or self._asked != (example.question, example.context) or not example.answers:
+        if example is None or self._asking.asked != (example.question, example.context) or not example.answers:
             return None
         first = example.answers[0]
         return first.start, first.start + len(first.text)
 
-    def _find_weights(self) -> None:
-        viewer = self.tui.viewer
-        self._kept, self._trouble = [], "no run is open: 6 lists the runs"
-        if viewer is None:
-            return
-        try:
-            self._kept, self._trouble = kept_weights(viewer.run), ""
-            if not any(one.folder == self._folder for one in self._kept):
-                self._folder = None
-            self._best = best_kept(viewer.run).folder
-        except (OSError, UserError) as error:
-            self._trouble = str(error)
-
-    @property
-    def _chosen(self) -> int:
-        """Position of the weights that answer; -1 where none are kept."""
-        wanted = self._folder or self._best
-        return next((number for number, one in enumerate(self._kept) if one.folder == wanted), len(self._kept) - 1)
-
     def _ask(self) -> None:
         """Ask what the box and the passage hold."""
-        self._find_weights()
-        if not self._kept:
-            self.tui.say(self._trouble or "no weights are kept")
+        self._asking.find_weights(self._run)
+        if not self._asking.kept:
+            self.tui.say(self._asking.trouble or "no weights are kept")
             return
         if not self._question.strip():
             self.tui.say("the question is empty: enter, and type one")
@@ -198,43 +162,13 @@ class AskScreen(ScreenView):
         if not self._passage.strip():
             self.tui.say("the passage is empty: e, and type or paste one")
             return
-        self._asked = (self._question, self._passage)
+        self._asking.asked = (self._question, self._passage)
         self._token, self._first = -1, None
         self._want()
 
     def _want(self) -> None:
-        """Ask the weights in view (the others after them, where all are shown) what was asked last."""
-        if self._asked is not None and self._chosen >= 0:
-            first = self._kept[self._chosen]
-            weights = [first, *(one for one in self._kept if one is not first)] if self._all else [first]
-            wanted = [Asked(*self._asked, one.folder) for one in weights]
-            if not all(one in self._answers for one in wanted):
-                self._start().ask(*wanted)
+        self._asking.want()
         self.tui.changed()
-
-    def _start(self) -> Asker:
-        """Start the answering process, if none is there."""
-        if self._asker is None:
-            self._asker, self._seen = Asker(self._kept[self._chosen].folder), -1
-        return self._asker
-
-    def _found(self, weights: KeptWeights) -> Answer | str:
-        """What the weights answered; in words why nothing (yet)."""
-        if self._asked is None:
-            return "not asked"
-        asked = Asked(*self._asked, weights.folder)
-        if asked in self._answers:
-            return self._answers[asked]
-        if self._asker is None:
-            return "not asked"
-        if asked in self._asker.answers:
-            return self._asker.answers[asked]
-        if asked in self._asker.failed:
-            return str(self._asker.failed[asked])
-        progress = self._asker.progress
-        if progress is not None and progress.total > 1:
-            return f"answering: {progress.done} of {progress.total} windows …"
-        return "answering …" if self._asker.ready else "loading the model …"
 
     # -- drawing -------------------------------------------------------------------------------------------
 
@@ -246,20 +180,20 @@ class AskScreen(ScreenView):
         return Strip([Segment(" " + fit_text(plain(text, 2000), max(0, width - 1)), self.style_of(role))])
 
     def _draw(self, width: int, height: int) -> Sequence[Strip]:
-        if self._chosen < 0:
-            return [self._line(self._trouble, width, "warn")]
-        weights = self._kept[self._chosen]
-        others = f"{len(self._kept)} kept: < and > choose, a shows all" if len(self._kept) > 1 else KEEP_ALL
+        asking, weights = self._asking, self._asking.weights
+        if weights is None:
+            return [self._line(asking.trouble, width, "warn")]
+        others = f"{len(asking.kept)} kept: < and > choose, a shows all" if len(asking.kept) > 1 else KEEP_ALL
         lines = [self._line(f"{weights.label}; {others}", width, "dim")]
-        found = self._found(weights)
-        if self._all and self._asked is not None:
-            rows = [(one.label, self._found(one)) for one in self._kept]
+        found = asking.found(weights)
+        if asking.all and asking.asked is not None:
+            rows = [(one.label, asking.found(one)) for one in asking.kept]
             shown = max(1, min(len(rows), (height - 1) // 2))
-            lines += all_strips(rows, self._chosen, width, shown, self.style_of, self._glyphs)
+            lines += all_strips(rows, asking.chosen, width, shown, self.style_of, self._glyphs)
             return [*lines, *self._text(found, None, width, height - len(lines))]
         if isinstance(found, str):
-            hint = "enter: type a question, enter asks it; e: paste a passage" if self._asked is None else found
-            lines.append(self._line(hint, width, "dim" if self._asked is None else "text"))
+            hint = "enter: type a question, enter asks it; e: paste a passage" if asking.asked is None else found
+            lines.append(self._line(hint, width, "dim" if asking.asked is None else "text"))
             return [*lines, *self._text(found, None, width, height - len(lines))]
         return [*lines, *self._answer(found, width, height - len(lines))]
 
@@ -290,7 +224,8 @@ class AskScreen(ScreenView):
         return geometry
 
     def _text(self, found: Answer | str, window: AnswerWindow | None, width: int, rows: int) -> list[Strip]:
-        context = self._asked[1] if self._asked is not None and isinstance(found, Answer) else self._passage
+        asked = self._asking.asked
+        context = asked[1] if asked is not None and isinstance(found, Answer) else self._passage
         predicted = None
         if isinstance(found, Answer) and found.char_start >= 0:
             predicted = (found.char_start, found.char_end)
@@ -310,8 +245,8 @@ class AskScreen(ScreenView):
     # -- the boxes -----------------------------------------------------------------------------------------
 
     def do_type_question(self) -> None:
-        if self._kept:
-            self._start()  # it loads while the question is typed
+        if self._asking.kept:
+            self._asking.start()  # it loads while the question is typed
         self.box.open()
 
     def do_type_passage(self) -> None:
@@ -325,7 +260,7 @@ class AskScreen(ScreenView):
         self.query_one(Picture).display = not shown
 
     def do_own_passage(self) -> None:
-        self._pasted = self._asked = None
+        self._pasted = self._asking.asked = None
         if self._example is not None:
             self._offer(self._example)
         self.tui.changed()
@@ -352,7 +287,8 @@ class AskScreen(ScreenView):
             self.tui.say(f"{len(text):,} characters are the passage now; o goes back to the example's")
             if self.box.value == self._offered:
                 self.box.value = ""
-        self._asked = None if self._asked is not None and self._asked[1] != self._passage else self._asked
+        if self._asking.asked is not None and self._asking.asked[1] != self._passage:
+            self._asking.asked = None
         self._reading = None
 
     def _leave_boxes(self) -> None:
@@ -363,36 +299,33 @@ class AskScreen(ScreenView):
     # -- commands ------------------------------------------------------------------------------------------
 
     def do_weights_next(self) -> None:
-        self._choose(self._chosen + 1)
+        self._choose(self._asking.chosen + 1)
 
     def do_weights_previous(self) -> None:
-        self._choose(self._chosen - 1)
+        self._choose(self._asking.chosen - 1)
 
     def _choose(self, number: int) -> None:
-        if self._kept:
-            self._folder = self._kept[number % len(self._kept)].folder
-            self._want()
+        self._asking.choose(number)
+        self.tui.changed()
 
     def do_weights_best(self) -> None:
-        self._folder = None
-        self._want()
+        self._asking.choose_best()
+        self.tui.changed()
 
     def do_weights_in_view(self) -> None:
         viewer, position = self.tui.viewer, self.tui.view_state.snapshot
         if viewer is None or position >= len(viewer.snapshots):
             return
         seen = viewer.snapshots[position]
-        found = next((one for one in self._kept if one.manifest.step == seen.step), None)
-        if found is None:
-            names = ", ".join(_name(one) for one in self._kept) or "none"
+        if not self._asking.choose_step(seen.step):
+            names = ", ".join(_name(one) for one in self._asking.kept) or "none"
             how = "--keep-weights all keeps every epoch's"
             self.tui.say(f"weights of {seen.label} are not kept ({how}); kept: {names}")
             return
-        self._folder = found.folder
-        self._want()
+        self.tui.changed()
 
     def do_all_weights(self) -> None:
-        self._all = not self._all
+        self._asking.all = not self._asking.all
         self._want()
 
     def do_scale(self) -> None:
@@ -402,8 +335,8 @@ class AskScreen(ScreenView):
         self.tui.changed()
 
     def _window(self) -> AnswerWindow | None:
-        found = self._found(self._kept[self._chosen]) if self._chosen >= 0 else ""
-        return answer_window(found, self._expected) if isinstance(found, Answer) else None
+        answer = self._asking.answer
+        return answer_window(answer, self._expected) if answer is not None else None
 
     def move_token(self, by: int) -> None:
         window = self._window()
@@ -425,23 +358,23 @@ class AskScreen(ScreenView):
             self.tui.changed()
 
     def do_copy(self) -> None:
-        found = self._found(self._kept[self._chosen]) if self._chosen >= 0 else ""
-        if self._asked is None or not isinstance(found, Answer):
+        answer = self._asking.answer
+        if self._asking.asked is None or answer is None:
             self.tui.say("nothing was answered yet")
             return
-        self.tui.copy(f"{self._asked[0]}\nanswer: {found.text or f'({NO_ANSWER})'} ({100 * found.probability:.1f} %)")
+        words = f"{answer.text or f'({NO_ANSWER})'} ({100 * answer.probability:.1f} %)"
+        self.tui.copy(f"{self._asking.asked[0]}\nanswer: {words}")
 
     def do_why(self) -> None:
         """Explain the answer of the weights in view."""
-        if self._asked is None or self._chosen < 0:
+        weights, asker = self._asking.weights, self._asking.asker
+        if self._asking.asked is None or weights is None:
             self.tui.say("ask something first: enter")
             return
-        question, context = self._asked
-        weights = self._kept[self._chosen]
-        viewer = self.tui.viewer
-        path = viewer.run.path if viewer is not None else weights.folder
+        question, context = self._asking.asked
+        path = self._run.path if self._run is not None else weights.folder
         target = Target(question, context, path, step=weights.manifest.step, seen=weights.label)
-        self.tui.explain(target, self._asker.lend if self._asker is not None else None)
+        self.tui.explain(target, asker.lend if asker is not None else None)
 
     def on_resize(self, event: events.Resize) -> None:
         self.call_after_refresh(self.renew)
