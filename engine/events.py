@@ -176,8 +176,8 @@ class Step(Event, frozen=True, kw_only=True, tag="step"):
 
 class SnapshotTaken(Event, frozen=True, kw_only=True, tag="snapshot"):
     """The snapshot `file` (relative to the run) is whole on disk. Where `sampled_of` is set, it is of an even sample of
-    so many eval examples: the metrics are not those of the whole set. The untrained model's is then taken again, of all
-    of them, under the same index."""
+    so many eval examples: the metrics are not those of the whole set. The untrained model's is then taken again under
+    the same index, of a larger sample and of all of them."""
 
     index: int
     label: str

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from engine.data.features import Features, select_examples
 
-MOST_EXAMPLES = 200
+MOST_EXAMPLES, GLANCE = 200, 8
+"""The first look is at the GLANCEth part of a sample: there in a second or two, also where others use the machine."""
 MOST_TOKENS = 50_000
 """About five seconds on two processor cores with the default model: where passages are long, a sample has fewer
 examples."""
@@ -45,10 +46,12 @@ def take_sample(features: Features, total: int, examples: NDArray[np.int64]) -> 
     return Sample(total, examples, windows, select_examples(features, examples), tokens)
 
 
-def first_look(features: Features, total: int, probe: int | None = None) -> Sample | None:
-    """A sample of a large set of `total` examples, `probe` among it; None where the whole is scored soon enough."""
+def first_looks(features: Features, total: int, probe: int | None = None) -> tuple[Sample, ...]:
+    """Samples of a large set of `total` examples, each larger than the one before, `probe` among them; none where the
+    whole is scored soon enough."""
     n_tokens = int(features.token_offset[-1])
-    if n_tokens <= LARGE * MOST_TOKENS or total <= 1:
-        return None
+    if n_tokens <= LARGE * MOST_TOKENS:
+        return ()
     count = min(MOST_EXAMPLES, max(1, MOST_TOKENS * total // n_tokens))
-    return take_sample(features, total, even_numbers(total, count, probe)) if count < total else None
+    counts = sorted({max(1, count // GLANCE), count} - {total})
+    return tuple(take_sample(features, total, even_numbers(total, size, probe)) for size in counts)

@@ -115,7 +115,7 @@ def _held_out(task: Task, held: NDArray[np.bool_]) -> Task:
         train=train,
         eval=select_examples(task.train, asked),
         seen=np.zeros(len(asked), np.bool_),
-        sample=None,
+        looks=(),
     )
 
 

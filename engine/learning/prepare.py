@@ -13,7 +13,7 @@ from engine.data.examples import Dataset, Example, dump_examples, read_examples,
 from engine.data.feature_cache import features_key, is_worth_keeping, keep_features, read_features
 from engine.data.features import Features, build_features, default_max_answer_length
 from engine.data.run_data import find_probe, load_run_data
-from engine.data.sample import Sample, first_look
+from engine.data.sample import Sample, first_looks
 from engine.data.tokenizer import PairTokenizer
 from engine.errors import DataError, ModelError, UsageError
 from engine.events import AnyEvent, Phase, Warned
@@ -30,8 +30,8 @@ SafePoint = Callable[[], None]
 
 @dataclass(frozen=True)
 class Task:
-    """Model files, examples and windows of a run. `seen` bool[N_eval]: the passage is a training passage too. `sample`:
-    the eval examples of a first look, where there are many."""
+    """Model files, examples and windows of a run. `seen` bool[N_eval]: the passage is a training passage too. `looks`:
+    samples of the eval examples, where there are many, each larger than the one before."""
 
     files: ModelFiles
     tokenizer: PairTokenizer
@@ -41,7 +41,12 @@ class Task:
     seen: NDArray[np.bool_]
     max_answer_length: int
     allow_null: bool
-    sample: Sample | None = None
+    looks: tuple[Sample, ...] = ()
+
+    @property
+    def sample(self) -> Sample | None:
+        """The eval examples that early snapshots score; None where they score all."""
+        return self.looks[-1] if self.looks else None
 
     @property
     def examples(self) -> tuple[Example, ...]:
@@ -193,8 +198,8 @@ def build_task(
     if not (train.gold_start >= 0).any():
         raise DataError("no training window holds a whole answer.", hint="Raise --max-length or --doc-stride.")
     longest = config.max_answer_length or max(default_max_answer_length(train), default_max_answer_length(evaluation))
-    sample = first_look(evaluation, len(dataset.eval), find_probe(dataset.eval, config.probe))
-    return Task(files, tokenizer, dataset, train, evaluation, seen_mask(dataset), longest, allow_null, sample)
+    looks = first_looks(evaluation, len(dataset.eval), find_probe(dataset.eval, config.probe))
+    return Task(files, tokenizer, dataset, train, evaluation, seen_mask(dataset), longest, allow_null, looks)
 
 
 def write_task(run: RunDir, task: Task) -> None:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from engine.config import F1Units, scores_training
 from engine.data.examples import Example
 from engine.data.features import Features
+from engine.data.sample import Sample
 from engine.errors import DataError
 from engine.events import Metrics, Phase, Warned
 from engine.insight.calibration import Calibration, calibrate
@@ -135,19 +136,16 @@ class Snapshots:
     def _eval(self) -> _Half:
         return _Half(self.task.dataset.eval, self.task.eval, self.task, self.run.config.f1)
 
-    @cached_property
-    def _sample(self) -> _Half:
-        sample = self.task.sample
-        assert sample is not None
+    def _of(self, sample: Sample) -> _Half:
         examples = [self.task.dataset.eval[number] for number in sample.examples.tolist()]
         return _Half(examples, sample.features, self.task, self.run.config.f1)
 
     def take(self, learner: Learner) -> bool:
         """Take the snapshot planned for this step, if there is one; one that is whole on disk and announced is kept.
 
-        Of a large set a sample is scored first before training, so that there is something to look at. With the options
-        `track_train` and `folds` the training examples are scored too after each epoch. Returns whether any work was
-        done. Raises WriteError.
+        Of a large set samples are scored first before training, so that there soon is something to look at. With the
+        options `track_train` and `folds` the training examples are scored too after each epoch. Returns whether any
+        work was done. Raises WriteError.
         """
         if learner.step not in self.planned:
             return False
@@ -160,22 +158,22 @@ class Snapshots:
         worked = False
         index, step = planned.index, learner.step
         if wanted(index not in self.announced or not self._on_disk(index, step, sampled=planned.sampled)):
-            if wanted(index == 0 and self.task.sample is not None and not self._on_disk(0, 0, sampled=True)):
-                self._take(learner, replace(planned, sampled=True))
-            self._take(learner, planned)
+            if wanted(index == 0 and not self._on_disk(0, 0, sampled=True)):
+                for sample in self.task.looks:
+                    self._take(learner, planned, sample)
+            self._take(learner, planned, self.task.sample if planned.sampled else None)
             worked = True
         if self._train and counts(learner.plan.epoch_at(step)) and wanted(index not in self._train_taken):
             self._take_train(learner, self._train, index, planned.label)
             worked = True
         return worked
 
-    def _take(self, learner: Learner, planned: Planned) -> None:
+    def _take(self, learner: Learner, planned: Planned, sample: Sample | None) -> None:
         index, label = planned.index, planned.label
-        sample = self.task.sample if planned.sampled else None
         half, seen = self._eval, self.task.seen
         what = label
         if sample is not None:
-            half, seen = self._sample, seen[sample.examples]
+            half, seen = self._of(sample), seen[sample.examples]
             what = f"{label}, {len(sample.examples):,} of {sample.total:,}"
         start, end = self._score(learner, half.features, what)
         if learner.group.rank == 0:

@@ -106,6 +106,8 @@ def give(run: RunDir, tracker: Tracker, event: AnyEvent) -> None:
             names = ("loss", "learning_rate", "grad_norm", "examples_per_second", "tokens_per_second", "epoch")
             values = {f"train/{name}": float(getattr(event, name)) for name in names}
             tracker.scalars(_finite(values), event.step, event.time)
+        case SnapshotTaken(index=0, sampled_of=int()):
+            pass  # a first look: the whole comes under the same index
         case SnapshotTaken():
             values = {}
             name = "eval" if event.sampled_of is None else "eval_sample"  # never joined with the whole set

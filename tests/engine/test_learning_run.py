@@ -210,14 +210,15 @@ def test_a_first_look_at_a_large_set(tmp_path: Path, config: RunConfig, monkeypa
     """A sample is scored before the whole, and in the first epoch where the whole is too dear; training is the same."""
     plain = new_run(config, tmp_path / "plain", epochs=1)
     usual = work(plain)
-    monkeypatch.setattr(sample, "MOST_TOKENS", 100)
+    monkeypatch.setattr(sample, "MOST_TOKENS", 200)
+    monkeypatch.setattr(sample, "GLANCE", 2)
     monkeypatch.setattr(snapshots, "FREE_TOKENS", 1000)
     monkeypatch.setattr(snapshots, "EARLY_SHARE", 0.0)
     run = new_run(config, tmp_path / "run", epochs=1, early_snapshots=True, probe="validation-7")
     events = work(run)
     taken = [event for event in events if isinstance(event, SnapshotTaken)]
     assert [(event.index, event.label, event.sampled_of) for event in taken] == [
-        (0, "untrained", 24),
+        *[(0, "untrained", 24)] * 2,
         (0, "untrained", None),
         (1, "step 1", 24),
         (2, "step 2", 24),
@@ -230,10 +231,11 @@ def test_a_first_look_at_a_large_set(tmp_path: Path, config: RunConfig, monkeypa
     written = sum(path.stat().st_size for path in run.snapshots.iterdir())
     assert began.snapshots == 5
     assert began.snapshot_bytes == pytest.approx(written, rel=0.4)
-    first, early = taken[0], taken[2]
-    assert 1 <= first.metrics.examples < 12
-    assert first.sample_text == f"{first.metrics.examples} of 24 scored"
-    untrained = Snapshot(run.path / taken[1].file)
+    first, second, early = taken[0], taken[1], taken[3]
+    assert 1 == first.metrics.examples < second.metrics.examples < 12
+    assert early.metrics.examples == second.metrics.examples
+    assert second.sample_text == f"{second.metrics.examples} of 24 scored"
+    untrained = Snapshot(run.path / taken[2].file)
     assert untrained.info.sampled_of is None
     with Snapshot(run.path / early.file) as of_sample:
         assert of_sample.n_examples == untrained.n_examples == 24

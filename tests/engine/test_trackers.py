@@ -106,6 +106,14 @@ def test_samples_are_curves_of_their_own(tmp_path: Path) -> None:
     assert [[row[0] for row in rows] for _, rows in notebook.tables][1] == ["fake-0", "fake-5"]
 
 
+def test_a_first_look_is_no_value_of_a_curve(tmp_path: Path) -> None:
+    run = make_run(tmp_path, name="young", examples=10, snapshots=1, tokens=20, sampled=(0,))
+    notebook = Notebook()
+    assert mirror(run, "wandb", lambda: notebook) == 0
+    assert not notebook.tables
+    assert not [values for _, _, values in notebook.values if any("eval" in name for name in values)]
+
+
 def test_what_was_reported_is_not_reported_again(run: RunDir) -> None:
     assert mirror(run, "wandb", Notebook) == 0
     again, other = Notebook(), Notebook()

@@ -8,12 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.data.sample import take_sample
 from engine.rundir.dynamics import read_dynamics
 from engine.rundir.layout import RunDir
 from engine.rundir.snapshot import Snapshot, snapshot_event, snapshot_name
 from tests.fake_app import make_app, opened, press, screen_text, settle, until
-from tests.fake_run import append_events, fake_features, fake_sample, fake_set, make_run, write_fake_snapshot
+from tests.fake_run import append_events, fake_set, make_run, write_fake_snapshot
 from tui.plain.event_lines import event_line
 from tui.screens.curves.model import StepColumns, curves
 
@@ -218,15 +217,3 @@ def test_plain_output_says_what_is_scored(run: RunDir) -> None:
             lines.append(event_line(snapshot_event(snapshot.info)) or "")
     assert f"step 10  {SAMPLE}: " in lines[0]
     assert "scored" not in lines[1]
-
-
-def test_a_sample_has_the_windows_of_its_examples(tmp_path: Path) -> None:
-    made = fake_set(9, windows=3)
-    sample = fake_sample(made)
-    assert sample.examples.tolist() == [0, 5]
-    assert sample.windows.tolist() == [0, 1, 2, 15, 16, 17]
-    assert sample.features.feature_example.tolist() == [0, 0, 0, 1, 1, 1]
-    one = take_sample(fake_features(made), 9, np.array([4]))
-    lo, hi = made.token_offset[12], made.token_offset[15]
-    assert one.features.segment.tolist() == made.segment[lo:hi].tolist()
-    assert one.tokens.tolist() == [made.token_offset[n : n + 2].tolist() for n in (12, 13, 14)]
