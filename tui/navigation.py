@@ -150,16 +150,21 @@ class Walking(ExactApp):
             self.changed()
 
     def do_down(self) -> None:
-        self.go_to_example(self.view_state.example + 1)
+        self._walk(1)
 
     def do_up(self) -> None:
-        self.go_to_example(self.view_state.example - 1)
+        self._walk(-1)
 
     def do_ten_down(self) -> None:
-        self.go_to_example(self.view_state.example + 10)
+        self._walk(10)
 
     def do_ten_up(self) -> None:
-        self.go_to_example(self.view_state.example - 10)
+        self._walk(-10)
+
+    def _walk(self, steps: int) -> None:
+        """`steps` examples on, among those scored where the snapshot is of a sample."""
+        if self.viewer is not None:
+            self.go_to_example(self.viewer.neighbour(self.view_state.snapshot, self.view_state.example, steps))
 
     def do_no_token(self) -> None:
         self.view_state.token = self.view_state.span_from = -1

@@ -64,6 +64,22 @@ async def test_the_timeline_and_journey(run: RunDir) -> None:
         assert "nan" not in screen_text(app)
 
 
+async def test_up_and_down_walk_through_what_is_scored(run: RunDir) -> None:
+    app = make_app(run)
+    async with app.run_test(size=SIZE) as pilot:
+        await opened(pilot)
+        app.go_to(SOME)
+        app.go_to_example(NOT_SCORED)
+        seen = []
+        for key in ("down", "down", "up", "up", "up", "pagedown", "pagedown", "down", "pageup"):
+            await press(pilot, key)
+            seen.append(app.view_state.example)
+        assert seen == [5, 10, 5, 0, 0, 35, 35, 35, 0]
+        app.go_to(SOME - 1)  # of all
+        await press(pilot, "down", "down")
+        assert app.view_state.example == 2
+
+
 async def test_spans(run: RunDir) -> None:
     app = make_app(run)
     async with app.run_test(size=(160, 50)) as pilot:

@@ -247,6 +247,19 @@ class Viewer:
         DataError."""
         return self.snapshot(position).prediction(example)
 
+    def neighbour(self, position: int, example: int, steps: int) -> int:
+        """The example that stands `steps` after `example` (before it where that is negative), or the nearest there is;
+        counted among the scored ones where the snapshot at `position` is of a sample."""
+        count = len(self.examples)
+        if not self.sample_text(position):
+            return max(0, min(example + steps, count - 1))
+        try:
+            scored = np.flatnonzero(self.snapshot(position).scored)
+        except (OSError, UserError):
+            return example
+        onward = scored[scored > example] if steps > 0 else scored[scored < example][::-1]
+        return int(onward[min(abs(steps), len(onward)) - 1]) if len(onward) else example
+
     def verdict(self, example: int) -> Verdict | None:
         """The user's verdict on the label of an example."""
         if not len(self.verdicts) or not 0 <= example < len(self.examples):
