@@ -109,6 +109,14 @@ def test_wrong_sweeps_are_refused_before_anything_starts(tmp_path: Path, argumen
     assert not (tmp_path / "runs").exists()
 
 
+def test_a_sweep_that_could_not_begin_names_no_command(tmp_path: Path) -> None:
+    (tmp_path / "data.json").write_text("{}")
+    done = call(tmp_path, command(tmp_path, "--seeds", "1,2"))
+    assert done.returncode == 65
+    assert len(done.stderr.splitlines()) == 1
+    assert "go on with" not in done.stderr
+
+
 def test_a_sweep_of_the_same_name_with_other_options_is_refused(tmp_path: Path) -> None:
     (tmp_path / "data.json").write_text("{}")
     config = RunConfig(dataset=str(tmp_path / "data.json"), runs_dir=str(tmp_path / "runs"), sweep="mine")

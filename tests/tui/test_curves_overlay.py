@@ -143,7 +143,7 @@ def titles(app: Any, name: str) -> str:
     return next(text for text in screen_lines(app) if f" {name} " in text)
 
 
-async def test_marked_runs_are_overlaid_with_their_marks(runs: list[RunDir]) -> None:
+async def test_marked_runs_are_overlaid_with_their_marks(runs: list[RunDir], monkeypatch: pytest.MonkeyPatch) -> None:
     app = overlay_app(runs)
     async with app.run_test(size=SIZE) as pilot:
         await until(pilot, lambda: "EM and F1: F1" in screen_text(app))
@@ -160,6 +160,10 @@ async def test_marked_runs_are_overlaid_with_their_marks(runs: list[RunDir]) -> 
         assert " o batch size 16 (2 seeds)" in screen_text(app)
         assert "mean of seeds, least to greatest" in screen_text(app)
         assert "seed 2" not in screen_text(app)
+        monkeypatch.chdir(runs[0].path.parent)
+        await press(pilot, "P")
+        picture = Path("a-curves-snapshot-3.svg").read_text()
+        assert "batch&#160;size&#160;16&#160;(2&#160;seeds)" in picture
         await press(pilot, "o")
         assert "batch size" not in screen_text(app)
         assert "EM and F1  o EM" in screen_text(app)

@@ -108,7 +108,7 @@ class _Worker:
             from tui.cli.comparison import print_comparison
 
             print_comparison([RunDir(path) for _, path in sorted(self._paths.items())], as_json=self._as_json)
-        if left:
+        if left and self._paths:  # else there is no run by which the name would be found
             how = f"go on with: {plain(self._command, 1000)}"
             print(f"{left} of {len(self._sweep.runs)} runs are left; {how}", file=sys.stderr)
         if self._error is not None:
