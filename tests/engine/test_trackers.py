@@ -30,7 +30,7 @@ from engine.rundir.removal import remove_run
 from engine.trackers.base import Row
 from engine.trackers.mirror import COLUMNS, mirror, predictions
 from engine.trackers.registry import open_tracker, tools_of
-from tests.fake_run import fake_set, make_run
+from tests.fake_run import append_events, fake_set, fake_steps, make_run
 from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
@@ -226,6 +226,13 @@ def test_trackios_own_file_holds_it(run: RunDir, tmp_path: Path) -> None:
     tables = [found["predictions"]["_value"] for _, found in values if "predictions" in found]
     assert len(tables) == 4
     assert [tuple(row.values()) for row in tables[-1]] == predictions(run, 3)
+    append_events(
+        run, *fake_steps(3, 10, 4), Finished(step=40, epoch=4.0, seconds=1.0)
+    )  # as after a resume: the same run goes on
+    reported_by(run, "trackio", TRACKIO_DIR=str(tmp_path / "trackio"))
+    with closing(sqlite3.connect(tmp_path / "trackio" / "bertqa-tui.db")) as database:
+        (found,) = database.execute("select count(distinct run_id), max(step) from metrics").fetchall()
+    assert found == (1, 40)
 
 
 def test_wandbs_own_files_hold_it(run: RunDir) -> None:

@@ -52,7 +52,7 @@ def stop(run: str, runs_dir: str | None) -> int:
 def resume(
     run: str, force: bool, detach: bool, jobs: int | None, as_json: bool, runs_dir: str | None, **screen: Any
 ) -> int:
-    """Continue a run that is paused, was stopped, or died; or a sweep, named as in `train`, with all that is left."""
+    """Continue a run that is paused, was stopped, or died, or by its name all that is left of a sweep."""
     try:
         path = find_run(run, runs_dir)
     except UsageError:
