@@ -36,7 +36,7 @@ PROBES = (
 )
 """Pairs that the tokenizer's own pair encoding is compared on."""
 
-MASKS = ("[MASK]", "<mask>", "[UNK]", "<unk>")
+MASKS = ("[MASK]", "<mask>", "[UNK]", "<unk>", "<|endoftext|>")
 """Names of the token that hides another one, best first."""
 
 
@@ -62,7 +62,8 @@ class PairTokenizer:
     `padding_side` decides which comes first, as in Hugging Face's example: "right" means question first,
     "left" passage first. `shares_parts`: whether the tokenizer's pair encoding is its encoding of both
     texts plus special tokens (checked on probes when constructed); where it is not, every pair is encoded
-    by itself, which is slower and equally right. The backend's truncation and padding are switched off.
+    by itself, which is slower and equally right. `cls_id` and `sep_id` are -1 for a tokenizer that puts no special
+    token around texts, as GPT-2's. The backend's truncation and padding are switched off.
     """
 
     def __init__(
@@ -85,9 +86,12 @@ class PairTokenizer:
         others = [token for token in ids if token != self.cls_id]
         self.sep_id = sep_id if sep_id in ids else others[0] if others else self.cls_id
         known = (backend.token_to_id(name) for name in MASKS)
-        self.mask_id = mask_id if mask_id is not None else next((k for k in known if k is not None), self.sep_id)
-        self.cls_token = backend.id_to_token(self.cls_id) or ""
-        self.sep_token = backend.id_to_token(self.sep_id) or ""
+        self.mask_id = (
+            mask_id if mask_id is not None else next((k for k in known if k is not None), max(self.sep_id, 0))
+        )
+        self.cls_token, self.sep_token = (
+            (backend.id_to_token(token) or "") if token >= 0 else "" for token in (self.cls_id, self.sep_id)
+        )
 
     @property
     def fingerprint(self) -> str:

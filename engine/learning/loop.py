@@ -24,6 +24,7 @@ from engine.learning.encoder.freeze import freeze_layers
 from engine.learning.encoder.load import choose_device, choose_precision, load_model
 from engine.learning.encoder.packed import PackedEncoder
 from engine.learning.prepare import Emit, Task, write_task
+from engine.learning.reading_order import check_reading_order
 from engine.learning.schedule import make_plan
 from engine.learning.snapshots import Planned, Snapshots, numbered_as_stored, plan_snapshots
 from engine.learning.steps import Learner, StepValues, Windows
@@ -151,6 +152,8 @@ def _load(session: Session, task: Task) -> tuple[Learner, bool]:
         trust_remote_code=config.trust_remote_code,
         attention_dropout=config.attention_dropout,
     )
+    if not found:
+        check_reading_order(model, task, session.emit)
     # Tokenizer and config.json are saved from the model's own folder: the checkpoint resumed from will be removed.
     model = replace(model, files=task.files)
     freeze_layers(model.network, config.freeze_layers)

@@ -26,6 +26,8 @@ from engine.storage.atomic_io import replace_file
 
 Emit = Callable[[AnyEvent], None]
 SafePoint = Callable[[], None]
+POSITIONS = ("max_position_embeddings", "n_positions")
+"""What config.json calls the number of positions; GPT-2 has the second."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +137,8 @@ def window_length(config: RunConfig, files: ModelFiles) -> int:
     """Tokens of a window: `max_length`, or fewer where the model has no positions for so many."""
     described = files.config()
     shape = read_config(described)
-    longest = shape.longest if shape is not None else described.get("max_position_embeddings")
+    named = (described.get(name) for name in POSITIONS)
+    longest = shape.longest if shape is not None else next((number for number in named if number is not None), None)
     if not isinstance(longest, int) or longest <= 0:
         return config.max_length
     if longest <= config.doc_stride and longest < config.max_length:

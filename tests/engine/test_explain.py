@@ -47,6 +47,9 @@ MODELS: dict[str, Any] = {
     "modernbert": lambda: transformers.ModernBertForQuestionAnswering(
         transformers.ModernBertConfig(**SMALL, pad_token_id=0, cls_token_id=1, sep_token_id=2)
     ),
+    "gpt2": lambda: transformers.GPT2ForQuestionAnswering(
+        transformers.GPT2Config(vocab_size=90, n_embd=32, n_layer=3, n_head=4, n_inner=48, n_positions=80)
+    ),
     "albert": lambda: transformers.AlbertForQuestionAnswering(transformers.AlbertConfig(**SMALL, embedding_size=24)),
 }
 PACKED = ("bert", "roberta", "electra", "modernbert", "albert", "deberta-v3")

@@ -115,7 +115,9 @@ def byte_level(names: list[str], pair: str | None, *, trim: bool = True, nfc: bo
         assert ident is not None
         return token, ident
 
-    if pair is None:
+    if not names:
+        tokenizer.post_processor = processors.ByteLevel(trim_offsets=trim)
+    elif pair is None:
         tokenizer.post_processor = processors.RobertaProcessing(
             token_with_id("</s>"),
             token_with_id("<s>"),
@@ -158,6 +160,8 @@ FAMILIES: dict[str, tuple[Callable[[], Tokenizer], str]] = {
         ),
         "left",
     ),
+    "gpt2": (lambda: byte_level([], None, trim=False), "right"),
+    "llama": (lambda: byte_level(["<unk>", "</s>", "<s>"], "<s> $A <s>:1 $B:1"), "right"),
     "bert, left": (lambda: word_pieces(lowercase=True), "left"),
 }
 
@@ -306,7 +310,8 @@ def test_windows_are_those_of_transformers(family: str, max_length: int, stride:
                 at = segments.index(CONTEXT)
                 expected = (at + gold[0] - first, at + gold[-1] - first)
             assert (features.gold_start[window], features.gold_end[window]) == expected, place
-            assert features.input_ids[low + features.null_token[window]] == tokenizer.cls_id, place
+            null = features.null_token[window]
+            assert null == 0 if tokenizer.cls_id < 0 else features.input_ids[low + null] == tokenizer.cls_id, place
             done += count - stride
             window += 1
     assert window == len(features)
@@ -410,6 +415,15 @@ def test_templates_that_are_no_pair_of_texts_are_refused() -> None:
     twice = PairTokenizer(byte_level(BERT_NAMES, "[CLS] $A [SEP] $A $B [SEP]"))
     with pytest.raises(ModelError, match="can't be used"):
         build_features(examples(), twice, max_length=64, doc_stride=16)
+
+
+def test_a_tokenizer_without_special_tokens_names_none() -> None:
+    tokenizer = pair_tokenizer("gpt2")
+    assert (tokenizer.cls_id, tokenizer.sep_id, tokenizer.cls_token, tokenizer.sep_token) == (-1, -1, "", "")
+    assert tokenizer.mask_id >= 0, "a token that the model has"
+    features = build_features(examples()[:5], tokenizer, max_length=40, doc_stride=8)
+    assert not (features.segment == SPECIAL).any()
+    assert (features.null_token == 0).all()
 
 
 def test_special_tokens_are_known() -> None:
