@@ -36,6 +36,14 @@ def environment(**more: str) -> dict[str, str]:
     return os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"} | more
 
 
+def is_gone(process: psutil.Process) -> bool:
+    """Whether a process has ended; its parent may still have to take note of it."""
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
 class Machines:
     """Agents at work on a run, by the command that `train --nnodes` prints, each with `each` ranks; what is left of
     them is killed at the end."""
@@ -98,12 +106,15 @@ class Machines:
         """Wait until the log has such an event."""
         until(lambda: any(event.type == kind for event in read_events(self.run.events_file)), f"event {kind}")
 
-    def until_all_are_gone(self, *, but: tuple[psutil.Process, ...] = ()) -> None:
+    def until_ranks_are_gone(self, *, but: tuple[psutil.Process, ...] = ()) -> None:
+        """Wait until no process of any rank is left; its agent may not have noted its end."""
+        until(lambda: all(is_gone(p) for p in self._seen.values() if p not in but), "the end of all ranks")
+
+    def until_all_are_gone(self) -> None:
         """Wait until no process of any rank and no agent is left."""
+        self.until_ranks_are_gone()
         for agent in self.agents:
-            if agent.pid not in [process.pid for process in but]:
-                agent.wait(timeout=120)
-        until(lambda: not [p for p in self._seen.values() if p not in but and p.is_running()], "the end of all ranks")
+            agent.wait(timeout=120)
 
     def __enter__(self) -> Machines:
         return self
