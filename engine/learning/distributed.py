@@ -63,7 +63,7 @@ class Group:
             return cls()
         if missing := [name for name in ("MASTER_ADDR", "MASTER_PORT") if not read(name)]:
             raise UsageError(
-                f"srun started {world} tasks, and {' and '.join(missing)} not set: they can't find each other.",
+                f"srun started {world} tasks without {' and '.join(missing)}: they can't find each other.",
                 hint='In the batch script: export MASTER_ADDR=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | '
                 "head -n1) MASTER_PORT=29500.",
             )

@@ -16,13 +16,13 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
-from pathlib import Path
 from typing import Any, NoReturn
 
 import msgspec
 
 from engine.events import Failed
 from engine.learning.distributed import Group
+from engine.rundir.layout import RunDir, is_run_dir
 from engine.rundir.privacy import scrub
 from engine.rundir.process import Owner, is_alive_here, is_this_host
 
@@ -216,8 +216,8 @@ class Peers:
         os._exit(code)
 
 
-def printed_to(log_file: Path) -> Callable[[str], None]:
-    """A function that prints a line to stderr and, where that goes elsewhere, also adds it to `log_file`."""
+def printed_to(run: RunDir) -> Callable[[str], None]:
+    """A function that prints a line to stderr and, where that goes elsewhere, also adds it to the run's engine.log."""
 
     def say(line: str) -> None:
         text = scrub(line) + "\n"
@@ -225,7 +225,9 @@ def printed_to(log_file: Path) -> Callable[[str], None]:
             sys.stderr.write(text)
             sys.stderr.flush()
         with suppress(OSError, ValueError):
-            fd = os.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
+            if not is_run_dir(run.path):
+                return
+            fd = os.open(run.engine_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
             try:
                 if not os.path.sameopenfile(fd, sys.stderr.fileno()):
                     os.write(fd, text.encode())

@@ -38,6 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(ExitCode.USAGE)
     warm_up()
     run = RunDir(Path(arguments[0]))
+    say = printed_to(run)
     try:
         group = Group.of_environment()
         signals = Signals(group)
@@ -48,9 +49,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         _leave_out_working_folder()
         group.join()
     except UserError as error:
-        print(scrub(str(error)), file=sys.stderr)
+        say(str(error))
         return int(error.exit_code)
-    peers = Peers(group, printed_to(run.engine_log))
+    peers = Peers(group, say)
     code = _Engine(run, group, signals, peers).work()
     signals.ignore()
     code = peers.leave(code)

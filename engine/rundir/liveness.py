@@ -154,7 +154,8 @@ class RunStatus:
         if self._began and silent > DEAD_SECONDS:
             return State.DEAD, f"no sign of life for {silent:.0f} s, and nobody owns the run"
         if not self._began and self._machines > 1:
-            return State.STARTING, f"waiting for torchrun or srun to start it on {self._machines} machines"
+            words = _last_words(self._run, none="")
+            return State.STARTING, f"waiting for torchrun or srun to start it on {self._machines} machines{words}"
         if not self._began and time.monotonic() - self._since > SILENT_SECONDS:
             return State.DEAD, f"the engine never came up{_last_words(self._run)}"
         return State.STARTING, "waiting for the engine"

@@ -83,5 +83,5 @@ def test_a_task_that_sees_one_gpu_takes_it() -> None:
 
 
 def test_tasks_that_are_not_told_where_to_meet() -> None:
-    with pytest.raises(UsageError, match=r"4 tasks.*MASTER_ADDR and MASTER_PORT.*scontrol show hostnames"):
+    with pytest.raises(UsageError, match=r"4 tasks without MASTER_ADDR and MASTER_PORT.*scontrol show hostnames"):
         Group.of_environment(STEP)
