@@ -97,7 +97,8 @@ def _former_name(name: str) -> str:
 
 
 def restore(learner: Learner, folder: Path) -> None:
-    """Give the optimizer of `learner`, whose weights come from `folder`, its state back. Raises UserError."""
+    """Give the optimizer of `learner`, whose weights come from `folder`, its state back. Raises UserError, as where
+    another version gave the parameters other names."""
     state = read_json(folder / STATE, State)
     plan = learner.plan
     if (state.seed, state.batch_size, state.steps_per_epoch) != (plan.seed, plan.batch_size, plan.steps_per_epoch):
@@ -107,15 +108,23 @@ def restore(learner: Learner, folder: Path) -> None:
         )
     with Tensors(folder / STATE_TENSORS) as stored:
         held = set(stored.names)
+        left = {name for name in held if name.startswith("exp_avg.")}
         for name, parameter in learner.model.network.named_parameters():
             known = next((given for given in (name, _former_name(name)) if f"exp_avg.{given}" in held), None)
             if known is not None:
+                left.discard(f"exp_avg.{known}")
                 learner.optimizer.state[parameter] = {
                     kind: torch.from_numpy(stored.read(f"{kind}.{known}").copy()).to(
                         "cpu" if kind == "step" and parameter.device.type == "cpu" else parameter.device
                     )
                     for kind in MOMENTS
                 }
+        if left:
+            raise UserError(
+                f"{folder}: another version of bertqa-tui, which computes this model in another way, made it; it can't "
+                "be gone on from.",
+                hint=f"Start a new run from its weights: --model {folder}.",
+            )
         if learner.loss_scale.enabled and LOSS_SCALE in held:
             learner.loss_scale.state = torch.from_numpy(stored.read(LOSS_SCALE).copy()).to(learner.model.device)
     learner.step = state.step

@@ -9,6 +9,7 @@ import pytest
 import torch
 from transformers.models.deberta_v2.modeling_deberta_v2 import build_relative_position
 
+from engine.errors import UserError
 from engine.learning.checkpoint import restore, save_checkpoint
 from engine.learning.encoder.families.deberta_v2 import DebertaConfig, bucket
 from engine.learning.encoder.families.registry import read_config
@@ -98,3 +99,16 @@ def test_training_goes_on_from_a_checkpoint_bit_for_bit(folder: Path, tmp_path: 
         second.learn(WINDOWS)
     assert second.step == whole.step
     torch.testing.assert_close(state_of(second.model), state_of(whole.model), rtol=0, atol=0)
+
+
+def test_a_checkpoint_of_hugging_faces_code_is_not_gone_on_from(folder: Path, tmp_path: Path) -> None:
+    """Earlier versions ran DeBERTa through it; the optimizer's state has other names there."""
+    former = learner_of(load_model(model_in_folder(folder, name="deberta", revision=None), seed=1, packed=False))
+    former.learn(WINDOWS)
+    run = RunDir(tmp_path)
+    run.checkpoints.mkdir()
+    written = run.path / save_checkpoint(run, former).path
+    learner = learner_of(model_of(written))
+    with pytest.raises(UserError, match="another version of bertqa-tui"):
+        restore(learner, written)
+    assert learner.step == 0

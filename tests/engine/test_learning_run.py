@@ -22,7 +22,7 @@ from engine.config import RunConfig
 from engine.data import sample
 from engine.data.examples import read_examples
 from engine.data.run_data import load_run_data
-from engine.errors import WriteError
+from engine.errors import UserError, WriteError
 from engine.events import AnyEvent, CheckpointSaved, Finished, Metrics, Phase, RunStarted, SnapshotTaken, Step
 from engine.insight import scoring
 from engine.learning import checkpoint, folds, loop, snapshots
@@ -413,24 +413,21 @@ def test_a_checkpoint_with_former_names_is_gone_on_from(
 ) -> None:
     whole = new_run(config, tmp_path / "whole")
     expected = work(whole)
-    results = {}
-    for known in (True, False):
-        run = new_run(config, tmp_path / f"known-{known}")
-        work(run, stop_after=8)
-        changed = name_as_before(run.checkpoints / "step-00000008")
-        assert sorted(changed) == sorted(
-            f"{kind}.{name}.weight" for kind in MOMENTS for name in ("words", "places", "types")
-        )
-        if not known:
-            monkeypatch.setattr(checkpoint, "FORMER_NAMES", {})
-        events = work(run)
-        begun = [event.resumed_from_step for event in events if isinstance(event, RunStarted)]
-        assert begun == [None, 8]
-        assert isinstance(events[-1], Finished)
-        results[known] = (learned(events), weights(run))
-    assert results[True] == (learned(expected), weights(whole))
-    # It would be seen if the moments were not found: what follows is not the same.
-    assert results[False][1] != weights(whole)
+    run = new_run(config, tmp_path / "run")
+    work(run, stop_after=8)
+    changed = name_as_before(run.checkpoints / "step-00000008")
+    assert sorted(changed) == sorted(
+        f"{kind}.{name}.weight" for kind in MOMENTS for name in ("words", "places", "types")
+    )
+    with monkeypatch.context() as unknown:
+        unknown.setattr(checkpoint, "FORMER_NAMES", {})
+        with pytest.raises(UserError, match="another version of bertqa-tui"):
+            work(run)
+    events = work(run)
+    begun = [event.resumed_from_step for event in events if isinstance(event, RunStarted)]
+    assert begun == [None, 8]
+    assert isinstance(events[-1], Finished)
+    assert (learned(events), weights(run)) == (learned(expected), weights(whole))
 
 
 # -- training examples --------------------------------------------------------------------------------------------

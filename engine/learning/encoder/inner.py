@@ -15,6 +15,9 @@ from engine.learning.encoder.hugging_face import HuggingFaceEncoder
 from engine.learning.encoder.load import Model
 from engine.learning.encoder.packed import PackedEncoder
 
+FINAL_NORMS = ("final_norm", "ln_f", "norm", "norm_f", "final_layer_norm")
+"""What Hugging Face's models that normalise before each layer call the normalisation after the last."""
+
 
 @contextmanager
 def evaluating(model: Model) -> Iterator[None]:
@@ -111,8 +114,8 @@ def _hugging_face_layers(model: Model, network: HuggingFaceEncoder, batch: Batch
         states = getattr(out, "hidden_states", None)
         if not states or any(state.shape != states[0].shape for state in states):
             raise ModelError(f"{model.files.name}: this architecture does not show its layers.")
-        last_norm = getattr(base, "final_norm", None)  # of those that normalise before a layer, not after it
-        inner = [state if last_norm is None else last_norm(state) for state in states[:-1]]
+        norms = [getattr(base, name) for name in FINAL_NORMS if hasattr(base, name)]
+        inner = [norms[0](state) if norms else state for state in states[:-1]]
         head: Any = None
         if inner:
             with _encoder_gives(base, torch.cat(inner)):
