@@ -106,15 +106,10 @@ class Machines:
         """Wait until the log has such an event."""
         until(lambda: any(event.type == kind for event in read_events(self.run.events_file)), f"event {kind}")
 
-    def until_ranks_are_gone(self, *, but: tuple[psutil.Process, ...] = ()) -> None:
-        """Wait until no process of any rank is left; its agent may not have noted its end."""
-        until(lambda: all(is_gone(p) for p in self._seen.values() if p not in but), "the end of all ranks")
-
-    def until_all_are_gone(self) -> None:
+    def until_all_are_gone(self, *, but: tuple[psutil.Process, ...] = ()) -> None:
         """Wait until no process of any rank and no agent is left."""
-        self.until_ranks_are_gone()
-        for agent in self.agents:
-            agent.wait(timeout=120)
+        agents = [psutil.Process(agent.pid) for agent in self.agents if agent.poll() is None]
+        until(lambda: all(is_gone(p) for p in (*self._seen.values(), *agents) if p not in but), "the end of all")
 
     def __enter__(self) -> Machines:
         return self

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -38,6 +39,14 @@ LOOK_SECONDS = 0.25
 FOREVER = timedelta(days=1000)
 FINE, DIED, SILENT, FAILED, OVER = range(5)
 """What rank 0 answers, with the rank concerned (for OVER: the exit code); the others send FINE or FAILED."""
+END_LAUNCHER = """
+import select, signal, sys
+launcher, patience = int(sys.argv[1]), int(sys.argv[2])
+ended = select.poll()
+ended.register(launcher, select.POLLIN)
+if not ended.poll(patience):
+    signal.pidfd_send_signal(launcher, signal.SIGKILL)
+"""
 GO_ON = "The run goes on from its newest checkpoint when it is started again."
 
 
@@ -168,6 +177,7 @@ class Peers:
         self._say(f"{event.message} So ends rank {self._group.rank} on {self._group.place}.")
         if kind == SILENT:
             self._kill(self._group.members[rank])
+            end_hanging_launcher()
         if self._group.rank == 0:
             self._tell_others(kind, rank)
             if self._exit_code is None:
@@ -214,6 +224,24 @@ class Peers:
             sys.stdout.flush()
             sys.stderr.flush()
         os._exit(code)
+
+
+def end_hanging_launcher() -> None:
+    """End the torchrun that started this process where it does not end by itself in `SILENT_SECONDS` from now: it may
+    be waiting, for many minutes, for the store of a rendezvous that is gone with its machine. One that starts its
+    processes again after a fault (`--max-restarts`) is left alone."""
+    if os.environ.get("TORCHELASTIC_MAX_RESTARTS") != "0" or not hasattr(os, "pidfd_open"):
+        return
+    with suppress(OSError):
+        launcher = os.pidfd_open(os.getppid())  # names this very process, also when its pid is given to another one
+        subprocess.Popen(
+            [sys.executable, "-S", "-c", END_LAUNCHER, str(launcher), str(int(1000 * SILENT_SECONDS))],
+            pass_fds=[launcher],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
 
 
 def printed_to(run: RunDir) -> Callable[[str], None]:

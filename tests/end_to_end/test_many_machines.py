@@ -225,8 +225,8 @@ def test_every_fault_ends_the_run_and_leaves_no_process(
         machines.ranks()
         machines.until_event("step")
         suspended = inject(machines, run)
-        # A torchrun may wait minutes for the store of a rendezvous on a suspended machine; it holds no device.
-        machines.until_ranks_are_gone(but=suspended)
+        # Also a torchrun that waits for the store of a rendezvous on a suspended machine ends.
+        machines.until_all_are_gone(but=suspended)
         for process in suspended:
             if not is_gone(process):
                 process.resume()
