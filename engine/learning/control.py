@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from types import FrameType
 
 from engine.config import STOP_SIGNALS
@@ -59,8 +59,17 @@ class Signals:
 class Control:
     """Asked at safe points; there it answers commands, waits while the run is paused, and raises StopAsked."""
 
-    def __init__(self, run: RunDir, signals: Signals, group: Group, emit: Callable[[AnyEvent], None]) -> None:
-        self._runs, self._signals, self._group, self._emit = [run], signals, group, emit
+    def __init__(
+        self,
+        run: RunDir,
+        signals: Signals,
+        group: Group,
+        emit: Callable[[AnyEvent], None],
+        *,
+        whole: Sequence[RunDir] = (),
+    ) -> None:
+        """`whole`: the runs that `run` is a part of, whose commands are answered too."""
+        self._runs, self._signals, self._group, self._emit = [run, *whole], signals, group, emit
         self._looked = -LOOK_SECONDS
         self._reason = ""
         self._pauses = 0
@@ -71,9 +80,7 @@ class Control:
     def of_part(self, run: RunDir, emit: Callable[[AnyEvent], None]) -> Control:
         """The control of a part of the run that has a folder of its own, `run`: commands to either are answered by
         `emit`."""
-        control = Control(run, self._signals, self._group, emit)
-        control._runs += self._runs
-        return control
+        return Control(run, self._signals, self._group, emit, whole=self._runs)
 
     def between_phases(self) -> None:
         """Safe point of the work before training and of evaluations, where processes need not keep step. Where there

@@ -17,7 +17,11 @@ from engine.learning.encoder.families.registry import MODULES, family
 ROOM = Path(__file__).parents[2] / "engine" / "learning"
 PRIVATE = {
     "torch.ops.aten._flash_attention_forward": "encoder/attention.py",
+    "…._flash_attention_forward": "encoder/attention.py",
+    "operator.default._schema": "encoder/attention.py",
+    "operator.default._schema.arguments": "encoder/attention.py",
     "torch._foreach_mul_": "loss_scale.py",
+    "torch._foreach_copy_": "graphs.py",
 }
 DOCUMENTED = {"os._exit"}
 """Names that begin with an underscore and are public all the same."""
@@ -122,6 +126,15 @@ def test_multiplying_many_tensors_at_once() -> None:
     tensors = [torch.ones(2), torch.full((3,), 2.0)]
     function(tensors, torch.tensor(3.0))
     assert [t.tolist() for t in tensors] == [[3.0] * 2, [6.0] * 3], f"torch._foreach_mul_ does something else {advice}"
+
+
+def test_copying_many_tensors_at_once() -> None:
+    advice = f"in torch {torch.__version__}: copy one gradient at a time in engine/learning/graphs.py instead."
+    function = getattr(torch, "_foreach_copy_", None)
+    assert function is not None, f"torch._foreach_copy_ is gone {advice}"
+    tensors = [torch.ones(2), torch.full((3,), 2.0)]
+    function(tensors, [torch.zeros(2), torch.full((3,), 5.0)])
+    assert [t.tolist() for t in tensors] == [[0.0] * 2, [5.0] * 3], f"torch._foreach_copy_ does something else {advice}"
 
 
 def test_the_functional_form_of_adamw() -> None:
