@@ -63,7 +63,7 @@ class Peers:
         self._limit = SILENT_SECONDS if group.rank == 0 else SILENT_SECONDS * LONGER
         self._beats = 0
         self._waits_for = 0
-        self._state = FINE
+        self._state, self._failed_with = FINE, 0
         self._exit_code: int | None = None
         self._leaving, self._over = threading.Event(), threading.Event()
         self._fault = threading.Lock()
@@ -86,7 +86,7 @@ class Peers:
         """End the run by what happened in this process, which is not rank 0."""
         with suppress(RuntimeError):
             self._group.post(f"failure {self._group.rank}", msgspec.json.encode(event).decode())
-        self._state = FAILED
+        self._failed_with, self._state = event.exit_code, FAILED
         self._over.wait()
         self._exit(event.exit_code)
 
@@ -140,6 +140,8 @@ class Peers:
                     self._say(f"rank 0 on {self._group.place_of(0)} ended the run; so does rank {self._group.rank}")
                     self._exit(value)
                 return
+            if kind == FAILED and value == self._group.rank:
+                self._exit(self._failed_with)
             if kind != FINE:
                 self._end_all(kind, value)
 

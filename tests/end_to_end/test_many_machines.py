@@ -173,6 +173,25 @@ def test_the_readmes_batch_script_is_requeued_and_ends_the_run(tmp_path: Path, c
     assert run.info.world_size == 2
 
 
+@pytest.mark.long
+def test_what_fails_on_one_machine_alone_stands_in_the_log(tmp_path: Path, config: RunConfig) -> None:
+    """The second task looks for the run where its machine has no such folder."""
+    run = new_run(config, tmp_path / "run")
+    slurm = {"SLURM_STEP_NUM_TASKS": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    tasks = [
+        subprocess.Popen(
+            [sys.executable, "-m", "engine.learning.worker", str(path)],
+            env=environment(**slurm, SLURM_PROCID=str(rank), SLURM_LOCALID=str(rank)),
+        )
+        for rank, path in enumerate((run.path, tmp_path / "nowhere"))
+    ]
+    assert [task.wait(timeout=120) for task in tasks] == [ExitCode.USAGE, ExitCode.USAGE]
+    failed = events(run)[-1]
+    assert isinstance(failed, Failed)
+    assert failed.message.startswith(f"rank 1 on {os.uname().nodename} (process {tasks[1].pid}): ")
+    assert "nowhere/config.json" in failed.message
+
+
 Inject = Callable[[Machines, RunDir], tuple[psutil.Process, ...]]
 
 

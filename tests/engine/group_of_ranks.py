@@ -5,6 +5,7 @@ The ranks are forked, so that torch is imported once. Each writes `OUTPUT/WORLD-
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 from dataclasses import replace
@@ -65,6 +66,7 @@ def compute(group: Group, folder: Path) -> dict[str, Any]:
 
 def main(folder: Path, output: Path, port: int) -> None:
     torch.set_num_threads(1)
+    importlib.import_module("torch._dynamo")  # DistributedDataParallel would, in every rank
     for world in WORLDS:
         ranks = []
         for rank in range(world):
