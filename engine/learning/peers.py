@@ -93,7 +93,9 @@ class Peers:
     def give_way(self, error: Exception) -> None:
         """Where `error` may come from a connection to a process that is gone, let the watch end this one: it knows
         which one, and where."""
-        if isinstance(error, RuntimeError):
+        import torch
+
+        if isinstance(error, RuntimeError) and not isinstance(error, torch.OutOfMemoryError):
             time.sleep(GIVE_WAY_SECONDS)
 
     def _lead(self) -> None:

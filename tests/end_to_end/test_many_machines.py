@@ -275,6 +275,16 @@ def test_a_signal_to_one_torchrun_stops_the_run_on_both(
 
 
 @pytest.mark.long
+def test_what_rank_0_does_alone_for_long_is_no_fault(tmp_path: Path, config: RunConfig) -> None:
+    run = new_run(msgspec.structs.replace(config, epochs=1, on_finish="sleep 10"), tmp_path / "run")
+    with Machines(run, more=QUICK) as machines:
+        machines.ranks()
+        machines.until_all_are_gone()
+        assert [agent.wait() for agent in machines.agents] == [0, 0]
+    assert isinstance(events(run)[-1], Finished)
+
+
+@pytest.mark.long
 def test_all_suspended_for_long_go_on(tmp_path: Path, config: RunConfig) -> None:
     """A batch system may suspend a job: that is no fault."""
     run = new_run(config, tmp_path / "run")
