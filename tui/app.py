@@ -170,6 +170,8 @@ class BertQAApp(Following):
     def draw(self) -> None:
         """Draw what changed, in the frame and in the view in front."""
         self._drawn_at = time.monotonic()
+        if not self._stands:
+            return
         frame = self.screen_stack[0]
         for bar in (ViewBar, StatusBar, Timeline, KeyBar):
             frame.query_one(bar).redraw()
@@ -178,10 +180,15 @@ class BertQAApp(Following):
         except (OSError, UserError) as error:
             self.say(f"can't be read: {error}")
 
+    @property
+    def _stands(self) -> bool:
+        """Whether the views are there: an app that ends takes them away before its timers stop."""
+        return bool(self.screen_stack) and len(self.screen_stack[0].query(f"ViewBar, KeyBar, #{self.view_name}")) == 3
+
     def progressed(self) -> None:
         """Training went on, and nothing else is new: draw only what shows it. On a machine that trains on its
         processor, all that the app draws is taken from training."""
-        if not self.is_behind:
+        if self._stands and not self.is_behind:
             self.screen_stack[0].query_one(StatusBar).redraw()
             self.view.progressed()
 
@@ -196,11 +203,14 @@ class BertQAApp(Following):
         if self._message_timer is not None:
             self._message_timer.stop()
         self._message_timer = self.set_timer(MESSAGE_SECONDS, self._unsay)
-        self.screen_stack[0].query_one(KeyBar).redraw()
+        self._draw_keys()
 
     def _unsay(self) -> None:
         self.message = ""
-        if self.screen_stack:  # the timer may fire while the app ends
+        self._draw_keys()
+
+    def _draw_keys(self) -> None:
+        if self._stands:
             self.screen_stack[0].query_one(KeyBar).redraw()
 
     def show_view(self, name: str) -> None:

@@ -363,3 +363,17 @@ async def test_leaving_on_a_full_disk_stops_the_engine_by_a_signal(live: RunDir)
             await until(pilot, lambda: app.farewell)
         assert kill.call_count == 1
     assert "asked the engine to save and stop" in app.farewell[0]
+
+
+@pytest.mark.parametrize("part", ["ViewBar", "KeyBar", "#journey"])
+async def test_a_clock_that_ticks_while_the_app_ends_finds_nothing_to_draw(run: RunDir, part: str) -> None:
+    """The app takes its views away before its timers stop: playing, say."""
+    app = make_app(run)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await opened(pilot)
+        await app.screen_stack[0].query(part).remove()
+        app.draw()
+        app.progressed()
+        app.say("too late")
+        app._unsay()
+        assert app.message == ""

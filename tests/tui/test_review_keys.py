@@ -104,7 +104,7 @@ async def test_the_label_itself_is_no_other_answer(run: RunDir) -> None:
 async def test_a_verdict_that_can_not_be_written_is_said(run: RunDir) -> None:
     run.verdicts.write_text("in the way")
     app = make_app(run)
-    async with app.run_test(size=(100, 30)) as pilot:
+    async with app.run_test(size=(240, 30)) as pilot:
         await opened(pilot)
         await press(pilot, "K")
         assert "cannot write" in screen_text(app)
