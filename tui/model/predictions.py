@@ -118,18 +118,13 @@ class SpanData:
     @cached_property
     def gold_char_start(self) -> Ints:
         """Where the first expected answer begins, in code points; -1 for none."""
-        return self._gold(lambda start, length: start)
+        first = (example.answers[0].start if example.answers else NOTHING for example in self._set.examples)
+        return np.array([*first], dtype=np.int32)
 
     @cached_property
     def gold_char_end(self) -> Ints:
-        return self._gold(lambda start, length: start + length)
-
-    def _gold(self, of: Callable[[int, int], int]) -> Ints:
-        return np.fromiter(
-            (of(e.answers[0].start, len(e.answers[0].text)) if e.answers else NOTHING for e in self._set.examples),
-            dtype=np.int32,
-            count=self.count,
-        )
+        size = np.array([len(e.answers[0].text) if e.answers else 0 for e in self._set.examples], dtype=np.int32)
+        return self.gold_char_start + size
 
     @cached_property
     def truth(self) -> Spans:

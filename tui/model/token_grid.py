@@ -54,15 +54,16 @@ class TokenGrid:
         `read(name, lo, hi)` gives a part."""
         # A token's key is its place in all passages written one after the other.
         places: dict[str, int] = {}
+        begin: list[int] = []
         total = 0
-        self._begin = np.zeros(len(contexts), dtype=np.int32)
-        for number, text in enumerate(contexts):
-            if text not in places:
-                places[text] = total
+        for text in contexts:
+            place = places.setdefault(text, total)
+            if place == total:
                 total += len(text) + 1
-            self._begin[number] = places[text]
+            begin.append(place)
         if total >= 1 << 31:
             raise DataError(f"the passages have {total} characters together, too many to draw.")
+        self._begin = np.array(begin, dtype=np.int32)
         first_asked = np.zeros(len(contexts), dtype=np.bool_)
         first_asked[np.unique(self._begin, return_index=True)[1]] = True
         parts = [np.zeros(0, np.int32)]
