@@ -190,7 +190,7 @@ def resumable(path: Path | str, *, force: bool = False) -> Run:
         raise UsageError(f"{path}: this run is finished; there is nothing to resume.")
     if is_live(run):
         raise UsageError(f"{path}: an engine is at work on this run.", hint="Watch it: bertqa-tui attach.")
-    run.exact_config  # noqa: B018 - a newer version's run is refused before anything else is said of it
+    _ = run.exact_config  # a newer version's run is refused before anything else is said of it
     if not force and (changes := what_changed(run)):
         raise UsageError(
             f"{path}: {'; '.join(changes)}.",

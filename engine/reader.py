@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from engine.answering_model import BEST, Device, decision_for, is_run, source_of
@@ -61,7 +62,7 @@ class Reader:
     ) -> None:
         """Find the weights (see `source_of` for the arguments and errors) and start the process; returns at once. An
         error in loading them is raised by the first answer, or comes from `poll` as a Failure."""
-        self._options = {"device": device, "precision": precision, "allow_null": allow_null}
+        self._source_of = partial(source_of, device=device, precision=precision, allow_null=allow_null)
         self.path = path
         self.idle_seconds = idle_seconds
         self._ids = itertools.count(1)
@@ -93,7 +94,7 @@ class Reader:
 
         The process stays, so this takes the time of reading the weights.
         """
-        source = source_of(self.path, snapshot, **self._options)  # type: ignore[arg-type]
+        source = self._source_of(self.path, snapshot)
         self._load = Load(id=next(self._ids), source=source)
         self.ready = self.failure = None
         return self.submit(self._load)

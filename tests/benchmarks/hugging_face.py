@@ -17,7 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,7 @@ from tests.benchmarks.material import DOC_STRIDE, MAX_ANSWER_LENGTH, MAX_LENGTH,
 from tests.run_qa_answers import ScoredWindow, answer
 
 # Trainer takes any folder named datasets/ on the path for Hugging Face's package of that name, and fails.
-sys.modules["datasets"] = None  # type: ignore[assignment]
+cast("dict[str, Any]", sys.modules)["datasets"] = None
 
 BATCHED = 1000
 """Rows that `datasets.map` hands to the tokenizer at a time."""

@@ -6,6 +6,7 @@ import io
 import json
 import shutil
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -183,13 +184,17 @@ def test_models_that_are_not_there(call: Call, run: RunDir, tmp_path: Path) -> N
     assert "half written" in call.err
 
 
+def has_asked(terminal: PseudoTerminal, times: int) -> bool:
+    return terminal.output.count(b"question (empty: leave)") == times
+
+
 def test_a_prompt_keeps_the_passage(run: RunDir) -> None:
     command = [sys.executable, "-m", "tui.cli", "ask", str(run.path), "--nbest", "0"]
     with PseudoTerminal(command, environment={"HF_HUB_OFFLINE": "1"}) as terminal:
         until(lambda: b"passage" in terminal.output)
         terminal.press(f"{CONTEXT}\n\n")
         for number, text in enumerate((QUESTION, "How long?", ""), 1):
-            until(lambda number=number: terminal.output.count(b"question (empty: leave)") == number)  # type: ignore[misc]
+            until(partial(has_asked, terminal, number))
             terminal.press(f"{text}\n")
         assert terminal.process.wait() == 0
         assert terminal.output.count(b"probability") == 2

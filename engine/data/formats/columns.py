@@ -196,7 +196,7 @@ def _begins(row: Mapping[str, Any], name: str, answer: str, passage: str) -> boo
     if not isinstance(text, str) or not isinstance(context, str) or is_missing(value) or isinstance(value, bool):
         return False
     try:
-        start = int(float(value))  # type: ignore[arg-type]
+        start = int(float(str(value)))
     except (TypeError, ValueError, OverflowError):
         return False
     return start >= 0 and context.startswith(text, start)

@@ -11,7 +11,8 @@ of rows, and memory is reused best where sizes repeat.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -74,6 +75,8 @@ class Layer(nn.Module):
         self.up = Linear(shape.hidden, shape.intermediate)
         self.down = Linear(shape.intermediate, shape.hidden)
         self.norm = Norm(shape.hidden, shape.norm_eps)
+        self.compiled: Callable[..., Tensor] | None = None
+        """`after_attention`, fused by torch's compiler."""
 
     def forward(
         self, x: Tensor, batch: Batch, masks: DropoutMasks | None, dtype: torch.dtype, bias: Tensor | None
@@ -83,7 +86,7 @@ class Layer(nn.Module):
         p = self.shape.attention_dropout if self.training else 0.0
         qkv = self.qkv(x.to(dtype))
         a = attend(qkv, batch, self.shape.heads, masks, p, training=self.training, bias=bias)
-        return self.after_attention(a, x, masks, dtype)
+        return (self.compiled or self.after_attention)(a, x, masks, dtype)
 
     def after_attention(self, a: Tensor, x: Tensor, masks: DropoutMasks | None, dtype: torch.dtype) -> Tensor:
         """The layer's result float32[T', H] from attention's, `a` [T', H] in `dtype`, and the layer's input `x`."""
@@ -98,7 +101,7 @@ class Layer(nn.Module):
         return out
 
 
-class PackedEncoder(nn.Module):
+class PackedEncoder(nn.Module, ABC):
     """A question-answering model: start and end score of every token. Families derive from it, or from BertEncoder,
     and have these parts in this order, since whatever comes before the layers counts as embeddings."""
 
@@ -129,12 +132,11 @@ class PackedEncoder(nn.Module):
         which can't be compiled."""
         for layer in self.layers:
             if isinstance(layer, Layer):
-                compiled: Any = torch.compile(layer.after_attention, dynamic=True)
-                layer.after_attention = compiled  # type: ignore[method-assign]
+                layer.compiled = torch.compile(layer.after_attention, dynamic=True)
 
+    @abstractmethod
     def embed(self, batch: Batch, masks: DropoutMasks | None, dtype: torch.dtype) -> Tensor:
         """The input of the first layer, float32[T', H]."""
-        raise NotImplementedError
 
     def shared(self, batch: Batch, rows: int) -> Any:
         """What every layer is given besides its `rows` rows of input; BERT's take no bias."""
