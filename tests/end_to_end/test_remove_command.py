@@ -104,7 +104,8 @@ def test_a_live_engine_and_then_a_resumed_one(tmp_path: Path, capsys: pytest.Cap
     kept = checkpoints(run.directory)
     assert newest in kept
     assert kept[newest].resumable
-    assert len(kept) <= 2
+    # Besides those to resume from, which are two where a stop came inside an epoch, the best alone stays.
+    assert sum(not manifest.resumable for manifest in kept.values()) <= 1
     assert main(["resume", "real", "--detach"]) == 0
     # Killed before it writes that it goes on, the run would still be a stopped one.
     while sum(isinstance(event, RunStarted) for event in read_events(run.directory.events_file)) < 2:
