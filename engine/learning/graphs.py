@@ -1,4 +1,4 @@
-"""Steps on a GPU as CUDA graphs: one launch for a whole forward and backward pass.
+"""Steps on a GPU as CUDA graphs: one launch for a whole step, from the forward pass to the update.
 
 Launched one by one from Python, the 900 kernels of a step take the processor longer than they take the GPU. A graph
 is recorded once for each size of batch and then replayed, so batches are filled up to few sizes.
@@ -76,19 +76,17 @@ def filled(batch: Batch, tokens: int, windows: int) -> Batch:
 class _Recorded:
     replay: Callable[[], None]
     held: Tensor
-    loss: Tensor
+    values: Tensor
 
 
 class StepGraphs:
-    """The gradients of one model's steps of at most `windows` windows of at most `longest` tokens."""
+    """One model's steps of at most `windows` windows of at most `longest` tokens."""
 
-    def __init__(
-        self, model: Model, windows: int, longest: int, loss_of: Callable[[Tensor, Batch, int], Tensor]
-    ) -> None:
-        """`loss_of(scores, batch, 1)` is the sum of the windows' losses float32[]."""
-        self._model, self._windows, self._longest, self._loss_of = model, windows, longest, loss_of
-        self._parameters = [p for p in model.network.parameters() if p.requires_grad]
-        self._gradients: list[Tensor] = []
+    def __init__(self, model: Model, windows: int, longest: int, step: Callable[[Batch], Tensor], idle: Tensor) -> None:
+        """`step(batch)` learns from a batch on the device and returns what is known of it, float32[n]. `idle`
+        float32[] on the device is 1 while a step is only rehearsed: then it must change nothing that lasts."""
+        self._model, self._windows, self._longest = model, windows, longest
+        self._step, self._idle = step, idle
         self._recorded: dict[int, _Recorded] = {}
         self._most = MOST_GRAPHS
         self._pool: Any = None
@@ -98,11 +96,10 @@ class StepGraphs:
         size = filled_size(len(batch.input_ids))
         return len(batch.lengths) <= self._windows and (size in self._recorded or len(self._recorded) < self._most)
 
-    def backward(self, batch: Batch) -> Tensor | None:
-        """Give every parameter its gradient of the batch's mean loss; returns the loss float32[]. `batch` is on the
-        processor.
+    def learn(self, batch: Batch) -> Tensor | None:
+        """Do a step on `batch`, which is on the processor; returns its values, which the next step overwrites.
 
-        None, and no gradient, where the step can't be recorded; no other will be.
+        None, with nothing changed, where the step can't be recorded; no other will be.
         """
         size = filled_size(len(batch.input_ids))
         host = _packed(filled(batch, size, self._windows))
@@ -116,56 +113,46 @@ class StepGraphs:
         recorded = self._recorded[size]
         recorded.held.copy_(host, non_blocking=True)
         recorded.replay()
-        for parameter, gradient in zip(self._parameters, self._gradients, strict=True):
-            parameter.grad = gradient
-        return recorded.loss
+        return recorded.values
 
     def _record(self, size: int, host: Tensor) -> _Recorded:
-        if not self._gradients:
-            self._gradients = [torch.zeros_like(p) for p in self._parameters]
         held = host.to(self._model.device)
 
         def compute() -> Tensor:
-            return self._compute(_unpacked(held, size, self._windows, max(self._longest, _step(size))))
+            return self._step(_unpacked(held, size, self._windows, max(self._longest, _step(size))))
 
-        replay, loss = self._capture(compute)
-        return _Recorded(replay, held, loss)
+        replay, values = self._capture(compute)
+        return _Recorded(replay, held, values)
 
     def _give_up(self) -> None:
         """Free everything."""
         self._recorded.clear()
-        self._gradients.clear()
         self._most, self._pool = 0, None
-        for parameter in self._parameters:
+        for parameter in self._model.network.parameters():
             parameter.grad = None
         if self._model.device.type == "cuda":
             torch.cuda.empty_cache()
 
-    def _compute(self, batch: Batch) -> Tensor:
-        """Write the gradients into `_gradients`; returns the loss."""
-        for parameter in self._parameters:
-            parameter.grad = None
-        network: Any = self._model.network
-        counted = (batch.target[0] != NO_TARGET).sum()
-        loss = self._loss_of(network(batch, None, self._model.dtype), batch, 1) / counted
-        torch.autograd.backward(loss)
-        torch._foreach_copy_(self._gradients, [p.grad for p in self._parameters if p.grad is not None])
-        for parameter in self._parameters:
-            parameter.grad = None
-        return loss.detach()
+    def _rehearse(self, compute: Callable[[], Tensor]) -> None:
+        """Compute once without effect: kernels are chosen and compiled, and what lasts gets its memory."""
+        self._idle.fill_(1)
+        try:
+            compute()
+        finally:
+            self._idle.fill_(0)
 
     def _capture(self, compute: Callable[[], Tensor]) -> tuple[Callable[[], None], Tensor]:
-        """What computes again, and where its result then stands. Kernels are chosen and compiled in a first pass."""
+        """What computes again, and where its result then stands."""
         side = untyped(torch.cuda.Stream)()
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
-            compute()
+            self._rehearse(compute)
         torch.cuda.current_stream().wait_stream(side)
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph, pool=self._pool):
-            loss = compute()
+            values = compute()
         self._pool = graph.pool()
-        return graph.replay, loss
+        return graph.replay, values
 
 
 def _packed(batch: Batch) -> Tensor:

@@ -21,7 +21,7 @@ from engine.learning.encoder.batch import Batch
 from engine.learning.encoder.dropout import DropoutMasks
 from engine.learning.encoder.load import Model
 from engine.learning.encoder.optimizer import AdamW
-from engine.learning.graphs import StepGraphs, can_record
+from engine.learning.graphs import NO_TARGET, StepGraphs, can_record
 from engine.learning.loss_scale import LossScale
 from engine.learning.schedule import Plan
 
@@ -96,12 +96,12 @@ class Learner:
         self.optimizer = make_optimizer(network, self.plan)
         self._forward = self.group.wrap(network, all_used=self.model.packed)
         self.micro_batch_size = self.plan.micro_batch_size or self.plan.batch_size
+        self._bad, self._idle, self._rate = torch.zeros(3, device=self.model.device).unbind()
         self._graphs = None
         if self.group.world == 1 and can_record(self.model):
             longest = int(np.diff(self.features.token_offset).max())
-            self._graphs = StepGraphs(self.model, self.micro_batch_size, longest, span_loss)
+            self._graphs = StepGraphs(self.model, self.micro_batch_size, longest, self._whole_step, self._idle)
         self.loss_scale = LossScale(self.model.device, enabled=self.model.dtype == torch.float16)
-        self._bad = torch.zeros((), device=self.model.device)
         self._pending: deque[_Pending] = deque()
         self._process = psutil.Process()
         self._clock = time.perf_counter()
@@ -114,13 +114,17 @@ class Learner:
         """
         model = self.model
         self.step += 1
+        rate = self.plan.learning_rate(self.step)
+        if model.device.type != "cpu" or not model.packed:
+            torch.manual_seed(_step_seed(self.plan.seed, self.step, self.group.rank))
         try:
-            losses = self._gradients(windows)
+            values = self._replayed(windows, rate)
+            if values is None:
+                values = self._update(self._gradients(windows), rate)
         except torch.OutOfMemoryError:
             self.step -= 1
             self.optimizer.zero_grad()
             raise
-        rate, values = self._update(losses)
         low = self.features.token_offset
         tokens = int((low[windows + 1] - low[windows]).sum())
         self._pending.append(_Pending(self.step, PendingTensor(values), rate, len(windows), tokens))
@@ -144,8 +148,6 @@ class Learner:
     def _gradients(self, windows: Windows) -> Tensor:
         """Add up the gradients of the step's windows, `micro_batch_size` at a time; returns their loss float32[]."""
         total = torch.zeros((), device=self.model.device)
-        if self.model.device.type != "cpu" or not self.model.packed:
-            torch.manual_seed(_step_seed(self.plan.seed, self.step, self.group.rank))
         for first in range(0, len(windows), self.micro_batch_size):
             part = windows[first : first + self.micro_batch_size]
             is_last = first + self.micro_batch_size >= len(windows)
@@ -156,10 +158,6 @@ class Learner:
     def _backward(self, part: Windows, first: int, count: int) -> Tensor:
         """Gradients of some of a step's `count` windows, from number `first` on; returns their share of the loss."""
         model, group = self.model, self.group
-        if self._graphs is not None and len(part) == count:
-            batch = make_batch(self.features, part)
-            if self._graphs.takes(batch) and (replayed := self._graphs.backward(batch)) is not None:
-                return replayed
         batch = make_batch(
             self.features, part, device=model.device, rank=group.rank, world=group.world, first_place=first
         )
@@ -172,20 +170,40 @@ class Learner:
         torch.autograd.backward(loss * group.world * self.loss_scale.factor)
         return loss.detach()
 
-    def _update(self, loss: Tensor) -> tuple[float, Tensor]:
-        rate = self.plan.learning_rate(self.step)
-        self.loss_scale.unscale([p.grad for p in self.parameters if p.grad is not None])
-        norm = nn.utils.clip_grad_norm_(self.parameters, self.plan.max_grad_norm)
+    def _replayed(self, windows: Windows, rate: float) -> Tensor | None:
+        """The values of a whole step, replayed as a graph; None, with nothing changed, where there is none."""
+        if self._graphs is None or len(windows) > self.micro_batch_size:
+            return None
+        batch = make_batch(self.features, windows)
+        if not self._graphs.takes(batch):
+            return None
+        self._rate.fill_(rate)
+        return self._graphs.learn(batch)
+
+    def _whole_step(self, batch: Batch) -> Tensor:
+        """What a graph records: a step on `batch`, filled up, at the learning rate that stands on the device."""
+        counted = (batch.target[0] != NO_TARGET).sum()
+        loss = span_loss(self._forward(batch, None, self.model.dtype), batch, 1) / counted
+        torch.autograd.backward(loss)
+        return self._update(loss.detach(), self._rate)
+
+    def _update(self, loss: Tensor, rate: float | Tensor) -> Tensor:
+        """Update the weights by their gradients, and forget these; returns loss, norm of the gradient, and whether
+        nothing was or will be learned (1 or 0), float32[3]."""
+        gradients = [p.grad for p in self.parameters if p.grad is not None]
+        self.loss_scale.unscale(gradients)
+        norm = nn.utils.get_total_norm(gradients)
         total = self.group.add_up(loss)
         overflow = (~torch.isfinite(norm)).float()
         self.loss_scale.update(1 - overflow)
         wrong = (~torch.isfinite(total)).float()
         wrong = torch.maximum(wrong, self.loss_scale.exhausted if self.loss_scale.enabled else overflow)
-        self._bad = torch.maximum(self._bad, wrong)
-        # The fused kernel leaves weights and moments alone where this is 1: no need to look at it here.
-        self.optimizer.step(rate, skip=torch.maximum(self._bad, overflow))
+        torch.maximum(self._bad, wrong, out=self._bad)
+        # The fused kernel clips, and leaves weights and moments alone where `skip` is 1: no need to look at it here.
+        skip = torch.maximum(torch.maximum(self._bad, overflow), self._idle)
+        self.optimizer.step(rate, skip=skip, divide=(norm / self.plan.max_grad_norm).clamp(min=1.0))
         self.optimizer.zero_grad()
-        return rate, torch.stack((total, norm, self._bad))
+        return torch.stack((total, norm, self._bad))
 
     def settle(self) -> list[StepValues]:
         """Wait for all steps begun; returns those not returned yet."""

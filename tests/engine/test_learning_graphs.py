@@ -96,23 +96,29 @@ class Recorded(StepGraphs):
 
     captures = 0
 
+    def __init__(self, model: Model, windows: int, longest: int, step: Callable[[Batch], Tensor], idle: Tensor) -> None:
+        # A GPU reads the lengths from the bounds on the device.
+        def step_of(batch: Batch) -> Tensor:
+            return step(replace(batch, lengths=batch.bounds.diff().tolist()))
+
+        super().__init__(model, windows, longest, step_of, idle)
+
     def _capture(self, compute: Callable[[], Tensor]) -> tuple[Callable[[], None], Tensor]:
         type(self).captures += 1
-        loss = compute().clone()
+        before = [p.detach().clone() for p in self._model.network.parameters()]
+        self._rehearse(compute)
+        torch.testing.assert_close([p.detach() for p in self._model.network.parameters()], before, rtol=0, atol=0)
+        values = torch.zeros(3)
 
         def replay() -> None:
-            loss.copy_(compute())
+            values.copy_(compute())
 
-        return replay, loss
-
-    def _compute(self, batch: Batch) -> Tensor:
-        # A GPU reads the lengths from the bounds on the device.
-        return super()._compute(replace(batch, lengths=batch.bounds.diff().tolist()))
+        return replay, values
 
 
 class Unrecordable(Recorded):
     def _capture(self, compute: Callable[[], Tensor]) -> tuple[Callable[[], None], Tensor]:
-        compute()
+        self._rehearse(compute)
         raise RuntimeError("out of memory, say")
 
 
@@ -139,7 +145,7 @@ def test_recorded_steps_learn_what_others_learn(
 def test_graphs_are_few(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(graphs, "MOST_GRAPHS", 0)
     batch = make_batch(windows(LENGTHS), np.arange(4))
-    assert not StepGraphs(model_on(folder), 4, 64, span_loss).takes(batch)
+    assert not StepGraphs(model_on(folder), 4, 64, lambda batch: torch.zeros(3), torch.zeros(())).takes(batch)
 
 
 def test_a_cpu_records_nothing(folder: Path) -> None:

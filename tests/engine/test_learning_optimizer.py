@@ -22,7 +22,7 @@ from engine.models import model_in_folder
 from tests.engine.test_learning_packed import saved, windows
 
 SHAPES = [(6, 4), (4,), (3, 5), (5,), (1,), (2, 3, 2)]
-GO_ON, SKIP = torch.zeros(()), torch.ones(())
+GO_ON, SKIP, WHOLE = torch.zeros(()), torch.ones(()), torch.ones(())
 
 
 def plan_of(epochs: int, per_epoch: int, warmup: int, lr: float = 3e-4) -> Plan:
@@ -115,7 +115,8 @@ def give_gradients(pairs: list[tuple[torch.nn.Parameter, torch.nn.Parameter]], s
 
 @pytest.mark.parametrize("decay", [0.0, 0.01, 0.5])
 def test_the_optimizer_is_torchs(decay: float) -> None:
-    """Over twelve steps with a rate that changes; the first three parameters decay, the others do not."""
+    """Over twelve steps with a rate that changes, and gradients that are clipped from the seventh on; the first three
+    parameters decay, the others do not."""
     mine, others = parameters(), parameters()
     ours = AdamW([(mine[:3], decay), (mine[3:], 0.0)])
     theirs = torch.optim.AdamW(
@@ -128,8 +129,10 @@ def test_the_optimizer_is_torchs(decay: float) -> None:
         rate = 0.02 / step
         for group in theirs.param_groups:
             group["lr"] = rate
+        clipped = step > 6
+        norm = torch.nn.utils.clip_grad_norm_(others, 0.1) if clipped else WHOLE
         theirs.step()
-        ours.step(rate, skip=GO_ON)
+        ours.step(rate, skip=GO_ON, divide=norm / 0.1 if clipped else WHOLE)
         for ours_now, theirs_now in zip(mine, others, strict=True):
             torch.testing.assert_close(ours_now, theirs_now, rtol=1e-5, atol=1e-7)
         ours.zero_grad()
@@ -144,10 +147,10 @@ def test_a_skipped_step_changes_nothing() -> None:
     mine = parameters()
     optimizer = AdamW([(mine, 0.5)])
     give_gradients(list(zip(mine, parameters(), strict=True)), 0)
-    optimizer.step(0.01, skip=GO_ON)
+    optimizer.step(0.01, skip=GO_ON, divide=WHOLE)
     before = [parameter.detach().clone() for parameter in mine]
     state = [{kind: value.clone() for kind, value in optimizer.state.get(p, {}).items()} for p in mine]
-    optimizer.step(0.01, skip=SKIP)
+    optimizer.step(0.01, skip=SKIP, divide=WHOLE)
     for parameter, was, held in zip(mine, before, state, strict=True):
         torch.testing.assert_close(parameter.detach(), was, rtol=0, atol=0)
         torch.testing.assert_close(optimizer.state.get(parameter, {}), held, rtol=0, atol=0)
@@ -162,7 +165,7 @@ def test_matrices_decay_and_biases_and_normalisation_do_not(packed: bool, tmp_pa
     optimizer = make_optimizer(network, plan_of(1, 1, 0))
     for parameter in network.parameters():
         parameter.grad = torch.zeros_like(parameter)
-    optimizer.step(0.5, skip=GO_ON)
+    optimizer.step(0.5, skip=GO_ON, divide=WHOLE)
     kept = {name for name in before if name.endswith("bias") or "norm" in name.lower()}
     expected = {name: was if name in kept else was * (1 - 0.5 * 0.01) for name, was in before.items()}
     now = {name: parameter.detach() for name, parameter in network.named_parameters()}

@@ -28,9 +28,9 @@ class AdamW:
         self.state: dict[nn.Parameter, dict[str, Tensor]] = {}
 
     @torch.no_grad()
-    def step(self, lr: float, skip: Tensor) -> None:
-        """Update every parameter that has a gradient; leave all as it is where `skip` (float32[], on the device)
-        is 1."""
+    def step(self, lr: float | Tensor, *, skip: Tensor, divide: Tensor) -> None:
+        """Update every parameter by its gradient over `divide`; leave all as it is where `skip` is 1. These are
+        float32[] on the parameters' device, and so is `lr` where it is a tensor."""
         for parameters, decay in self._groups:
             moving = [p for p in parameters if p.grad is not None]
             states = [self._state_of(p) for p in moving]
@@ -42,6 +42,7 @@ class AdamW:
                 [],
                 [state["step"] for state in states],
                 fused=True,
+                grad_scale=divide,
                 found_inf=skip,
                 amsgrad=False,
                 beta1=BETAS[0],
