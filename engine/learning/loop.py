@@ -160,7 +160,7 @@ def _load(session: Session, task: Task) -> tuple[Learner, bool]:
     if config.gradient_checkpointing:
         model.checkpoint_gradients()
     if config.torch_compile and device.type == "cuda" and isinstance(model.network, PackedEncoder):
-        model.network.compile_layers()
+        model.network.compile_layers(model.dtype)
     learner = Learner(model, make_plan(config, task.train, model.parameters), task.train, group)
     if found:
         checkpoint.restore(learner, found[0])

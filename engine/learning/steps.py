@@ -44,7 +44,7 @@ def span_loss(scores: Tensor, batch: Batch, count: int) -> Tensor:
     `scores` is float32[T, 2], the loss float32[]. Hugging Face's models take the softmax over padding too; there is
     none here.
     """
-    size = (len(batch.lengths), max(batch.lengths), 2)
+    size = (len(batch.lengths), batch.longest, 2)
     nothing = torch.finfo(scores.dtype).min  # not -inf, of which a window without a token would be NaN
     padded = scores.new_full(size, nothing).index_put((batch.row, batch.position), scores)
     start, end = padded.unbind(-1)

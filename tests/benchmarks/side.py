@@ -119,7 +119,7 @@ def ours(options: argparse.Namespace, out: Path) -> dict[str, Any]:
     dtype, _ = choose_precision(config, device)
     model = load_model(task.files, seed=config.seed, device=device, dtype=dtype)
     if config.torch_compile and device.type == "cuda" and isinstance(model.network, PackedEncoder):
-        model.network.compile_layers()
+        model.network.compile_layers(model.dtype)
     learner = Learner(model, make_plan(config, task.train, model.parameters), task.train)
     batches = epoch_batches(task.train, config.seed, options.epochs, config.batch_size)
     if [int(n) for windows in batches for n in windows] != json.loads(options.order.read_text()):

@@ -65,7 +65,7 @@ def measured(options: argparse.Namespace, folder: Path, features: Features, size
         dtype=choose_precision(config, device)[0],
     )
     if options.torch_compile and isinstance(model.network, PackedEncoder):
-        model.network.compile_layers()
+        model.network.compile_layers(model.dtype)
     learner = Learner(model, make_plan(config, features, model.parameters), features)
     began = time.perf_counter()
     for windows in epoch_batches(features, config.seed, 1, size):

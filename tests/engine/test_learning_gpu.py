@@ -4,6 +4,7 @@ let the same code run on tensors that have a device and a shape, but no values."
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from engine.learning.batches import epoch_batches, make_batch
 from engine.learning.encoder import attention
 from engine.learning.encoder.batch import Batch
 from engine.learning.encoder.load import Model, load_model
+from engine.learning.encoder.packed import PackedEncoder
 from engine.learning.evaluation import score_windows
 from engine.learning.schedule import make_plan
 from engine.learning.steps import Learner, span_loss
@@ -25,9 +27,9 @@ LENGTHS = [17, 5, 40, 31, 17, 70, 3, 24]
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
 
 
-def model_on(device: str, folder: Path, dtype: torch.dtype) -> Model:
-    saved("bert", folder, spread=0.05)
-    files = model_in_folder(folder, name="bert", revision=None)
+def model_on(device: str, folder: Path, dtype: torch.dtype, kind: str = "bert") -> Model:
+    saved(kind, folder, spread=0.05)
+    files = model_in_folder(folder, name=kind, revision=None)
     return load_model(files, seed=1, device=torch.device(device), dtype=dtype)
 
 
@@ -92,11 +94,36 @@ def test_a_step_away_from_the_processor_takes_nothing_from_it(
     assert all(p.grad is not None and p.grad.dtype == torch.float32 for p in network.parameters())
 
 
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")
+@pytest.mark.parametrize("kind", ["bert", "modernbert"])
+def test_layers_are_compiled_once_for_all_lengths(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first half of compiling, on tensors without values: attention is in the one graph of each kind of layer."""
+    from torch._dynamo.testing import CompileCounterWithBackend
+
+    graphs = CompileCounterWithBackend("aot_eager")
+    compiler: Any = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda f, **how: compiler(f, backend=graphs, fullgraph=True, **how))
+    monkeypatch.setattr(attention, "_has_varlen_flash", lambda device: True)
+    torch._dynamo.reset()
+    network = model_on("meta", tmp_path, torch.bfloat16, kind).network
+    assert isinstance(network, PackedEncoder)
+    network.compile_layers(torch.bfloat16)
+    made = []
+    for lengths in (LENGTHS, [60, 60], [3, 70, 12]):
+        batch = make_batch(windows(lengths), np.arange(len(lengths)), device=torch.device("meta"))
+        span_loss(network(batch, None, torch.bfloat16), batch, len(lengths)).backward()
+        made.append(graphs.frame_count)
+    assert made == [made[0]] * 3
+    assert made[0] > 0
+
+
 @needs_gpu
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
-def test_a_gpu_scores_and_learns_as_a_cpu_does(dtype: torch.dtype, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("kind", "dtype"), [("bert", torch.bfloat16), ("bert", torch.float32), ("modernbert", torch.bfloat16)]
+)
+def test_a_gpu_scores_and_learns_as_a_cpu_does(kind: str, dtype: torch.dtype, tmp_path: Path) -> None:
     features = windows(LENGTHS)
-    gpu, cpu = model_on("cuda", tmp_path, dtype), model_on("cpu", tmp_path, torch.float32)
+    gpu, cpu = model_on("cuda", tmp_path, dtype, kind), model_on("cpu", tmp_path, torch.float32, kind)
     rtol, atol = (0.05, 0.05) if dtype == torch.bfloat16 else (1e-3, 1e-4)
     np.testing.assert_allclose(score_windows(gpu, features), score_windows(cpu, features), rtol=rtol, atol=atol)
     gradients = []

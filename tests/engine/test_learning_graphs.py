@@ -165,7 +165,7 @@ def test_graphs_on_a_gpu_learn_what_kernels_one_by_one_learn(folder: Path, compi
         elif compiled:
             network = learner.model.network
             assert isinstance(network, PackedEncoder)
-            network.compile_layers()
+            network.compile_layers(torch.bfloat16)
         known = [values for chosen in batches() * 4 for values in learner.learn(chosen)] + learner.settle()
         losses.append([values.loss for values in known])
     np.testing.assert_allclose(losses[1], losses[0], rtol=0.03, atol=0.03)

@@ -29,6 +29,7 @@ def attend(
     training: bool,
     bias: Tensor | None = None,
     relative: Tensor | None = None,
+    reach: int | None = None,
 ) -> Tensor:
     """Self-attention; `qkv` [T, 3·H] holds queries, keys and values of all tokens, the result is [T, H].
     Rows beyond the batch's windows (filling) come out as 0.
@@ -40,6 +41,8 @@ def attend(
     `relative` [2, heads, 2·S, D], in place of a bias, holds a key and a query for every distance between tokens, the
     one at -S first: each token's query also meets the keys at the distances of all tokens from it, and its key the
     queries (disentangled attention, He et al. 2021). In the dtype of `qkv`; it carries gradients.
+
+    With `reach` a token sees those at most so far away; only where `takes_any_lengths`, a bias says it elsewhere.
     """
     width = qkv.shape[1] // 3
     if qkv.device.type == "cpu":
@@ -50,17 +53,17 @@ def attend(
         return _cpu_attention(qkv, batch.lengths, heads, bias, relative)
     dropout = p if training else 0.0
     q, k, v = qkv.view(-1, 3, heads, width // heads).unbind(1)
-    if bias is None and relative is None and qkv.dtype == torch.bfloat16 and _has_varlen_flash(qkv.device):
-        if flash_is_known():
-            return _varlen_flash(q, k, v, batch, dropout)
-        if dropout == 0.0:
+    if bias is None and relative is None:
+        if takes_any_lengths(qkv.device, qkv.dtype):
+            return _varlen_flash(q, k, v, batch, dropout, reach)
+        if dropout == 0.0 and qkv.dtype == torch.bfloat16 and _has_varlen_flash(qkv.device):
             return _varlen_public(q, k, v, batch)
     return _padded(q, k, v, batch, dropout, bias, relative)
 
 
 def bias_size(batch: Batch) -> int:
     """S, the rows and columns of the bias that `attend` takes."""
-    return -(-max(batch.lengths) // ROUND_LENGTH) * ROUND_LENGTH
+    return -(-batch.longest // ROUND_LENGTH) * ROUND_LENGTH
 
 
 def _rows(length: int, most: int) -> int:
@@ -233,7 +236,8 @@ def _flag_dropped(weights: Tensor, signs: Tensor) -> None:
 FLASH_ARGUMENTS = (
     "query", "key", "value", "cum_seq_q", "cum_seq_k", "max_q", "max_k", "dropout_p", "is_causal", "return_debug_mask"
 )  # fmt: skip
-"""What `_varlen_flash` gives torch's private operator; with other arguments in this order it is not called."""
+FLASH_OPTIONS = {"window_size_left", "window_size_right"}
+"""What `_varlen_flash` gives torch's private operator, in this order and by name; with others it is not called."""
 
 
 def takes_any_lengths(device: torch.device, dtype: torch.dtype) -> bool:
@@ -259,15 +263,21 @@ def flash_is_known() -> bool:
         return False
     arguments = operator.default._schema.arguments
     named = tuple(a.name for a in arguments if not a.kwarg_only)
-    return named == FLASH_ARGUMENTS and all(a.has_default_value() for a in arguments if a.kwarg_only)
+    options = [a for a in arguments if a.kwarg_only]
+    return (
+        named == FLASH_ARGUMENTS
+        and {a.name for a in options} >= FLASH_OPTIONS
+        and all(a.has_default_value() for a in options)
+    )
 
 
-def _varlen_flash(q: Tensor, k: Tensor, v: Tensor, batch: Batch, dropout: float) -> Tensor:
+def _varlen_flash(q: Tensor, k: Tensor, v: Tensor, batch: Batch, dropout: float, reach: int | None = None) -> Tensor:
     """Flash attention over windows of different lengths: q, k, v [T, heads, D] -> [T, H]."""
-    longest = max(batch.lengths)
+    bounds, longest = batch.bounds, batch.longest
     out: Tensor = torch.ops.aten._flash_attention_forward(
-        q, k, v, batch.bounds, batch.bounds, longest, longest, dropout, False, False
-    )[0]
+        q, k, v, bounds, bounds, longest, longest, dropout, False, False,
+        window_size_left=reach, window_size_right=reach,
+    )[0]  # fmt: skip
     return out.reshape(len(q), -1)
 
 
@@ -275,8 +285,7 @@ def _varlen_public(q: Tensor, k: Tensor, v: Tensor, batch: Batch) -> Tensor:
     """The same by torch's public function, which has no dropout; its import takes seconds."""
     from torch.nn.attention.varlen import varlen_attn
 
-    longest = max(batch.lengths)
-    out: Tensor = untyped(varlen_attn)(q, k, v, batch.bounds, batch.bounds, longest, longest)
+    out: Tensor = untyped(varlen_attn)(q, k, v, batch.bounds, batch.bounds, batch.longest, batch.longest)
     return out.reshape(len(q), -1)
 
 
@@ -290,7 +299,7 @@ def _padded(
     relative: Tensor | None = None,
 ) -> Tensor:
     """Where no kernel takes windows of different lengths: pad for the attention alone."""
-    size = (len(batch.lengths), max(batch.lengths), *q.shape[1:])
+    size = (len(batch.lengths), batch.longest, *q.shape[1:])
     where = (batch.row, batch.position)
     q, k, v = (x.new_zeros(size).index_put(where, x).transpose(1, 2) for x in (q, k, v))
     real = torch.zeros(size[:2], dtype=torch.bool, device=q.device).index_put(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
@@ -15,7 +15,8 @@ class Batch:
     the window of each token; `lengths` tokens of each window, `bounds` int32[B+1] where they begin
     and end; `target` int64[2, B] start and end to learn,
     counted from the window's first token; `places` are the windows' positions in the batch of all processes.
-    `counted` is B, or 0 where this process has no share of the batch and a window stands in, to be ignored.
+    `longest` is the greatest of the lengths; `counted` is B, or 0 where this process has no share of the batch and a
+    window stands in, to be ignored.
     """
 
     input_ids: torch.Tensor
@@ -27,6 +28,11 @@ class Batch:
     lengths: list[int]
     places: list[int]
     counted: int
+    longest: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        # Kept as a number: compiled code would be made anew for every list of lengths that it looks at.
+        object.__setattr__(self, "longest", max(self.lengths))
 
     @property
     def device(self) -> torch.device:

@@ -19,9 +19,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engine.learning.encoder.attention import attend
+from engine.learning.encoder.attention import attend, takes_any_lengths
 from engine.learning.encoder.batch import Batch
-from engine.learning.encoder.dropout import DropoutMasks, add_dropped
+from engine.learning.encoder.dropout import DropoutMasks, add_dropped, untyped
 from engine.learning.encoder.names import EncoderConfig
 
 ROUND_TOKENS = 64
@@ -109,7 +109,7 @@ class PackedEncoder(nn.Module, ABC):
     layers: nn.ModuleList
     head: Linear
     has_bias = False
-    """Whether attention is given a bias or relative positions."""
+    """Whether attention is given a bias or relative positions even where it takes windows of any lengths."""
 
     def __init__(self, shape: EncoderConfig) -> None:
         super().__init__()
@@ -120,25 +120,29 @@ class PackedEncoder(nn.Module, ABC):
     def forward(self, batch: Batch, masks: DropoutMasks | None = None, dtype: torch.dtype = torch.float32) -> Tensor:
         """Scores float32[T, 2]. `masks` drive dropout on a CPU when training; without them nothing is dropped there."""
         x = self.embed(batch, masks, dtype)
-        shared = self.shared(batch, len(x))
+        shared = self.shared(batch, len(x), dtype)
         for layer in self.passes():
             again = self.checkpointing and self.training
             x = (_computed_twice if again else _computed)(layer, x, batch, masks, dtype, shared)
         x = add_dropped(None, x, masks, self.shape.head_dropout if self.training else 0.0)
         return self.scores(x[: len(batch.input_ids)])
 
-    def compile_layers(self) -> None:
-        """Fuse what follows attention by torch's compiler, from the next step on. On a CPU dropout is drawn by numpy,
-        which can't be compiled."""
+    def compile_layers(self, dtype: torch.dtype) -> None:
+        """Fuse each layer by torch's compiler, from the next step in `dtype` on; what follows attention alone where
+        attention pads. On a CPU dropout is drawn by numpy, which can't be compiled."""
+        whole = not self.has_bias and takes_any_lengths(self.head.weight.device, dtype)
+        untyped(torch.compiler.assume_constant_result)(takes_any_lengths)
         for layer in self.layers:
-            if isinstance(layer, Layer):
+            if whole:
+                layer.compile(dynamic=True)
+            elif isinstance(layer, Layer):
                 layer.compiled = torch.compile(layer.after_attention, dynamic=True)
 
     @abstractmethod
     def embed(self, batch: Batch, masks: DropoutMasks | None, dtype: torch.dtype) -> Tensor:
         """The input of the first layer, float32[T', H]."""
 
-    def shared(self, batch: Batch, rows: int) -> Any:
+    def shared(self, batch: Batch, rows: int, dtype: torch.dtype) -> Any:
         """What every layer is given besides its `rows` rows of input; BERT's take no bias."""
         return None
 

@@ -143,7 +143,7 @@ class DebertaEncoder(PackedEncoder):
         x = self.embedding_norm(filled_up(self.word_embeddings(batch.input_ids)))
         return add_dropped(None, x, masks, self.shape.hidden_dropout if self.training else 0.0)
 
-    def shared(self, batch: Batch, rows: int) -> Relative:
+    def shared(self, batch: Batch, rows: int, dtype: torch.dtype) -> Relative:
         size = bias_size(batch)
         after = torch.arange(-size, size)
         keys, queries = bucket(-after, self.sizes), bucket(after, self.sizes)

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engine.learning.encoder.attention import attend, bias_size
+from engine.learning.encoder.attention import attend, bias_size, takes_any_lengths
 from engine.learning.encoder.batch import Batch
 from engine.learning.encoder.dropout import DropoutMasks, add_dropped
 from engine.learning.encoder.family import Family
@@ -127,11 +127,13 @@ def _with_kinds(modules: dict[str, tuple[str, bool]]) -> Names:
 
 @dataclass(frozen=True)
 class Sight:
-    """What a layer's queries and keys are turned by, `cos` and `sin` float32[T', 1, 1, D], and `attend`'s bias."""
+    """What a layer's queries and keys are turned by, `cos` and `sin` float32[T', 1, 1, D], and how far they see: by
+    `attend`'s bias or reach."""
 
     cos: Tensor
     sin: Tensor
     bias: Tensor | None
+    reach: int | None
 
 
 def rotated(qkv: Tensor, sight: Sight, heads: int) -> Tensor:
@@ -164,7 +166,7 @@ class ModernBertLayer(nn.Module):
         p = shape.attention_dropout if self.training else 0.0
         normal = x if self.attention_norm is None else self.attention_norm(x)
         qkv = rotated(self.qkv(normal.to(dtype)), sight, shape.heads)
-        a = attend(qkv, batch, shape.heads, masks, p, training=self.training, bias=sight.bias)
+        a = attend(qkv, batch, shape.heads, masks, p, training=self.training, bias=sight.bias, reach=sight.reach)
         x = add_dropped(x, self.attention_out(a), masks, p)
         inner, gate = self.up(self.norm(x).to(dtype)).chunk(2, dim=-1)
         inner = add_dropped(None, F.gelu(inner) * gate, masks, shape.hidden_dropout if self.training else 0.0)
@@ -173,8 +175,6 @@ class ModernBertLayer(nn.Module):
 
 
 class ModernBertEncoder(PackedEncoder):
-    has_bias = True
-
     def __init__(self, shape: ModernBertConfig) -> None:
         super().__init__(shape)
         self.sizes = shape
@@ -190,7 +190,7 @@ class ModernBertEncoder(PackedEncoder):
         x = self.embedding_norm(filled_up(self.word_embeddings(batch.input_ids)))
         return add_dropped(None, x, masks, self.sizes.embedding_dropout if self.training else 0.0)
 
-    def shared(self, batch: Batch, rows: int) -> dict[str, Sight]:
+    def shared(self, batch: Batch, rows: int, dtype: torch.dtype) -> dict[str, Sight]:
         """For layers of each kind."""
         shape, size = self.sizes, bias_size(batch)
         position = F.pad(batch.position, (0, rows - len(batch.position))).float()
@@ -199,12 +199,12 @@ class ModernBertEncoder(PackedEncoder):
         for kind in sorted(set(shape.kinds)):
             exponent = torch.arange(0, width, 2, device=batch.device).float() / width
             angle = (position[:, None] * (1.0 / shape.theta[kind] ** exponent)).repeat(1, 2)[:, None, None]
-            bias = None
-            if kind == LOCAL and max(batch.lengths) > shape.reach + 1:
+            bias, reach = None, shape.reach if kind == LOCAL else None
+            if kind == LOCAL and batch.longest > shape.reach + 1 and not takes_any_lengths(batch.device, dtype):
                 place = torch.arange(size, device=batch.device)
                 far = (place[:, None] - place).abs() > shape.reach
                 bias = torch.zeros(1, size, size, device=batch.device).masked_fill(far, -torch.inf)
-            sights[kind] = Sight(angle.cos(), angle.sin(), bias)
+            sights[kind] = Sight(angle.cos(), angle.sin(), bias, reach)
         return sights
 
     def scores(self, x: Tensor) -> Tensor:

@@ -60,7 +60,7 @@ class MPNetEncoder(BertEncoder):
         super().__init__(shape)
         self.relative_bias = Table(BUCKETS, shape.heads)
 
-    def shared(self, batch: Batch, rows: int) -> Tensor:
+    def shared(self, batch: Batch, rows: int, dtype: torch.dtype) -> Tensor:
         """The bias float32[heads, S, S] for `attend`, the same in all layers."""
         size = bias_size(batch)
         distance = torch.arange(1 - size, size, device=batch.device)
