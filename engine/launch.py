@@ -21,20 +21,22 @@ from engine.config import RunConfig
 from engine.data.examples import dump_examples
 from engine.data.run_data import load_run_data
 from engine.data.samples import find_dataset
+from engine.early import WORKER, EarlyEngine, child_environment
 from engine.errors import UsageError, WriteError
 from engine.events import AnyEvent, Finished
 from engine.models import locate_model
 from engine.rundir.commands import CommandName, clear_commands, send_command
 from engine.rundir.eval_set import EvalSet, Scores
 from engine.rundir.folds import refuse_fold
-from engine.rundir.layout import RunDir, StartInfo, data_identity, is_run_dir, next_run_path, versions
+from engine.rundir.layout import RunDir, StartInfo, data_identity, is_run_dir, versions
 from engine.rundir.liveness import State, ending_of, is_live
 from engine.rundir.log import read_events
-from engine.rundir.process import Owner, child_environment, is_alive_here, is_this_host, read_owner
+from engine.rundir.place import next_run_path, placed
+from engine.rundir.process import Owner, is_alive_here, is_this_host, read_owner
 from engine.rundir.snapshot import Snapshot, snapshot_name
 from engine.rundir.status import POLL_SECONDS, RunFollower, current_state
 from engine.storage.atomic_io import check_own_folder, operations, raises_write_error, replace_file
-from engine.torchrun import HOST, SHUTDOWN, WORKER, first_host, on_each_machine, on_this_machine
+from engine.torchrun import HOST, SHUTDOWN, first_host, on_each_machine, on_this_machine
 from engine.trackers.registry import tools_of
 
 TRACKERS = "engine.trackers"
@@ -129,12 +131,21 @@ def start(config: RunConfig, *, environment: Mapping[str, str] = NOTHING_MORE) -
     Raises DataError, ModelError, UsageError for a run on several machines, and WriteError where the run's folder can't
     be made; no folder is left then.
     """
+    if config.nnodes > 1 or config.devices > 1:
+        return start_with(None, config, environment=environment)
+    config = placed(config)
+    with EarlyEngine(WORKER, Path(config.run_dir or ""), environment) as early:
+        return start_with(early, config)
+
+
+def start_with(early: EarlyEngine | None, config: RunConfig, *, environment: Mapping[str, str] = NOTHING_MORE) -> Run:
+    """As `start`, with an engine that waits for the run in `run_dir`; it has its environment already."""
     if config.nnodes > 1:
         raise UsageError(
             f"--nnodes {config.nnodes}: one machine can't start the processes of the others.",
             hint=f"bertqa-tui train DATASET --nnodes {config.nnodes} prepares the run and prints the command for each.",
         )
-    return _launch(prepare(config).directory, environment)
+    return _launch(prepare(config).directory, environment, early)
 
 
 def prepare(config: RunConfig) -> Run:
@@ -224,7 +235,7 @@ def what_changed(run: RunDir) -> list[str]:
     return changes
 
 
-def _launch(run: RunDir, environment: Mapping[str, str]) -> Run:
+def _launch(run: RunDir, environment: Mapping[str, str], early: EarlyEngine | None = None) -> Run:
     config = run.exact_config
     trackers = tools_of(config.report_to)
     worker = ["-m", WORKER, str(run.path)]
@@ -232,7 +243,7 @@ def _launch(run: RunDir, environment: Mapping[str, str]) -> Run:
         worker, environment = [*on_this_machine(config), *worker], SHUTDOWN | dict(environment)
     # What was asked of an engine that is no more is not for the next one.
     clear_commands(run)
-    process = _start_process(run, worker, run.engine_log, environment)
+    process = _start_process(run, worker, run.engine_log, environment, early)
     # So that watchers know whom to look for while torch is being imported; the engine then writes it itself.
     with suppress(psutil.NoSuchProcess):
         replace_file(run.owner_file, msgspec.json.encode(Owner.of(process.pid)))
@@ -244,9 +255,14 @@ def _launch(run: RunDir, environment: Mapping[str, str]) -> Run:
 
 
 def _start_process(
-    run: RunDir, module: list[str], log_file: Path, environment: Mapping[str, str]
+    run: RunDir,
+    module: list[str],
+    log_file: Path,
+    environment: Mapping[str, str],
+    early: EarlyEngine | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Start a Python process that works on when this one ends, with all it prints in `log_file`.
+    """Start a Python process that works on when this one ends, with all it prints in `log_file`; or let the one that
+    was started early begin.
 
     Raises WriteError, OSError.
     """
@@ -254,15 +270,19 @@ def _start_process(
         check_own_folder(run.path)
         log = operations.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     try:
-        process = subprocess.Popen(
-            [sys.executable, "-P", *module],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            cwd=run.path,  # a folder named datasets/ in the user's folder must not be importable
-            env=child_environment() | dict(environment),
-            start_new_session=True,
-        )
+        if early is not None:
+            early.begin(log)
+            process = early.process
+        else:
+            process = subprocess.Popen(
+                [sys.executable, "-P", *module],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=run.path,  # a folder named datasets/ in the user's folder must not be importable
+                env=child_environment() | dict(environment),
+                start_new_session=True,
+            )
     finally:
         os.close(log)
     # Reaped when it ends, so that it is not left as a zombie for as long as this process lives.

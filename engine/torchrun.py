@@ -7,9 +7,9 @@ import shlex
 import subprocess
 
 from engine.config import RunConfig, stop_signals
+from engine.early import WORKER
 from engine.rundir.layout import RunDir
 
-WORKER = "engine.learning.worker"
 TORCHRUN = "torch.distributed.run"
 PORT = 29400
 """torchrun's own default."""

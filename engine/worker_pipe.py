@@ -11,8 +11,8 @@ import threading
 from contextlib import suppress
 from typing import IO, BinaryIO, cast
 
+from engine.early import child_environment
 from engine.messages import Reply, Request, decode_reply, read_bytes, write_record
-from engine.rundir.process import child_environment
 
 CLOSE_SECONDS = 1.0
 """How long a process may take to end by itself once its standard input is closed."""

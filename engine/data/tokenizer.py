@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -93,7 +94,7 @@ class PairTokenizer:
             (backend.id_to_token(token) or "") if token >= 0 else "" for token in (self.cls_id, self.sep_id)
         )
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of all that its encodings depend on."""
         self._plain()

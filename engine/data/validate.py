@@ -254,7 +254,7 @@ def _is_blank(gold: RawAnswer) -> bool:
 def _answer(gold: RawAnswer, raw: RawQuestion, context: str, units: frozenset[str], issues: DataIssues) -> Answer:
     start = _offset(gold.start, "answer_start")
     text = gold.text
-    if is_missing(text) and not isinstance(text, str):
+    if not isinstance(text, str) and is_missing(text):
         end = _offset(gold.end, "answer_end")
         if start is None or end is None or not 0 <= start < end <= len(context):
             raise _Unusable("has an answer without text, and its offsets do not lie in the passage")
@@ -311,6 +311,8 @@ def is_missing_word(text: str) -> bool:
 
 
 def _offset(value: Any, name: str) -> int | None:
+    if type(value) is int:
+        return value  # as nearly all are
     if is_missing(value):
         return None
     if isinstance(value, float) and value.is_integer():

@@ -95,11 +95,9 @@ def prepare_golds(answers: Sequence[Sequence[str]], *, v2: bool, by_character: b
 
 def written_without_spaces(texts: Iterable[str]) -> bool:
     """Whether most letters of the texts are Chinese, Japanese, Thai, Lao, Khmer or Burmese."""
-    letters = unspaced = 0
-    for text in texts:
-        letters += sum(map(str.isalpha, text))
-        unspaced += count_unspaced(text)
-    return 2 * unspaced > letters
+    texts = list(texts)
+    unspaced = sum(map(count_unspaced, texts))
+    return unspaced > 0 and 2 * unspaced > sum(sum(map(str.isalpha, text)) for text in texts)
 
 
 def percentage(scores: NDArray[np.float64], scale: float = 100.0) -> float:

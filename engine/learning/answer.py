@@ -193,7 +193,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     threading.Thread(target=_end_with, args=(os.getppid(),), name="parent", daemon=True).start()
     waiting: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(requests, waiting), name="requests", daemon=True).start()
-    begin_importing()
+    begin_importing().wait()
     try:
         serve(Session(lambda reply: write_record(replies, reply)), waiting, idle)
     except BrokenPipeError:

@@ -12,22 +12,26 @@ from contextlib import suppress
 
 import psutil
 
+from engine.early import WORKER
+
 # glibc's <malloc.h>
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 GIB = 1 << 30
 BUSY = 60.0
 """Percent of all processors that others use."""
+LOOK_SECONDS = 0.05
 BRIEF_SPIN = "1000"
-WORKER = "engine.learning.worker"
 STARTING = 60.0
 """Seconds in which an engine may be alive and not yet busy."""
 
 
-def warm_up() -> None:
-    """Begin to import torch in a thread, which is most of a start; settle before that what can't be settled later."""
+def warm_up(module: str = "torch") -> threading.Event:
+    """Begin to import torch in a thread, or a module that imports it, which is most of a start. The event is set once
+    that is settled which can't be settled when torch is there; nothing else may import it before."""
     keep_freed_memory()
-    share_processors()
-    threading.Thread(target=_import_torch, name="import-torch", daemon=True).start()
+    settled = threading.Event()
+    threading.Thread(target=_import, args=(module, settled), name="import-torch", daemon=True).start()
+    return settled
 
 
 def keep_freed_memory() -> None:
@@ -50,9 +54,28 @@ def share_processors() -> None:
     """
     if os.environ.keys() & {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"}:
         return
-    if psutil.cpu_percent(interval=0.05) >= BUSY or starting_engines():
+    if others_at_work() >= BUSY or starting_engines():
         os.environ["GOMP_SPINCOUNT"] = BRIEF_SPIN
         print("others use the processors, or are about to: threads that wait yield soon", file=sys.stderr)
+
+
+def others_at_work() -> float:
+    """Percent of all processors that others than this process, and the one that started it, use now."""
+    own = [psutil.Process(), *psutil.Process().parents()[:1]]
+    before, since = _seconds_of(own), time.monotonic()
+    percent: float = psutil.cpu_percent(interval=LOOK_SECONDS)
+    spent = (_seconds_of(own) - before) / (time.monotonic() - since)
+    return percent - 100 * spent / (psutil.cpu_count() or 1)
+
+
+def _seconds_of(processes: list[psutil.Process]) -> float:
+    """Seconds of a processor that the processes took so far."""
+    seconds = 0.0
+    for process in processes:
+        with suppress(psutil.Error):
+            times = process.cpu_times()
+            seconds += times.user + times.system
+    return seconds
 
 
 def starting_engines() -> list[int]:
@@ -68,6 +91,10 @@ def starting_engines() -> list[int]:
     return found
 
 
-def _import_torch() -> None:
+def _import(module: str, settled: threading.Event) -> None:
+    try:
+        share_processors()
+    finally:
+        settled.set()
     with suppress(ImportError):
-        importlib.import_module("torch")
+        importlib.import_module(module)

@@ -5,10 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
-import re
-import secrets
 import stat
-import time
 from importlib import metadata
 from pathlib import Path
 from typing import Any, TypeVar
@@ -250,15 +247,6 @@ def _made_at(path: Path) -> float:
         return (path / "config.json").stat().st_mtime
     except OSError:
         return 0.0
-
-
-def next_run_path(config: RunConfig) -> Path:
-    """Where a new run goes: `run_dir`, or `<runs folder>/<dataset>-<UTC time>-<4 hex>`."""
-    if config.run_dir:
-        return Path(config.run_dir)
-    folder = Path(config.runs_dir or os.environ.get("BERTQA_RUNS_DIR") or "runs")
-    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(config.dataset).stem).strip(".-")[:40] or "data"
-    return folder / f"{stem}-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{secrets.token_hex(2)}"
 
 
 def data_identity(path: Path) -> DataIdentity:

@@ -13,7 +13,6 @@ from engine.errors import UsageError
 from engine.rundir.layout import RunDir, read_json
 
 SAME_START_SECONDS = 0.5
-RANK_VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "SLURM_STEP_NUM_TASKS")
 
 
 class Owner(Struct, frozen=True):
@@ -92,14 +91,3 @@ def read_owner(run: RunDir) -> Owner | None:
         return read_json(run.owner_file, Owner)
     except UsageError:
         return None
-
-
-def child_environment() -> dict[str, str]:
-    """This process's environment for a process of the engine, which runs in another folder, and is no rank of a group
-    nor a task of a Slurm step that this process may be."""
-    changes = {"TOKENIZERS_PARALLELISM": "true", "PYTHONUNBUFFERED": "1"}
-    if paths := os.environ.get("PYTHONPATH"):
-        changes["PYTHONPATH"] = os.pathsep.join(os.path.abspath(path) for path in paths.split(os.pathsep) if path)
-    if folder := os.environ.get("BERTQA_CACHE_DIR"):
-        changes["BERTQA_CACHE_DIR"] = os.path.abspath(folder)
-    return {name: value for name, value in os.environ.items() if name not in RANK_VARIABLES} | changes

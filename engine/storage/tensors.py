@@ -132,6 +132,21 @@ class Tensors:
             raise DataError(f"{self.path}: the file ends early.")
         return np.frombuffer(data, dtype).reshape((max(0, hi - lo), *shape[1:]) if shape else ())
 
+    def read_into(self, name: str, out: NDArray[Any]) -> None:
+        """Read the array `name` into `out`, whose memory is in one piece, without another copy.
+
+        Raises KeyError, ValueError where `out` has another shape or dtype, and DataError where the file ends early.
+        """
+        entry = self._entries[name]
+        if entry.shape != out.shape or DTYPES[entry.dtype] != out.dtype:
+            raise ValueError(f"{name!r} is {entry.shape} of {entry.dtype}, not {out.shape} of {out.dtype}")
+        rest, place = out.reshape(-1).data.cast("B"), self._start + entry.data_offsets[0]
+        while rest:
+            read = os.preadv(self._fd, [rest], place)
+            if not read:
+                raise DataError(f"{self.path}: the file ends early.")
+            rest, place = rest[read:], place + read
+
     def close(self) -> None:
         if self._fd >= 0:
             os.close(self._fd)

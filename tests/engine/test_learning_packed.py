@@ -231,6 +231,22 @@ def test_the_padded_way_gives_the_same_scores_for_any_grouping(
         torch.testing.assert_close(padded.network(batch), hub_scores(theirs, batch, kind), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("kind", ["bert", "modernbert"])
+def test_weights_are_the_same_in_whatever_dtype_they_are_stored(kind: str, tmp_path: Path) -> None:
+    theirs = MODELS[kind]().to(torch.bfloat16)
+    found = []
+    for dtype in (torch.bfloat16, torch.float32, torch.float16):
+        folder = tmp_path / str(dtype)
+        theirs.to(dtype).save_pretrained(folder)
+        network = load_model(model_in_folder(folder, name=kind, revision=None), seed=1).network
+        assert {parameter.dtype for parameter in network.parameters()} == {torch.float32}
+        found.append(network.state_dict())
+    for name, value in found[1].items():
+        assert torch.equal(found[0][name], value)
+        # Float16 has no room for the smallest of them.
+        torch.testing.assert_close(found[2][name], value, rtol=0, atol=1e-7)
+
+
 @pytest.mark.parametrize("kind", ["bert", "albert", "mpnet", "modernbert", "deberta-v2"])
 def test_bfloat16_stays_close(kind: str, tmp_path: Path) -> None:
     saved(kind, tmp_path, spread=0.05)

@@ -14,7 +14,7 @@ from engine.events import CommandDone, Failed, Paused, Phase, Resumed, Stopped, 
 from engine.rundir import liveness, process
 from engine.rundir.commands import clear_commands, send_command, take_commands
 from engine.rundir.eval_set import EvalSet
-from engine.rundir.layout import RunDir, RunInfo, is_run_dir, list_runs, next_run_path
+from engine.rundir.layout import RunDir, RunInfo, is_run_dir, list_runs
 from engine.rundir.liveness import (
     DEAD_SECONDS,
     GONE_SECONDS,
@@ -27,6 +27,7 @@ from engine.rundir.liveness import (
 )
 from engine.rundir.log import EventLog
 from engine.rundir.ownership import Ownership
+from engine.rundir.place import next_run_path
 from engine.rundir.process import Owner, read_owner, start_time
 from engine.rundir.status import RunFollower, current_state
 from engine.storage.atomic_io import replace_file

@@ -46,6 +46,14 @@ def test_what_was_written_is_read_in_slices_and_by_others(tmp_path: Path) -> Non
         assert tensors.read("flat", 7, 3).tolist() == []
         with pytest.raises(KeyError):
             tensors.read("nothing")
+        for name, array in arrays.items():
+            out = np.full(array.shape, 9, array.dtype)
+            tensors.read_into(name, out)
+            np.testing.assert_array_equal(out, array)
+        with pytest.raises(ValueError, match="not"):
+            tensors.read_into("square", np.zeros((3, 4), np.int64))
+        with pytest.raises(ValueError, match="not"):
+            tensors.read_into("square", np.zeros((4, 3), np.int32))
     for name, array in load_file(tmp_path / "file").items():
         np.testing.assert_array_equal(array, arrays[name])
 
@@ -67,6 +75,8 @@ def test_a_file_cut_while_it_is_open(tmp_path: Path) -> None:
         os.truncate(path, path.stat().st_size - 4)
         with pytest.raises(DataError, match="ends early"):
             tensors.read("a")
+        with pytest.raises(DataError, match="ends early"):
+            tensors.read_into("a", np.zeros(4, np.float32))
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from engine.learning import warm_up
 from engine.learning.warm_up import starting_engines
+from tests.waiting import Clock
 
 SHARE = "import os; from engine.learning.warm_up import share_processors as s; s(); print(os.environ.get({!r}))"
 
@@ -47,6 +49,21 @@ def test_threads_that_wait_yield_where_others_keep_the_processors_busy() -> None
 def test_what_the_user_chose_stays() -> None:
     assert spin_setting("GOMP_SPINCOUNT", GOMP_SPINCOUNT="77") == "77"
     assert spin_setting("GOMP_SPINCOUNT", OMP_WAIT_POLICY="ACTIVE") == "None"
+
+
+def test_the_processes_of_this_start_are_no_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+
+    def looked(interval: float) -> float:
+        clock.now += interval
+        return 90.0  # of both processors: this process and its parent had one each half of the time
+
+    spent = iter([7.0, 7.0 + warm_up.LOOK_SECONDS])
+    monkeypatch.setattr(warm_up, "time", clock)
+    monkeypatch.setattr(warm_up, "_seconds_of", lambda processes: next(spent))
+    monkeypatch.setattr(psutil, "cpu_percent", looked)
+    monkeypatch.setattr(psutil, "cpu_count", lambda: 2)
+    assert warm_up.others_at_work() == pytest.approx(40)
 
 
 def test_an_engine_that_has_just_started_is_seen_before_it_works(tmp_path: Path) -> None:

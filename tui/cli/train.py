@@ -51,7 +51,8 @@ def train(dataset: str, seeds: str | None, jobs: int | None, as_json: bool, conf
         from tui.cli.machines import print_start
 
         return print_start(prepare(wanted), as_json=as_json)
+    path = start_run(dataset, flags, config)
     from engine.launch import attach as attach_run
     from tui.plain.follow import follow
 
-    return follow(attach_run(start_run(dataset, flags, config)), as_json=as_json, bars=can_move_cursor())
+    return follow(attach_run(path), as_json=as_json, bars=can_move_cursor())

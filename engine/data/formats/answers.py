@@ -7,6 +7,7 @@ import json
 import math
 import re
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 from msgspec import Struct
@@ -49,7 +50,7 @@ class RawAnswers(Struct, gc=False):
 
 def is_missing(value: object) -> bool:
     """Whether an offset or flag is absent: None, NaN, an empty cell, and in tables the words for them."""
-    return is_empty(value) or (isinstance(value, str) and value.strip().lower() in MISSING_WORDS)
+    return value is None or is_empty(value) or (isinstance(value, str) and value.strip().lower() in MISSING_WORDS)
 
 
 def is_empty(value: object) -> bool:
@@ -57,6 +58,17 @@ def is_empty(value: object) -> bool:
     if isinstance(value, float):
         return math.isnan(value)
     return value is None or (isinstance(value, str) and not value.strip())
+
+
+def _first(item: dict[str, Any], names: tuple[str, ...], absent: Callable[[object], bool]) -> Any:
+    """The value under the first of the names that has one, by the rule `absent`; None where none has."""
+    if item.keys().isdisjoint(names):
+        return None  # as nearly always
+    for name in names:
+        value = item.get(name)
+        if value is not None and not absent(value):
+            return value
+    return None
 
 
 def read_answers(item: dict[str, Any], *, row: bool) -> RawAnswers:
@@ -69,11 +81,11 @@ def read_answers(item: dict[str, Any], *, row: bool) -> RawAnswers:
         names = (*ANSWERS, "text")
     if isinstance(item.get("detected_answers"), list):
         names = ("detected_answers",)  # MRQA: `answers` holds the bare texts
-    value = next((item[name] for name in names if not is_empty(item.get(name))), None)
+    value = _first(item, names, is_empty)
     if value is None or value == []:
         value = next((item[name] for name in LABELS if is_spans(item.get(name))), value)
-    start = next((item[name] for name in STARTS if not is_missing(item.get(name))), None)
-    end = next((item[name] for name in ENDS if not is_missing(item.get(name))), None)
+    start = _first(item, STARTS, is_missing)
+    end = _first(item, ENDS, is_missing)
     if row and isinstance(value, str):
         value = parsed_cell(value)
     if row and isinstance(start, str) and start.lstrip().startswith(("[", "{")):
@@ -203,9 +215,12 @@ def _gold(gold: Any, start: Any) -> list[RawAnswer]:
     if isinstance(spans, list):  # MRQA: ends are inclusive; one text may stand in several places
         pairs = [span for span in spans if isinstance(span, list) and len(span) == 2]
         return [RawAnswer(text, span[0]) for span in pairs]
-    start = next((gold[name] for name in STARTS if gold.get(name) is not None), start)
-    end = next((gold[name] for name in ENDS if gold.get(name) is not None), None)
-    return [RawAnswer(text, start, end)]
+    place = _first(gold, STARTS, _never)
+    return [RawAnswer(text, start if place is None else place, _first(gold, ENDS, _never))]
+
+
+def _never(value: object) -> bool:
+    return False
 
 
 def parsed_cell(cell: str) -> Any:

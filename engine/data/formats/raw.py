@@ -50,7 +50,10 @@ def key_of(item: dict[str, Any], names: tuple[str, ...]) -> str | None:
 
 def first_of(item: dict[str, Any], names: tuple[str, ...]) -> Any:
     """The value under the first of the names that is there and not empty, else None."""
-    return next((item[name] for name in names if item.get(name) not in (None, "")), None)
+    for name in names:
+        if (value := item.get(name)) not in (None, ""):
+            return value
+    return None
 
 
 def place_of(part: str, where: str) -> str:

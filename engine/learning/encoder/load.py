@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import re
 import shutil
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from engine.config import RunConfig
-from engine.errors import ModelError, UsageError
+from engine.errors import DataError, ModelError, UsageError
 from engine.learning.encoder.batch import Batch
 from engine.learning.encoder.dropout import DropoutMasks
 from engine.learning.encoder.families.registry import family, read_config
@@ -22,7 +24,7 @@ from engine.learning.encoder.names import EncoderConfig
 from engine.learning.encoder.packed import BertEncoder, PackedEncoder
 from engine.models import ModelFiles, no_head
 from engine.storage.atomic_io import raises_write_error, replace_file, sync_file
-from engine.storage.tensors import write_tensors
+from engine.storage.tensors import Tensors, write_tensors
 
 TOKENIZER_FILES = (
     "tokenizer.json",
@@ -204,7 +206,8 @@ def _load_packed(shape: EncoderConfig, files: ModelFiles, seed: int | None) -> P
     found: set[str] = set()
     try:
         for file in files.weights:
-            with safe_open(file, framework="pt") as stored:
+            with safe_open(file, framework="pt") as stored, ExitStack() as held:
+                direct = _direct(file, held)
                 for key in sorted(stored.keys()):
                     name = _plain_name(key)
                     name = name if name in wanted else f"{kind.prefix}{name}"
@@ -212,15 +215,18 @@ def _load_packed(shape: EncoderConfig, files: ModelFiles, seed: int | None) -> P
                         continue
                     parameter, part, parts = wanted[name]
                     target = parameter.chunk(parts)[part]
-                    value = stored.get_tensor(key)
-                    if value.shape != target.shape:
+                    shape_stored = tuple(stored.get_slice(key).get_shape())
+                    if shape_stored != target.shape:
                         raise ModelError(
-                            f"{files.name}: {key} is {tuple(value.shape)}, config.json says {tuple(target.shape)}."
+                            f"{files.name}: {key} is {shape_stored}, config.json says {tuple(target.shape)}."
                         )
-                    with torch.no_grad():
-                        target.copy_(value)
+                    if direct is not None and direct.dtype(key) == np.float32 and target.is_contiguous():
+                        direct.read_into(key, target.detach().numpy())
+                    else:
+                        with torch.no_grad():
+                            target.copy_(stored.get_tensor(key))
                     found.add(name)
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, DataError) as error:
         raise ModelError(f"{files.name}: its weights can't be read: {_first_line(error)}.") from None
     head = {theirs: name for name, (theirs,) in kind.head_names(shape).items()}
     if missing := sorted(set(wanted) - found - set(head)):
@@ -231,6 +237,15 @@ def _load_packed(shape: EncoderConfig, files: ModelFiles, seed: int | None) -> P
             raise no_head(files)
         network.draw(missing_head, torch.Generator().manual_seed(seed))
     return network
+
+
+def _direct(file: Path, held: ExitStack) -> Tensors | None:
+    """The file, to read float32 from straight into the model's memory: in a third of the time that a mapped file takes,
+    page by page. None where it holds what only torch knows, such as bfloat16."""
+    try:
+        return held.enter_context(Tensors(file))
+    except (DataError, OSError):
+        return None
 
 
 def _plain_name(key: str) -> str:

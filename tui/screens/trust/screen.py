@@ -14,10 +14,10 @@ from textual import events
 from textual.app import ComposeResult
 from textual.strip import Strip
 
+from engine.early import child_environment
 from engine.errors import UserError
 from engine.insight.calibration import Calibration, decode_calibration
 from engine.rundir.layout import RunDir
-from engine.rundir.process import child_environment
 from tui.drawing.columns import fit_text
 from tui.drawing.frame import glyphs_of
 from tui.drawing.text import plain
