@@ -1,4 +1,4 @@
-"""Models of BERT's published sizes with random weights, the work that they are, and what a device can do."""
+"""Models of published sizes with random weights, the work that they are, and what a device can do."""
 
 from __future__ import annotations
 
@@ -10,21 +10,46 @@ from typing import Any
 
 import numpy as np
 
-SIZES = {"base": (768, 12, 12), "large": (1024, 24, 16)}
-"""Hidden size, layers, heads of BERT-base and BERT-large (Devlin et al. 2019, section 3)."""
+
+def _sizes(model_type: str, hidden: int, layers: int, heads: int) -> dict[str, Any]:
+    return {
+        "model_type": model_type,
+        "hidden_size": hidden,
+        "num_hidden_layers": layers,
+        "num_attention_heads": heads,
+        "intermediate_size": 4 * hidden,
+    }
+
+
+SPECIAL = {"pad_token_id": 0, "cls_token_id": 101, "sep_token_id": 102, "bos_token_id": 101, "eos_token_id": 102}
+SIZES: dict[str, dict[str, Any]] = {
+    "base": _sizes("bert", 768, 12, 12),
+    "large": _sizes("bert", 1024, 24, 16),
+    "modernbert": {"model_type": "modernbert", "vocab_size": 30522, **SPECIAL},
+    "deberta": _sizes("deberta-v2", 768, 12, 12)
+    | {
+        "vocab_size": 30522,
+        "type_vocab_size": 0,
+        "relative_attention": True,
+        "position_buckets": 256,
+        "pos_att_type": ["p2c", "c2p"],
+        "position_biased_input": False,
+        "share_att_key": True,
+        "norm_rel_ebd": "layer_norm",
+    },
+}
+"""BERT-base and BERT-large (Devlin et al. 2019, section 3), ModernBERT-base (Warner et al. 2024, table 4) and
+DeBERTa-v3-base (He et al. 2021), the latter two with BERT's vocabulary."""
 
 
 def random_model(folder: Path, size: str, vocabulary: Path) -> Path:
     """Write a model of that size, with the tokenizer of the model in `vocabulary`, into `folder`."""
     import torch
-    from transformers import BertConfig, BertForQuestionAnswering
+    from transformers import AutoConfig, AutoModelForQuestionAnswering
 
-    hidden, layers, heads = SIZES[size]
     torch.manual_seed(0)
-    config = BertConfig(
-        hidden_size=hidden, num_hidden_layers=layers, num_attention_heads=heads, intermediate_size=4 * hidden
-    )
-    BertForQuestionAnswering(config).save_pretrained(folder)
+    config = AutoConfig.for_model(**SIZES[size])
+    AutoModelForQuestionAnswering.from_config(config).save_pretrained(folder)
     for name in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt"):
         if (vocabulary / name).is_file():
             shutil.copyfile(vocabulary / name, folder / name)
@@ -36,7 +61,8 @@ def training_work(model: Path, lengths: np.ndarray[Any, np.dtype[np.int64]]) -> 
     forward and twice that backward; nothing for padding, embeddings, normalisation or recomputation."""
     config = json.loads((model / "config.json").read_text("utf-8"))
     hidden, inner, layers = config["hidden_size"], config["intermediate_size"], config["num_hidden_layers"]
-    products = 2 * lengths * (4 * hidden * hidden + 2 * hidden * inner)
+    maps = 3 if config["model_type"] == "modernbert" else 2  # of its feed-forward part, which has a gate
+    products = 2 * lengths * (4 * hidden * hidden + maps * hidden * inner)
     attention = 4 * lengths * lengths * hidden
     return float(3 * layers * (products + attention).sum())
 

@@ -2,8 +2,8 @@
 
     python -m tests.benchmarks.steps --device cuda --model base --batch-sizes 16,32,64,128 [--torch-compile]
 
-The model has random weights, the windows are SQuAD's. A first epoch, in which graphs are recorded and kernels chosen,
-is timed apart.
+The model has random weights, the windows are SQuAD's. The first pass over the batches of two epochs, in which graphs
+are recorded and kernels chosen, is timed apart.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-from itertools import chain, count
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
@@ -34,18 +34,20 @@ PROFILED = 10
 
 def main() -> None:
     parser = material.arguments(__doc__)
-    parser.add_argument("--model", choices=tuple(SIZES), default="base", help="its size")
+    parser.add_argument("--model", choices=tuple(SIZES), default="base", help="its kind and size")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cuda", help="where to compute")
     parser.add_argument("--batch-sizes", default="16,32,64,128", help="windows in a step, each tried")
     parser.add_argument("--questions", type=int, default=3000, help="an epoch's questions")
     parser.add_argument("--seconds", type=float, default=3.0, help="that each is timed")
+    parser.add_argument("--attention-dropout", type=float, help="in place of the model's own")
+    parser.add_argument("--hugging-face", action="store_true", help="by Hugging Face's own code, padded")
     parser.add_argument("--torch-compile", action="store_true", help="with the layers compiled")
     options = parser.parse_args()
     examples = material.spread(material.questions(options.data, material.TRAIN_FILE), options.questions)
     features = build_features(examples, material.tokenizer(), max_length=MAX_LENGTH, doc_stride=DOC_STRIDE)
     peak = devices.matrix_speed(options.device)
     print(f"{len(features):,} windows, matrix products in bfloat16 up to {peak / 1e12:.3g} TFLOP/s", flush=True)
-    rows = [["batch", "windows/s", "ms a step", "useful share", "device busy", "memory", "first epoch"]]
+    rows = [["batch", "windows/s", "ms a step", "useful share", "device busy", "memory", "first pass"]]
     with tempfile.TemporaryDirectory() as folder:
         model = random_model(Path(folder), options.model, material.model_folder())
         for size in map(int, options.batch_sizes.split(",")):
@@ -63,18 +65,21 @@ def measured(options: argparse.Namespace, folder: Path, features: Features, size
         seed=config.seed,
         device=device,
         dtype=choose_precision(config, device)[0],
+        packed=not options.hugging_face,
+        attention_dropout=options.attention_dropout,
     )
     if options.torch_compile and isinstance(model.network, PackedEncoder):
         model.network.compile_layers(model.dtype)
     learner = Learner(model, make_plan(config, features, model.parameters), features)
+    batches = [windows for epoch in (1, 2) for windows in epoch_batches(features, config.seed, epoch, size)]
     began = time.perf_counter()
-    for windows in epoch_batches(features, config.seed, 1, size):
+    for windows in batches:
         learner.learn(windows)
     devices.finish(options.device)
     first = time.perf_counter() - began
 
     began, used = time.perf_counter(), []
-    for windows in chain.from_iterable(epoch_batches(features, config.seed, epoch, size) for epoch in count(2)):
+    for windows in cycle(batches):
         learner.learn(windows)
         used.append(windows)
         if time.perf_counter() - began > options.seconds:
