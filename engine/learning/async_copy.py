@@ -1,7 +1,8 @@
-"""Values that a device is still computing, read when they are there."""
+"""What a device is still computing: its values, read when they are there, and when it comes to a point."""
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import torch
@@ -27,3 +28,22 @@ class PendingTensor:
         if self._ready is not None:
             self._ready.synchronize()
         return self._values.cpu()
+
+
+class Moment:
+    """When the device has done all that it was given so far. On a GPU that is known once it has, on a CPU it is now."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._event: Any = None
+        self._time = 0.0
+        if device.type == "cuda":
+            self._event = untyped(torch.cuda.Event)(enable_timing=True)
+            self._event.record()
+        else:
+            self._time = time.perf_counter()
+
+    def seconds_since(self, earlier: Moment) -> float:
+        """The GPU must have come to both."""
+        if self._event is not None:
+            return float(earlier._event.elapsed_time(self._event)) / 1e3
+        return self._time - earlier._time

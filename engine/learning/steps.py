@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.data.features import Features
-from engine.learning.async_copy import PendingTensor
+from engine.learning.async_copy import Moment, PendingTensor
 from engine.learning.batches import make_batch
 from engine.learning.distributed import Group
 from engine.learning.encoder.batch import Batch
@@ -77,6 +76,7 @@ class _Pending:
     learning_rate: float
     windows: int
     tokens: int
+    ended: Moment | None
 
 
 @dataclass
@@ -104,7 +104,8 @@ class Learner:
         self.loss_scale = LossScale(self.model.device, enabled=self.model.dtype == torch.float16)
         self._pending: deque[_Pending] = deque()
         self._process = psutil.Process()
-        self._clock = time.perf_counter()
+        self._read_later = READ_LATER if self.model.device.type == "cuda" else 0
+        self._clock = Moment(self.model.device)
 
     def learn(self, windows: Windows) -> list[StepValues]:
         """One optimiser step on the training windows `windows`; returns the steps whose values are now known.
@@ -127,8 +128,10 @@ class Learner:
             raise
         low = self.features.token_offset
         tokens = int((low[windows + 1] - low[windows]).sum())
-        self._pending.append(_Pending(self.step, PendingTensor(values), rate, len(windows), tokens))
-        return self._read(READ_LATER if model.device.type == "cuda" else 0)
+        pending = PendingTensor(values)
+        ended = Moment(model.device) if self._read_later else None
+        self._pending.append(_Pending(self.step, pending, rate, len(windows), tokens, ended))
+        return self._read(self._read_later)
 
     @property
     def records_graphs(self) -> bool:
@@ -211,14 +214,15 @@ class Learner:
 
     def restart_clock(self) -> None:
         """Leave the time since the last step (an evaluation, a pause) out of the next one's."""
-        self._clock = time.perf_counter()
+        self._clock = Moment(self.model.device)
 
     def _read(self, keep: int) -> list[StepValues]:
         done = []
         while len(self._pending) > keep:
             first = self._pending.popleft()
             loss, norm, bad = first.values.read().tolist()
-            now = time.perf_counter()
+            # Several steps may be read at once: a step's time is the device's, not that of its reading.
+            ended = first.ended or Moment(self.model.device)
             done.append(
                 StepValues(
                     first.step,
@@ -227,12 +231,12 @@ class Learner:
                     first.learning_rate,
                     first.windows,
                     first.tokens,
-                    max(now - self._clock, 1e-9),
+                    max(ended.seconds_since(self._clock), 1e-9),
                     self.memory(),
                     not bad,
                 )
             )
-            self._clock = now
+            self._clock = ended
         return done
 
     def memory(self) -> int:

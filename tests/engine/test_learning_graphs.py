@@ -142,6 +142,15 @@ def test_recorded_steps_learn_what_others_learn(
     assert ("kernel by kernel: out of memory, say" in capsys.readouterr().err) == (kind is Unrecordable)
 
 
+def test_steps_that_are_read_together_have_a_time_each(folder: Path) -> None:
+    learner = learner_of(model_on(folder), windows(LENGTHS))
+    learner._read_later = 4  # as on a GPU
+    known = [values for chosen in batches() for values in learner.learn(chosen)]
+    read_at_once = learner.settle()
+    assert (len(known), len(read_at_once)) == (1, 4)
+    assert all(values.seconds > 1e-4 for values in read_at_once)
+
+
 def test_graphs_are_few(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(graphs, "MOST_GRAPHS", 0)
     batch = make_batch(windows(LENGTHS), np.arange(4))
@@ -167,6 +176,7 @@ def test_graphs_on_a_gpu_learn_what_kernels_one_by_one_learn(folder: Path, compi
             assert isinstance(network, PackedEncoder)
             network.compile_layers(torch.bfloat16)
         known = [values for chosen in batches() * 4 for values in learner.learn(chosen)] + learner.settle()
+        assert all(values.seconds > 1e-5 for values in known)
         losses.append([values.loss for values in known])
     np.testing.assert_allclose(losses[1], losses[0], rtol=0.03, atol=0.03)
     assert losses[1][-1] < 0.8 * losses[1][0]
