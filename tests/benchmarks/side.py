@@ -125,6 +125,8 @@ def ours(options: argparse.Namespace, out: Path) -> dict[str, Any]:
     if [int(n) for windows in batches for n in windows] != json.loads(options.order.read_text()):
         raise AssertionError("the sides do not train in the same order")
     first = since_start()
+    if config.torch_compile:
+        score_windows(model, task.eval)  # as for the untrained model's snapshot: compiles, and is not timed
     for epoch in range(1, options.epochs):
         for windows in epoch_batches(task.train, config.seed, epoch, config.batch_size):
             learner.learn(windows)
