@@ -114,7 +114,7 @@ class RunConfig(Struct, frozen=True, kw_only=True):
         int, option("machine", "machines: train prepares the run and prints the command for each", ge=1, le=65_536)
     ] = 1
     torch_compile: Annotated[
-        bool, option("machine", "fuse a GPU's kernels by torch's compiler: ten seconds at the start, a tenth faster")
+        bool, option("machine", "fuse a GPU's kernels by torch's compiler: ten seconds at the start, a seventh faster")
     ] = False
     precision: Annotated[Precision, option("machine", "arithmetic of the forward and backward pass")] = "auto"
 
