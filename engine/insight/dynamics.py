@@ -153,4 +153,10 @@ def joined(parts: Sequence[Arrays]) -> Arrays:
 def number_passages(contexts: Sequence[str]) -> IntArray:
     """int32[N]: a number for each passage, the same for equal ones."""
     numbers: dict[str, int] = {}
-    return np.array([numbers.setdefault(context, len(numbers)) for context in contexts], np.int32)
+    found = np.empty(len(contexts), np.int32)
+    last, number = None, 0
+    for place, context in enumerate(contexts):
+        if context is not last:  # questions on one passage mostly follow each other
+            last, number = context, numbers.setdefault(context, len(numbers))
+        found[place] = number
+    return found

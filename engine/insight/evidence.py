@@ -61,30 +61,36 @@ def evidence(columns: Columns) -> Evidence:
     # The gold answer and its best near rival together: nearly all that the model puts on spans that touch the label.
     with np.errstate(invalid="ignore"):
         touching = np.minimum(columns["gold_log_prob"] + np.logaddexp(0, -near), 0.0)
+    far, near_or_none, null = (
+        np.where(np.isnan(columns[name]), np.inf, columns[name])
+        for name in ("far_margin", "near_margin", "null_margin")
+    )
+    elsewhere = np.minimum(far, null)
     return Evidence(
         margin=mean_over_snapshots(np.fmin(columns["far_margin"], columns["null_margin"])),
         near=mean_over_snapshots(near, later),
         touching=mean_over_snapshots(touching, later),
-        place=_rivals("place", columns),
-        boundary=_rivals("boundary", columns),
+        place=_rivals("place", columns, elsewhere, near_or_none),
+        boundary=_rivals("boundary", columns, elsewhere, near_or_none),
     )
 
 
 def mean_over_snapshots(values: Floats, weights: NDArray[Any] | None = None) -> FloatArray:
     """float32[N]: the mean of each column of [S, N], by `weights` [S] where they are given; snapshots with NaN are left
     out, and it is NaN where all are."""
+    if np.isfinite(values).all():  # as nearly always: the same, in a third of the time
+        parts = values if weights is None else values * weights.astype(np.float64)[:, None]
+        whole: FloatArray = parts.sum(axis=0, dtype=np.float64) / (len(values) if weights is None else weights.sum())
+        return whole.astype(np.float32)
     share = ~np.isnan(values) * (np.ones(len(values)) if weights is None else weights)[:, None]
     with np.errstate(invalid="ignore"):
         means: FloatArray = (np.nan_to_num(values, nan=0.0) * share).sum(axis=0, dtype=np.float64) / share.sum(axis=0)
     return means.astype(np.float32)
 
 
-def _rivals(kind: Kind, columns: Columns) -> Rivals:
-    far, near, null = (
-        np.where(np.isnan(columns[name]), np.inf, columns[name])
-        for name in ("far_margin", "near_margin", "null_margin")
-    )
-    elsewhere = np.minimum(far, null)
+def _rivals(kind: Kind, columns: Columns, elsewhere: Floats, near: Floats) -> Rivals:
+    """`elsewhere` and `near` `[S, N]` are the margins over answers that do not touch the label, and that do; inf where
+    there is none."""
     other = np.minimum(elsewhere, near) < 0
     of_kind = other & ((elsewhere <= near) if kind == "place" else (near < elsewhere))
     rival = np.where(of_kind.any(axis=0), of_kind, other)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,6 +26,9 @@ Columns = dict[str, NDArray[Any]]
 CELLS = 1 << 17
 """Values of a column that are looked at together: of 30 snapshots those of 4,400 examples. All columns of so many take
 5 MB, and as much again while they are summed up."""
+
+OPEN = 200
+"""Snapshots that stay open while they are read part by part; a process may have some more files open."""
 
 
 @dataclass(frozen=True)
@@ -93,15 +97,16 @@ def scored_epochs(run: RunDir, half: Half = "eval") -> Epochs | None:
     if not found:
         return None
     paths, numbers, labels, sizes, computed_of = zip(*found, strict=True)
+    opened = lru_cache(maxsize=OPEN)(lambda path: Snapshot(path, train=train))
     if len(set(sizes)) > 1:
         raise DataError(f"{run.path}: its snapshots are of different numbers of examples.")
 
     def read(lo: int, hi: int) -> Columns:
         columns = _empty(len(paths), hi - lo)
         for row, (path, computed) in enumerate(zip(paths, computed_of, strict=True)):
-            with Snapshot(path, train=train) as snapshot:
-                for name in NEEDED:
-                    columns[name][row] = computed[name][lo:hi] if name in computed else snapshot.column(name, lo, hi)
+            snapshot = opened(path)
+            for name in NEEDED:
+                columns[name][row] = computed[name][lo:hi] if name in computed else snapshot.column(name, lo, hi)
         return columns
 
     return Epochs(numbers, labels, sizes[0], read)

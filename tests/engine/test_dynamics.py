@@ -12,7 +12,8 @@ import pytest
 from numpy.typing import NDArray
 
 from engine.errors import DataError
-from engine.insight.dynamics import NEEDED, Dynamics, counts, dynamics
+from engine.insight.dynamics import NEEDED, Dynamics, counts, dynamics, number_passages
+from engine.insight.evidence import mean_over_snapshots
 from engine.insight.margins import MARGINS
 from engine.insight.suspects import wrong_place
 from engine.rundir import dynamics as reading
@@ -153,3 +154,39 @@ def test_a_damaged_snapshot_is_left_out(tmp_path: Path) -> None:
     of = read_dynamics(run)
     assert of is not None
     assert of.snapshots == (1, 3)
+
+
+@pytest.mark.parametrize("holes", [(), (np.nan,), (np.inf,), (-np.inf, np.nan)])
+def test_means_leave_out_what_is_not_known(holes: tuple[float, ...]) -> None:
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(7, 50)).astype(np.float32)
+    weights = np.arange(1, 8)
+    for number, hole in enumerate(holes):
+        values[number::5, ::3] = hole
+    clipped = np.nan_to_num(values, nan=np.nan).astype(np.float64)
+    assert_alike(mean_over_snapshots(values), np.nanmean(clipped, axis=0))
+    known = np.where(np.isnan(clipped), 0, weights[:, None])
+    assert_alike(
+        mean_over_snapshots(values, weights), (np.nan_to_num(clipped, nan=0.0) * known).sum(axis=0) / known.sum(axis=0)
+    )
+
+
+def assert_alike(found: NDArray[np.float32], exact: NDArray[np.float64]) -> None:
+    np.testing.assert_allclose(found, exact.astype(np.float32), rtol=2e-7)
+
+
+def test_passages_are_numbered_by_their_text() -> None:
+    same = "".join(["a ", "passage"])
+    assert number_passages(["x", same, same, "".join(["a ", "passage"]), "y", "x"]).tolist() == [0, 1, 1, 1, 2, 0]
+
+
+def test_more_snapshots_than_may_stay_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = make_run(tmp_path, examples=10, snapshots=6, tokens=20)
+    whole = read_dynamics(run)
+    monkeypatch.setattr(reading, "OPEN", 2)
+    monkeypatch.setattr(reading, "CELLS", 20)
+    few = read_dynamics(run)
+    assert whole is not None
+    assert few is not None
+    np.testing.assert_array_equal(few.log_prob, whole.log_prob)
+    np.testing.assert_array_equal(few.right, whole.right)

@@ -96,8 +96,8 @@ async def test_spans(run: RunDir) -> None:
         scored = now.scored
         assert judged.learned.tolist() == (scored & now.right & ~before.right).tolist()
         assert not (judged.forgotten & ~scored).any()
-        assert (now.predicted.start[~scored] == -2).all()
-        assert (before.predicted.start >= -1).all()
+        assert (data.predicted(now).start[~scored] == -2).all()
+        assert (data.predicted(before).start >= -1).all()
         assert not data.judged(OTHER + 1, OTHER).learned[~scored].any()
         with Snapshot(run.path / snapshot_name(SOME)) as snapshot:
             right = int((snapshot.column("exact_match")[snapshot.scored] >= 1).sum())

@@ -27,14 +27,20 @@ def run(tmp_path: Path) -> RunDir:
 def test_spans_are_the_words_of_the_passage(run: RunDir) -> None:
     data = data_of(run)
     columns = data.at(4)
+    predicted = data.predicted(columns)
     for number, example in enumerate(EvalSet(run).examples):
         words = example.context.split(" ")
-        lo, hi = int(columns.predicted.start[number]), int(columns.predicted.end[number])
+        lo, hi = int(predicted.start[number]), int(predicted.end[number])
         text = " ".join(words[lo : hi + 1]) if lo >= 0 else NO_ANSWER
         assert data.answered(number, columns) == text
         lo, hi = int(data.truth.start[number]), int(data.truth.end[number])
         assert data.expected(number) == (" ".join(words[lo : hi + 1]) if lo >= 0 else NO_ANSWER)
         assert data.grid.length[number] == len(words)
+    rows = np.array([23, 0, 3, 7, 0], np.int32)
+    for some, every in ((data.truth_of(rows), data.truth), (data.predicted_of(columns, rows), predicted)):
+        assert some.start.tolist() == every.start[rows].tolist()
+        assert some.end.tolist() == every.end[rows].tolist()
+    assert data.longest_of(rows) == data.grid.length[rows].max()
     assert data.impossible.tolist() == [number % 4 == 3 for number in range(24)]
 
 
@@ -75,3 +81,6 @@ def test_a_span_as_text(run: RunDir) -> None:
     assert span_text(data.truth, 3) == "-"
     start, end = data.truth.start[0], data.truth.end[0]
     assert span_text(data.truth, 0) == (f"{start}-{end}" if start != end else f"{start}")
+    assert [data.expected_span(number) for number in (0, 3)] == [span_text(data.truth, number) for number in (0, 3)]
+    columns = data.at(2)
+    assert data.predicted_span(5, columns) == span_text(data.predicted(columns), 5)

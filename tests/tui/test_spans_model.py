@@ -125,7 +125,7 @@ def judged(n: int = 6) -> Judged:
         both=np.ones(n, np.bool_),
         iou=np.array([1, 0.2, 0.9, 0.4, 1, 0], np.float32)[:n],
         confidence=np.array([0.9, 0.1, 0.8, 0.3, 0.7, 0.2], np.float32)[:n],
-        true_start=np.array([5, 3, 9, 1, 0, -1], np.int32)[:n],
+        true_start=lambda: np.array([5, 3, 9, 1, 0, -1], np.int32)[:n],
         impossible=np.array([0, 0, 0, 0, 0, 1], np.bool_)[:n],
     )
 

@@ -14,7 +14,7 @@ from engine.insight.dynamics import forgotten, learned
 from engine.rundir.eval_set import EvalSet
 from engine.rundir.snapshot import Snapshot
 from engine.storage.tensors import Tensors
-from tui.model.token_grid import NOT_SCORED, NOTHING, Spans, TokenGrid
+from tui.model.token_grid import NOT_SCORED, NOTHING, PassageTokens, Spans, TokenGrid
 
 Ints = NDArray[np.int32]
 Bools = NDArray[np.bool_]
@@ -28,14 +28,13 @@ NO_SCORE = "not scored"
 
 @dataclass(frozen=True)
 class SpanColumns:
-    """One snapshot, one value for each example. `predicted` counts tokens from the passage's first one;
-    `exact_match`, `f1`, `iou` and `confidence` (√ of the gold start's times the gold end's probability) are 0 to 1.
-    `null_odds` is the null answer's score minus the best span's. Where an example is not `scored` at the snapshot, all
-    else is no number, or no answer.
+    """One snapshot, one value for each example. `char_start` and `char_end` are code points of the passage, -1 for no
+    answer; `exact_match`, `f1`, `iou` and `confidence` (√ of the gold start's times the gold end's probability) are 0
+    to 1. `null_odds` is the null answer's score minus the best span's. Where an example is not `scored` at the
+    snapshot, all else is no number, or no answer.
     """
 
     scored: Bools
-    predicted: Spans
     char_start: Ints
     char_end: Ints
     start_correct: Bools
@@ -66,7 +65,7 @@ class Judged:
 
     `right`, `was_right`: exact match at the snapshot and at the one before (None: there is none); `scored`: the example
     is scored at the snapshot, `both`: at the one before too; `iou` 0 to 1; `confidence` the geometric mean of the gold
-    start's and end's probability; `true_start` in tokens.
+    start's and end's probability; `true_start()` in tokens, which take a while for many examples.
     """
 
     right: Bools
@@ -75,7 +74,7 @@ class Judged:
     both: Bools
     iou: Floats
     confidence: Floats
-    true_start: Ints
+    true_start: Callable[[], Ints]
     impossible: Bools
 
     @property
@@ -106,6 +105,11 @@ class SpanData:
         return len(self._set.examples)
 
     @cached_property
+    def _passages(self) -> PassageTokens:
+        """Token boundaries of the passages that are looked at."""
+        return PassageTokens(self._set.features_of, self._set.token_offset, self._features.read)
+
+    @cached_property
     def grid(self) -> TokenGrid:
         """Token boundaries of all passages."""
         return TokenGrid(
@@ -130,6 +134,31 @@ class SpanData:
     def truth(self) -> Spans:
         """The first expected answer of every example, in tokens."""
         return self.grid.spans(self.gold_char_start, self.gold_char_end)
+
+    def truth_of(self, rows: Ints) -> Spans:
+        """The first expected answers of some examples, in tokens."""
+        return self._passages.spans(rows, self.gold_char_start[rows], self.gold_char_end[rows])
+
+    def predicted(self, columns: SpanColumns) -> Spans:
+        """What a snapshot answers to every example, in tokens."""
+        return _known(self.grid.spans(columns.char_start, columns.char_end), columns.scored)
+
+    def predicted_of(self, columns: SpanColumns, rows: Ints) -> Spans:
+        """What a snapshot answers to some examples, in tokens."""
+        found = self._passages.spans(rows, columns.char_start[rows], columns.char_end[rows])
+        return _known(found, columns.scored[rows])
+
+    def longest_of(self, rows: Ints) -> int:
+        """Tokens of the longest passage of some examples."""
+        return max(len(self._passages.starts(row)) for row in rows.tolist())
+
+    def expected_span(self, example: int) -> str:
+        """First and last token of the expected answer, such as 12-15."""
+        return span_text(self.truth_of(np.array([example], np.int32)), 0)
+
+    def predicted_span(self, example: int, columns: SpanColumns) -> str:
+        """First and last token of what a snapshot answers."""
+        return span_text(self.predicted_of(columns, np.array([example], np.int32)), 0)
 
     @cached_property
     def impossible(self) -> Bools:
@@ -163,16 +192,10 @@ class SpanData:
         column = snapshot.column
         with np.errstate(invalid="ignore"):  # infinite scores
             null_odds = column("null_score") - column("score")
-        char_start, char_end = column("pred_char_start"), column("pred_char_end")
-        scored, predicted = snapshot.scored, self.grid.spans(char_start, char_end)
-        if not scored.all():
-            nowhere = np.int32(NOT_SCORED)
-            predicted = Spans(*(np.where(scored, end, nowhere) for end in (predicted.start, predicted.end)))
         return SpanColumns(
-            scored=scored,
-            predicted=predicted,
-            char_start=char_start,
-            char_end=char_end,
+            scored=snapshot.scored,
+            char_start=column("pred_char_start"),
+            char_end=column("pred_char_end"),
             start_correct=column("start_correct") > 0,
             end_correct=column("end_correct") > 0,
             iou=column("iou"),
@@ -192,7 +215,7 @@ class SpanData:
             both=now.scored if then is None else now.scored & then.scored,
             iou=now.iou,
             confidence=now.confidence,
-            true_start=self.truth.start,
+            true_start=lambda: self.truth.start,
             impossible=self.impossible,
         )
 
@@ -215,6 +238,13 @@ class SpanData:
             return NO_SCORE
         start, end = int(columns.char_start[example]), int(columns.char_end[example])
         return self._set.examples[example].context[start:end] if start >= 0 else NO_ANSWER
+
+
+def _known(spans: Spans, scored: Bools) -> Spans:
+    """The spans where examples are scored, NOT_SCORED elsewhere."""
+    if scored.all():
+        return spans
+    return Spans(*(np.where(scored, end, np.int32(NOT_SCORED)) for end in (spans.start, spans.end)))
 
 
 def span_text(spans: Spans, example: int) -> str:

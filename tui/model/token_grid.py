@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ from engine.errors import DataError
 Ints = NDArray[np.int32]
 WINDOWS = 4096
 """Windows read at a time: some megabytes."""
+KEPT = 1024
+"""Passages whose boundaries stay in memory: more than a page of examples has."""
 NOTHING, NOT_SCORED = -1, -2
 """Token positions of the answer "there is none", and where there is none since the example is not scored."""
 
@@ -35,6 +38,35 @@ class Spans:
     def size(self) -> Ints:
         """Tokens in each span; 0 for no answer."""
         return np.where(self.start < 0, 0, self.end - self.start + 1).astype(np.int32)
+
+
+class PassageTokens:
+    """The tokens of a few passages at a time, read when they are looked at. As TokenGrid, which is for all of them."""
+
+    def __init__(
+        self,
+        windows_of: Callable[[int], range],
+        token_offset: NDArray[np.int64],
+        read: Callable[[str, int, int], NDArray[Any]],
+    ) -> None:
+        """`windows_of(example)` numbers the windows of an example; the rest as of TokenGrid."""
+        self._windows_of, self._token_offset, self._read = windows_of, token_offset, read
+        self.starts = lru_cache(maxsize=KEPT)(self._starts)
+        """Where each token of an example's passage begins, int32[n] in code points."""
+
+    def _starts(self, example: int) -> Ints:
+        windows = self._windows_of(example)
+        lo, hi = int(self._token_offset[windows.start]), int(self._token_offset[windows.stop])
+        return np.unique(self._read("char_start", lo, hi)[self._read("segment", lo, hi) == CONTEXT])
+
+    def spans(self, examples: Ints, char_start: Ints, char_end: Ints) -> Spans:
+        """Answers to `examples` given in code points of their passages (end exclusive, -1 for no answer)."""
+        found = np.full((2, len(examples)), NOTHING, np.int32)
+        for place, (example, start, end) in enumerate(zip(examples.tolist(), char_start, char_end, strict=True)):
+            if start >= 0:
+                chars = start, max(end - 1, start)
+                found[:, place] = np.maximum(self.starts(example).searchsorted(chars, side="right") - 1, 0)
+        return Spans(found[0], found[1])
 
 
 class TokenGrid:

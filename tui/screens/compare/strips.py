@@ -10,7 +10,6 @@ from tui.drawing.format import value_text
 from tui.drawing.frame import Glyphs
 from tui.drawing.text import plain
 from tui.drawing.theme import StyleOf
-from tui.model.predictions import span_text
 from tui.model.verdict_words import verdict_words
 from tui.screens.compare.model import Comparison, MetricRow, metric_rows, most_important
 from tui.screens.compare.pair import LEFT, RIGHT, Pair
@@ -96,7 +95,7 @@ def _counts(pair: Pair, found: Comparison, style: StyleOf) -> Strip:
 def detail_strips(pair: Pair, width: int, style: StyleOf) -> list[Strip]:
     """The example under the cursor in full: question and expected answer, and what either side answered."""
     data, example = pair.data(RIGHT), pair.example(pair.cursor, RIGHT)
-    head = f" {plain(data.question(example), CELL_LIMIT)}  expected {span_text(data.truth, example)}: "
+    head = f" {plain(data.question(example), CELL_LIMIT)}  expected {data.expected_span(example)}: "
     label = plain(data.expected(example), CELL_LIMIT)
     viewer = pair.viewer(RIGHT)
     if viewer is not None and (judged := verdict_words(viewer.verdict(example))):
@@ -109,7 +108,7 @@ def detail_strips(pair: Pair, width: int, style: StyleOf) -> list[Strip]:
         data, columns, example = pair.data(side), pair.columns(side), pair.example(pair.cursor, side)
         answer = plain(data.answered(example, columns), CELL_LIMIT)
         words = (
-            f" {label} {span_text(columns.predicted, example)}: {answer}  "
+            f" {label} {data.predicted_span(example, columns)}: {answer}  "
             f"(F1 {columns.f1[example]:.2f}, confidence {columns.confidence[example]:.2f})"
         )
         lines.append(Strip([Segment(fit_text(words, width), style("both" if columns.right[example] else "predicted"))]))

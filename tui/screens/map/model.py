@@ -81,9 +81,9 @@ def classes(correctness: NDArray[np.float32]) -> NDArray[np.int8]:
 def majorities(cells: MapCells, kinds: NDArray[np.int8]) -> NDArray[np.int8]:
     """int8[height, width]: the class that most examples of a cell have, the less right one of equals; -1: empty."""
     index = cells.index
-    counts = np.zeros((len(CLASSES), cells.width * cells.height), np.int32)
-    known = index >= 0
-    np.add.at(counts, (kinds[known], index[known]), 1)
+    size, known = cells.width * cells.height, index >= 0
+    places = kinds[known].astype(np.int64) * size + index[known]
+    counts = np.bincount(places, minlength=len(CLASSES) * size).reshape(len(CLASSES), size)
     most = np.where(counts.sum(axis=0) > 0, counts.argmax(axis=0), -1)
     return most.reshape(cells.height, cells.width).astype(np.int8)
 

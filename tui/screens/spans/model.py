@@ -74,7 +74,8 @@ class SpanOrder:
             mask = mask & matches
         rows = np.flatnonzero(mask)
         if self.sort != "data order":
-            key = {"true start": judged.true_start, "IoU": judged.iou, "confidence": judged.confidence}[self.sort]
+            scores = {"IoU": judged.iou, "confidence": judged.confidence}
+            key = judged.true_start() if self.sort == "true start" else scores[self.sort]
             rows = rows[np.argsort(key[rows], kind="stable")]
         place = self.place
         self.taken_at = taken_at

@@ -10,7 +10,7 @@ from tui.drawing.columns import Column, fit_text
 from tui.drawing.frame import Glyphs
 from tui.drawing.text import plain
 from tui.drawing.theme import StyleOf
-from tui.model.predictions import SpanColumns, SpanData, span_text
+from tui.model.predictions import SpanColumns, SpanData
 from tui.model.verdict_words import verdict_words
 from tui.screens.spans.grid import Page
 from tui.screens.spans.model import Bools, SpanOrder
@@ -68,9 +68,9 @@ def example_row(
         "f1": CellText(f"{now.f1[example]:.2f}") if scored else UNKNOWN,
         "confidence": CellText(f"{now.confidence[example]:.2f}") if scored else UNKNOWN,
         "question": CellText(plain(data.question(example), CELL_LIMIT)),
-        "expected_span": CellText(span_text(data.truth, example), "dim"),
+        "expected_span": CellText(data.expected_span(example), "dim"),
         "expected": CellText(plain(judged or data.expected(example), CELL_LIMIT), "warn" if judged else "true"),
-        "predicted_span": CellText(span_text(now.predicted, example), "dim"),
+        "predicted_span": CellText(data.predicted_span(example, now), "dim"),
         "predicted": CellText(
             plain(data.answered(example, now), CELL_LIMIT), "both" if right else "predicted" if scored else "dim"
         ),
@@ -118,10 +118,10 @@ def detail_strips(
     """An example in full: its question, and both answers with their tokens; with `allow_null` the odds of none; with
     the user's verdict on its label."""
     half = max(0, (width - 4) // 2)
-    expected = f"expected {span_text(data.truth, example)}: {plain(data.expected(example), CELL_LIMIT)}"
+    expected = f"expected {data.expected_span(example)}: {plain(data.expected(example), CELL_LIMIT)}"
     if verdict is not None:
         expected = f"label {plain(verdict_words(verdict, 40))}; {expected}"
-    answered = f"predicted {span_text(now.predicted, example)}: {plain(data.answered(example, now), CELL_LIMIT)}"
+    answered = f"predicted {data.predicted_span(example, now)}: {plain(data.answered(example, now), CELL_LIMIT)}"
     if allow_null and now.scored[example]:
         answered = f"null odds {now.null_odds[example]:+.2f}  {answered}"
     return [

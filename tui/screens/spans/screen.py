@@ -139,7 +139,7 @@ class SpansScreen(ScreenView):
             chosen = np.isin(np.arange(self._order.total), self._group[1])
             matches = chosen if matches is None else matches & chosen
         if self._max_span is not None:
-            short = (self._data.truth.size < self._max_span) & (self._now.predicted.size < self._max_span)
+            short = (self._data.truth.size < self._max_span) & (self._data.predicted(self._now).size < self._max_span)
             matches = short if matches is None else matches & short
         judged = self._data.judged(position, position - 1 if position else None)
         self._order.apply(judged, matches, viewer.snapshots[position].label)
@@ -163,9 +163,9 @@ class SpansScreen(ScreenView):
         if not len(rows):
             return [Strip([Segment("no example fits this filter", self.style_of("dim"))])]
         chart = SpanChart(
-            self._data.truth.take(rows),
-            self._now.predicted.take(rows),
-            longest=int(self._data.grid.length[rows].max()),
+            self._data.truth_of(rows),
+            self._data.predicted_of(self._now, rows),
+            longest=self._data.longest_of(rows),
             each=each,
             cursor=order.place - page.first,
             none_row=bool(self._source and self._source.allow_null),
