@@ -44,6 +44,8 @@ from tui.terminal.ascii_filter import ASCII_FILTER
 from tui.widgets.bars import KeyBar, StatusBar, Timeline, ViewBar
 
 MESSAGE_SECONDS = 6.0
+MOST_LINES = 4
+"""Of a longer message the time does not grow any more."""
 
 
 class BertQAApp(Following):
@@ -198,11 +200,12 @@ class BertQAApp(Following):
         return self.screen_stack[0].query_one(StatusBar).progress()
 
     def say(self, message: str) -> None:
-        """Show a line in place of the keys for some seconds."""
+        """Show a message in place of the keys for some seconds, more where it takes more lines."""
         self.message = message
         if self._message_timer is not None:
             self._message_timer.stop()
-        self._message_timer = self.set_timer(MESSAGE_SECONDS, self._unsay)
+        lines = 1 + len(message) // max(1, self.size.width)
+        self._message_timer = self.set_timer(MESSAGE_SECONDS * min(lines, MOST_LINES), self._unsay)
         self._draw_keys()
 
     def _unsay(self) -> None:

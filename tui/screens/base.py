@@ -44,7 +44,7 @@ class Shell(Protocol):
         """How far the run is, in words, with text from outside: show() it."""
 
     def say(self, message: str) -> None:
-        """Show a line in place of the keys for some seconds."""
+        """Show a message, which may hold text from outside, in place of the keys for some seconds."""
 
     def changed(self) -> None:
         """Redraw, since the view state has changed."""

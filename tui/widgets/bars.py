@@ -16,6 +16,7 @@ from engine.events import Phase, SnapshotTaken, metric_table, score_texts
 from engine.rundir.liveness import State
 from tui.drawing.format import clock
 from tui.drawing.frame import glyphs_of
+from tui.drawing.messages import message_lines
 from tui.drawing.text import plain
 from tui.drawing.theme import StyleOf
 from tui.model.gpu import Gpu, gpu_brief
@@ -324,14 +325,31 @@ def stretch(widths: Sequence[int], chosen: int, room: int) -> tuple[int, int]:
 
 
 class KeyBar(Bar):
-    """The keys of the screen, or for some seconds what there is to say."""
+    """The keys of the screen, or for some seconds what there is to say, which takes more lines where it is long."""
 
     DEFAULT_CSS = "KeyBar { height: 1; dock: bottom; }"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._height = 1
+
+    def redraw(self) -> None:
+        height = max(1, len(self._message(self.size.width)))
+        if height != self._height:
+            self.styles.height = self._height = height
+        super().redraw()
+
+    def on_resize(self) -> None:
+        self.redraw()
+
+    def _message(self, width: int) -> list[str]:
+        """The message in lines; it takes a quarter of the screen at most."""
+        return message_lines(self.tui.message, width - 2, max(1, self.app.size.height // 4))
 
     def build(self, width: int, height: int) -> Sequence[Strip]:
         style = self.tui.style_of
         if self.tui.message:
-            return [Strip([Segment(" " + plain(self.tui.message), style("warn"))])]
+            return [Strip([Segment(f" {line}", style("warn"))]) for line in self._message(width)]
         items = self.tui.footer_of_view()
         # `? help` and `q quit`, the last two, are always seen; the rest as far as there is room.
         room = width - sum(_footer_width(item) for item in items[-2:])

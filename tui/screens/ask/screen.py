@@ -16,6 +16,7 @@ from engine.rundir.checkpoints import KeptWeights
 from engine.rundir.layout import RunDir
 from tui.drawing.columns import fit_text
 from tui.drawing.frame import Glyphs, glyphs_of
+from tui.drawing.messages import message_lines
 from tui.drawing.text import plain, visible
 from tui.drawing.token_bars import GUTTER
 from tui.drawing.token_geometry import Geometry, fit
@@ -182,7 +183,7 @@ class AskScreen(ScreenView):
     def _draw(self, width: int, height: int) -> Sequence[Strip]:
         asking, weights = self._asking, self._asking.weights
         if weights is None:
-            return [self._line(asking.trouble, width, "warn")]
+            return [self._line(line, width, "warn") for line in message_lines(asking.trouble, width - 2, height)]
         others = f"{len(asking.kept)} kept: < and > choose, a shows all" if len(asking.kept) > 1 else KEEP_ALL
         lines = [self._line(f"{weights.label}; {others}", width, "dim")]
         found = asking.found(weights)

@@ -13,6 +13,7 @@ from textual.strip import Strip
 from engine.rundir.layout import list_runs
 from tui.drawing.columns import Column
 from tui.drawing.frame import glyphs_of
+from tui.drawing.messages import message_lines
 from tui.drawing.text import plain
 from tui.screens.base import ScreenView
 from tui.screens.compare.pair import LEFT, RIGHT, Pair
@@ -78,7 +79,7 @@ class CompareScreen(ScreenView):
             words = self._pair.trouble or "waiting for the first snapshot"
             if self.tui.viewer is None:
                 words = "no run is open: 6 lists the runs"
-            return [Strip([Segment(plain(words), self.style_of("dim"))])]
+            return [Strip([Segment(line, self.style_of("dim"))]) for line in message_lines(words, width, height)]
         return head_strips(self._pair, found, width, height, self.style_of, glyphs_of(self.tui.ascii_only))
 
     def _draw_detail(self, width: int, height: int) -> Sequence[Strip]:

@@ -17,6 +17,7 @@ from engine.rundir.verdicts import Verdict
 from tui.drawing.canvas import Stroke, draw
 from tui.drawing.columns import Column, fit_text
 from tui.drawing.frame import ASCII, UNICODE, ChartCell, Glyphs, gutter, runs
+from tui.drawing.messages import message_lines
 from tui.drawing.passage import answer_marks, line_strips, passage_lines
 from tui.drawing.text import plain
 from tui.drawing.theme import StyleOf
@@ -31,6 +32,7 @@ SIGNS = {UNICODE: "✗○◐●", ASCII: "x-+o"}
 ROLES = ("bad", "warn", "text", "good")
 CELL_LIMIT = 300
 REASON_LINES = 2
+MESSAGE_LINES = 4
 NOTHING_CHOSEN = WordChoice()
 
 SUSPECT_COLUMNS = (
@@ -238,4 +240,5 @@ def words_strip(
 
 def message_strips(words: Sequence[str], width: int, style: StyleOf) -> list[Strip]:
     """Lines that say why there is no map yet."""
-    return [Strip([Segment(f" {plain(word, width)}", style("dim"))]) for word in words]
+    lines = [line for word in words for line in message_lines(word, width - 2, MESSAGE_LINES)]
+    return [Strip([Segment(f" {line}", style("dim"))]) for line in lines]

@@ -279,7 +279,7 @@ class RunsScreen(ScreenView):
             await asyncio.to_thread(remove_run, Path(row.path))
             self.tui.say(f"removed {plain(row.name, 100)}")
         except (OSError, UserError) as error:
-            self.tui.say(plain(str(error), 500))
+            self.tui.say(str(error))
         finally:
             self._removing = ""
         await self._poll()
@@ -301,7 +301,7 @@ class RunsScreen(ScreenView):
         try:
             await asyncio.to_thread(write_notes, RunDir(path), notes)
         except (OSError, UserError) as error:
-            self.tui.say(plain(str(error), 500))
+            self.tui.say(str(error))
         await self._poll()
 
     def do_run_log(self) -> None:

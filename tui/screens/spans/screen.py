@@ -16,7 +16,7 @@ from engine.errors import UserError
 from engine.rundir.eval_set import EvalSet
 from engine.storage.tensors import Tensors
 from tui.drawing.frame import glyphs_of
-from tui.drawing.text import plain
+from tui.drawing.messages import message_lines
 from tui.model.predictions import SpanColumns, SpanData
 from tui.screens.base import ScreenView
 from tui.screens.spans import strips as span_strips
@@ -156,7 +156,8 @@ class SpansScreen(ScreenView):
 
     def _draw_chart(self, width: int, height: int) -> Sequence[Strip]:
         if self._now is None or self._data is None:
-            return [Strip([Segment(plain(self._trouble or self._waiting()), self.style_of("dim"))])]
+            lines = message_lines(self._trouble or self._waiting(), width, height)
+            return [Strip([Segment(line, self.style_of("dim"))]) for line in lines]
         order = self._order
         page, each = self._page(width)
         rows = order.rows[page.first : page.last]
