@@ -15,8 +15,15 @@ class WandB:
     """Scalars, and the predictions as a table."""
 
     def __init__(self, run: RunDir) -> None:
-        config = msgspec.to_builtins(run.config)
-        self._run = wandb.init(project="bertqa-tui", name=run.name, dir=str(run.path), config=config, mode="offline")
+        self._run = wandb.init(
+            project="bertqa-tui",
+            name=run.name,
+            dir=str(run.path),
+            config=msgspec.to_builtins(run.config),
+            mode="offline",
+            id=known_id(run),
+            resume="allow",
+        )
 
     def scalars(self, values: Mapping[str, float], step: int, time: float) -> None:
         self._run.log(dict(values), step=step)
@@ -29,6 +36,13 @@ class WandB:
 
     def close(self) -> None:
         self._run.finish()
+
+
+def known_id(run: RunDir) -> str | None:
+    """The id under which the run was reported first, which `offline-run-TIME-ID` ends with; None where it was not. What
+    is reported under one id, in several folders, is one run: `wandb sync` joins them."""
+    folders = sorted((run.path / "wandb").glob("offline-run-*-*"))
+    return folders[0].name.split("-", 3)[3] if folders else None
 
 
 def open_tracker(run: RunDir) -> Tracker:

@@ -247,6 +247,11 @@ def test_wandbs_own_files_hold_it(run: RunDir) -> None:
     assert sorted(tables) == [0, 10, 20, 30]
     assert tables[30]["columns"] == list(COLUMNS)
     assert [tuple(row) for row in tables[30]["data"]] == predictions(run, 3)
+    append_events(run, *fake_steps(3, 10, 4), Finished(step=40, epoch=4.0, seconds=1.0))
+    reported_by(run, "wandb", WANDB_API_KEY="")
+    first, second = sorted((run.path / "wandb").glob("offline-run-*"))
+    assert first == folder
+    assert second.name.split("-")[3:] == first.name.split("-")[3:]  # the same run, resumed
     remove_run(run.path)
     assert not run.path.exists()
 
