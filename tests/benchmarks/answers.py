@@ -140,7 +140,7 @@ def evaluate(folder: Path) -> None:
     from engine.learning.warm_up import warm_up
     from engine.models import locate_model
 
-    warm_up()
+    warm_up().wait()
     config = RunConfig(dataset="-", model=str(folder / "model"))
     files = locate_model(config)
     device = choose_device(config)

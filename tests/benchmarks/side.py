@@ -89,7 +89,7 @@ def ours(options: argparse.Namespace, out: Path) -> dict[str, Any]:
     """The engine's own path, part by part in the worker's order."""
     from engine.learning.warm_up import warm_up
 
-    warm_up()
+    warm_up().wait()
     from engine.config import RunConfig
     from engine.learning.prepare import prepare
 
