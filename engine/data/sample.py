@@ -17,6 +17,9 @@ examples."""
 LARGE = 2
 """A set is sampled where it has more than so many times MOST_TOKENS: else the whole is there nearly as soon."""
 
+SOON, GLANCE_SECONDS = 10.0, 2.0
+"""Where even a small set takes longer than SOON seconds to score, what takes GLANCE_SECONDS is looked at first."""
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -55,3 +58,12 @@ def first_looks(features: Features, total: int, probe: int | None = None) -> tup
     count = min(MOST_EXAMPLES, max(1, MOST_TOKENS * total // n_tokens))
     counts = sorted({max(1, count // GLANCE), count} - {total})
     return tuple(take_sample(features, total, even_numbers(total, size, probe)) for size in counts)
+
+
+def glance(features: Features, total: int, seconds: float, probe: int | None = None) -> tuple[Sample, ...]:
+    """A sample, `probe` in it, of a set of `total` examples that takes `seconds` to score; none where the whole is
+    scored soon enough."""
+    if seconds <= SOON:
+        return ()
+    count = max(1, int(total * GLANCE_SECONDS / seconds))
+    return (take_sample(features, total, even_numbers(total, count, probe)),)

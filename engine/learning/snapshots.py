@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,8 @@ from numpy.typing import NDArray
 from engine.config import F1Units, scores_training
 from engine.data.examples import Example
 from engine.data.features import Features
-from engine.data.sample import Sample
+from engine.data.run_data import find_probe
+from engine.data.sample import Sample, even_numbers, glance, take_sample
 from engine.errors import DataError
 from engine.events import Metrics, Phase, Warned
 from engine.insight.calibration import Calibration, calibrate
@@ -143,9 +145,9 @@ class Snapshots:
     def take(self, learner: Learner) -> bool:
         """Take the snapshot planned for this step, if there is one; one that is whole on disk and announced is kept.
 
-        Of a large set samples are scored first before training, so that there soon is something to look at. With the
-        options `track_train` and `folds` the training examples are scored too after each epoch. Returns whether any
-        work was done. Raises WriteError.
+        Of a large set, or on a slow machine, samples are scored first before training, so that there soon is something
+        to look at. With the options `track_train` and `folds` the training examples are scored too after each epoch.
+        Returns whether any work was done. Raises WriteError.
         """
         if learner.step not in self.planned:
             return False
@@ -159,7 +161,7 @@ class Snapshots:
         index, step = planned.index, learner.step
         if wanted(index not in self.announced or not self._on_disk(index, step, sampled=planned.sampled)):
             if wanted(index == 0 and not self._on_disk(0, 0, sampled=True)):
-                for sample in self.task.looks:
+                for sample in self.task.looks or self._glance(learner):
                     self._take(learner, planned, sample)
             self._take(learner, planned, self.task.sample if planned.sampled else None)
             worked = True
@@ -167,6 +169,19 @@ class Snapshots:
             self._take_train(learner, self._train, index, planned.label)
             worked = True
         return worked
+
+    def _glance(self, learner: Learner) -> tuple[Sample, ...]:
+        """A first sample of a set that is not large, where this machine needs long for it: one example is timed."""
+        features, examples = self.task.eval, self.task.dataset.eval
+        probe = find_probe(examples, self.run.config.probe)
+        one = take_sample(features, len(examples), even_numbers(len(examples), 1, probe)).features
+        seconds = inf
+        for _ in range(2):  # the first pass also chooses kernels
+            began = time.monotonic()
+            score_windows(learner.model, one, group=learner.group, max_windows=self.run.config.eval_batch_size)
+            seconds = min(seconds, time.monotonic() - began)
+        whole = seconds * len(features.input_ids) / len(one.input_ids)
+        return glance(features, len(examples), learner.group.highest(round(whole)), probe)
 
     def _take(self, learner: Learner, planned: Planned, sample: Sample | None) -> None:
         index, label = planned.index, planned.label

@@ -256,6 +256,20 @@ def test_a_first_look_at_a_large_set(tmp_path: Path, config: RunConfig, monkeypa
     assert [(e.index, e.sampled_of) for e in work(again) if isinstance(e, SnapshotTaken)] == [(0, None), (1, None)]
 
 
+def test_a_first_look_on_a_slow_machine(tmp_path: Path, config: RunConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = new_run(config, tmp_path / "plain", epochs=1)
+    usual = work(plain)
+    monkeypatch.setattr(
+        snapshots, "glance", lambda features, total, _, probe: sample.glance(features, total, 20, probe)
+    )
+    run = new_run(config, tmp_path / "run", epochs=1, probe="validation-7")
+    events = work(run)
+    taken = [(e.index, e.metrics.examples, e.sampled_of) for e in events if isinstance(e, SnapshotTaken)]
+    assert taken == [(0, 2, 24), (0, 24, None), (1, 24, None)]
+    assert learned(events) == learned(usual)
+    assert weights(run) == weights(plain)
+
+
 def test_snapshots_keep_the_numbers_they_have_on_disk() -> None:
     def stored(*steps: int) -> list[SnapshotInfo]:
         score = Metrics(examples=1, start_accuracy=0, end_accuracy=0, exact_match=0, f1=0)

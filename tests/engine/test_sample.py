@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.data import sample
-from engine.data.sample import even_numbers, first_looks, take_sample
+from engine.data.sample import even_numbers, first_looks, glance, take_sample
 from tests.fake_run import fake_features, fake_sample, fake_set
 
 TOKENS = 60
@@ -48,6 +48,15 @@ def test_of_a_large_set_some_are_looked_at_first_and_then_more(monkeypatch: pyte
     # Where one passage is longer than all that a sample may hold, it is one example.
     monkeypatch.setattr(sample, "MOST_TOKENS", TOKENS // 2)
     assert [one.examples.tolist() for one in first_looks(features, 100, probe=99)] == [[99]]
+
+
+def test_of_a_small_set_on_a_slow_machine_some_are_looked_at_first() -> None:
+    features = fake_features(fake_set(100, tokens=TOKENS))
+    assert glance(features, 100, 10.0) == ()
+    (one,) = glance(features, 100, 40.0, probe=37)
+    assert (one.total, len(one.examples)) == (100, 5)
+    assert 37 in one.examples
+    assert [len(found.examples) for found in glance(features, 100, 9000.0)] == [1]
 
 
 def test_a_sample_has_the_windows_of_its_examples() -> None:
