@@ -20,7 +20,7 @@ from types import TracebackType
 from engine.errors import ExitCode
 
 WORKER = "engine.learning.worker"
-WHEN_TOLD = "--when-told"
+WAIT = "--wait-for-run"
 RANK_VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "SLURM_STEP_NUM_TASKS")
 
 
@@ -44,7 +44,7 @@ class EarlyEngine:
         self._begun = False
         with theirs:
             self.process: subprocess.Popen[bytes] = subprocess.Popen(
-                [sys.executable, "-P", "-m", worker, os.path.abspath(path), WHEN_TOLD],
+                [sys.executable, "-P", "-m", worker, os.path.abspath(path), WAIT],
                 stdin=theirs.fileno(),
                 stdout=theirs.fileno(),
                 stderr=theirs.fileno(),
@@ -77,12 +77,12 @@ class EarlyEngine:
             self._ours.close()
 
 
-def wait_until_told(path: Path) -> None:
+def wait_for_run(path: Path) -> None:
     """In a process that was started early: wait for its run, and work in the run's folder and print to its log from
     then on. Does not return where the run never comes to be."""
     with socket.socket(fileno=os.dup(0)) as starter:
-        told, descriptors, _, _ = socket.recv_fds(starter, 1, 1)
-    if not told:
+        begun, descriptors, _, _ = socket.recv_fds(starter, 1, 1)
+    if not begun:
         os._exit(int(ExitCode.OK))
     [log] = descriptors
     nothing = os.open(os.devnull, os.O_RDONLY)

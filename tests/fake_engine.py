@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from engine.data.examples import dump_examples
-from engine.early import WHEN_TOLD, wait_until_told
+from engine.early import WAIT, wait_for_run
 from engine.errors import ExitCode, UserError
 from engine.events import CheckpointSaved, CommandDone, Failed, Finished, Paused, Resumed, Stopped
 from engine.rundir.commands import take_commands
@@ -117,8 +117,8 @@ class Engine:
 
 def main() -> int:
     run = RunDir(Path(sys.argv[1]))
-    if WHEN_TOLD in sys.argv:
-        wait_until_told(run.path)
+    if WAIT in sys.argv:
+        wait_for_run(run.path)
     if "FAKE_CRASH" in os.environ:
         raise SystemExit(os.environ["FAKE_CRASH"])
     signal.signal(signal.SIGHUP, signal.SIG_IGN)

@@ -34,16 +34,16 @@ class Moment:
     """When the device has done all that it was given so far. On a GPU that is known once it has, on a CPU it is now."""
 
     def __init__(self, device: torch.device) -> None:
-        self._event: Any = None
-        self._time = 0.0
+        self.event: Any = None
+        self.time = 0.0
         if device.type == "cuda":
-            self._event = untyped(torch.cuda.Event)(enable_timing=True)
-            self._event.record()
+            self.event = untyped(torch.cuda.Event)(enable_timing=True)
+            self.event.record()
         else:
-            self._time = time.perf_counter()
+            self.time = time.perf_counter()
 
     def seconds_since(self, earlier: Moment) -> float:
         """The GPU must have come to both."""
-        if self._event is not None:
-            return float(earlier._event.elapsed_time(self._event)) / 1e3
-        return self._time - earlier._time
+        if self.event is not None:
+            return float(earlier.event.elapsed_time(self.event)) / 1e3
+        return self.time - earlier.time

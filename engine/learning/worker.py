@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from engine.early import WHEN_TOLD, wait_until_told
+from engine.early import WAIT, wait_for_run
 from engine.errors import ExitCode
 from engine.learning.warm_up import warm_up
 
@@ -15,7 +15,7 @@ from engine.learning.warm_up import warm_up
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one engine; returns its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    early = arguments[1:] == [WHEN_TOLD]
+    early = arguments[1:] == [WAIT]
     if len(arguments) != 1 + early:
         print("usage: python -m engine.learning.worker RUN_DIR", file=sys.stderr)
         return int(ExitCode.USAGE)
@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     settled.wait()
     run = RunDir(Path(arguments[0]))
     if early:
-        wait_until_told(run.path)
+        wait_for_run(run.path)
     return work_on(run)
 
 

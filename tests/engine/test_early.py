@@ -20,9 +20,9 @@ ROOT = Path(__file__).parents[2]
 WAITS = """
 import os, sys
 from pathlib import Path
-from engine.early import WHEN_TOLD, wait_until_told
-print("before", sys.argv[2] == WHEN_TOLD, flush=True)
-wait_until_told(Path(sys.argv[1]))
+from engine.early import WAIT, wait_for_run
+print("before", sys.argv[2] == WAIT, flush=True)
+wait_for_run(Path(sys.argv[1]))
 print("after", os.getcwd(), os.environ["COLOUR"], repr(sys.stdin.read()), flush=True)
 """
 

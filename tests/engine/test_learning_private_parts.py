@@ -21,7 +21,6 @@ PRIVATE = {
     "operator.default._schema": "encoder/attention.py",
     "operator.default._schema.arguments": "encoder/attention.py",
     "torch._foreach_mul_": "loss_scale.py",
-    "torch._foreach_copy_": "graphs.py",
 }
 DOCUMENTED = {"os._exit"}
 """Names that begin with an underscore and are public all the same."""
@@ -128,15 +127,6 @@ def test_multiplying_many_tensors_at_once() -> None:
     assert [t.tolist() for t in tensors] == [[3.0] * 2, [6.0] * 3], f"torch._foreach_mul_ does something else {advice}"
 
 
-def test_copying_many_tensors_at_once() -> None:
-    advice = f"in torch {torch.__version__}: copy one gradient at a time in engine/learning/graphs.py instead."
-    function = getattr(torch, "_foreach_copy_", None)
-    assert function is not None, f"torch._foreach_copy_ is gone {advice}"
-    tensors = [torch.ones(2), torch.full((3,), 2.0)]
-    function(tensors, [torch.zeros(2), torch.full((3,), 5.0)])
-    assert [t.tolist() for t in tensors] == [[0.0] * 2, [5.0] * 3], f"torch._foreach_copy_ does something else {advice}"
-
-
 def test_the_functional_form_of_adamw() -> None:
     function = getattr(adamw, "adamw", None)
     assert function is not None, functional("is gone")
@@ -144,7 +134,7 @@ def test_the_functional_form_of_adamw() -> None:
     positional = [name for name, kind in parameters.items() if kind.kind is not inspect.Parameter.KEYWORD_ONLY]
     expected = ["params", "grads", "exp_avgs", "exp_avg_sqs", "max_exp_avg_sqs", "state_steps"]
     assert positional[:6] == expected, functional(f"takes other arguments: {positional}")
-    used = {"fused", "found_inf", "amsgrad", "beta1", "beta2", "lr", "weight_decay", "eps", "maximize"}
+    used = {"fused", "grad_scale", "found_inf", "amsgrad", "beta1", "beta2", "lr", "weight_decay", "eps", "maximize"}
     assert used <= parameters.keys(), functional(f"knows no {sorted(used - parameters.keys())}")
     needed = {name for name, kind in parameters.items() if kind.default is inspect.Parameter.empty}
     assert needed <= used | set(expected), functional(f"needs {sorted(needed - used - set(expected))} too")
@@ -156,7 +146,7 @@ def test_an_optimizer_without_the_compiler() -> None:
         "import sys, torch\n"
         "from engine.learning.encoder.optimizer import AdamW\n"
         "p = torch.nn.Parameter(torch.zeros(3)); p.grad = torch.ones(3)\n"
-        "AdamW([([p], 0.1)]).step(0.1, skip=torch.zeros(()))\n"
+        "AdamW([([p], 0.1)]).step(0.1, skip=torch.zeros(()), divide=torch.ones(()))\n"
         "print(float(p[0]), *({'torch._dynamo', 'torch._inductor', 'sympy'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOM.parents[1])

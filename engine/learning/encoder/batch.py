@@ -31,7 +31,7 @@ class Batch:
     longest: int = field(init=False)
 
     def __post_init__(self) -> None:
-        # Kept as a number: compiled code would be made anew for every list of lengths that it looks at.
+        # A number, since compiled code that reads the list is recompiled for every other list.
         object.__setattr__(self, "longest", max(self.lengths))
 
     @property
