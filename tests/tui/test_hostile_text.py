@@ -101,7 +101,7 @@ async def walk(app: Any, run: RunDir, failure: str) -> str:
 
 
 @settings(
-    max_examples=6,
+    max_examples=4,
     deadline=None,
     phases=[Stage.explicit, Stage.reuse, Stage.generate],
     suppress_health_check=[HealthCheck.too_slow],
