@@ -41,8 +41,8 @@ def kind_of(value: object) -> str:
 
 
 class DataIssues:
-    """DataIssues in the order they were found; `left_out` counts those beyond MAX_ISSUES. `notes`: what was understood
-    without being told, each once; `dropped` counts questions that can't be used."""
+    """DataIssues in the order they were found; `left_out` counts those beyond MAX_ISSUES. `notes`: what was inferred
+    from the file alone, each once; `dropped` counts questions that can't be used."""
 
     def __init__(self) -> None:
         self.found: list[DataIssue] = []

@@ -74,7 +74,7 @@ def write(request: Request) -> list[str]:
             budget = int(budget * 0.98 * room / (len(packed) * ENCODED))
         data = base64.b64encode(packed).decode("ascii")
         file.write(page(contents.run.name, data).encode("utf-8"))
-        return [note.text for note in notes if note.told]
+        return [note.text for note in notes if note.printed]
 
 
 def page(name: str, data: str) -> str:
@@ -140,10 +140,10 @@ def _metrics(metrics: msgspec.Struct) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class Note:
-    """What a reader must know of what the page holds; `told` to whoever writes it too."""
+    """What a reader must know of what the page holds; `printed`: in the terminal too."""
 
     text: str
-    told: bool = True
+    printed: bool = True
 
 
 def _notes(contents: Contents, chosen: Sequence[int], moments: Sequence[int]) -> list[Note]:
@@ -152,7 +152,7 @@ def _notes(contents: Contents, chosen: Sequence[int], moments: Sequence[int]) ->
             f"Scores are drawn in {LEVELS} steps between the lowest and the highest of their window (8 bits): scores, "
             "probabilities and lower answers on this page are near the run's own. Predictions, EM, F1 and IoU are "
             "exact.",
-            told=False,
+            printed=False,
         )
     ]
     if len(chosen) < contents.count:
@@ -171,7 +171,7 @@ def _notes(contents: Contents, chosen: Sequence[int], moments: Sequence[int]) ->
         )
     if contents.by_character:
         notes.append(
-            Note("EM and F1 count characters: most answers are in a script written without spaces.", told=False)
+            Note("EM and F1 count characters: most answers are in a script written without spaces.", printed=False)
         )
     return [*notes, *(Note(text) for text in contents.notes)]
 

@@ -172,13 +172,13 @@ def write_onnx(network: HuggingFaceEncoder, target: Path) -> None:
 
 def progress_lines(say: Say, what: str, clock: Callable[[], float] = time.monotonic) -> Callable[[int, int], None]:
     """A callback for windows done of all, which says how many and the time left every REPORT_SECONDS."""
-    began = told = clock()
+    began = reported = clock()
 
     def progress(done: int, total: int) -> None:
-        nonlocal told
+        nonlocal reported
         now = clock()
-        if now - told >= REPORT_SECONDS and done < total:
-            told = now
+        if now - reported >= REPORT_SECONDS and done < total:
+            reported = now
             left = (now - began) / done * (total - done)
             say(Progress(f"ONNX: {what} has scored {done} of {total} windows, about {left:.0f} s left"))
 

@@ -194,13 +194,13 @@ def _described(info: SnapshotInfo) -> str:
 
 def _not_kept(run: RunDir, what: str, kept: list[KeptWeights]) -> UserError:
     damaged = [folder.name for folder in _folders(run) if _manifest(folder) is None]
-    told = f"{run.path}: {what}"
+    problem = f"{run.path}: {what}"
     if damaged:
         return DataError(
-            f"{told}; {', '.join(sorted(damaged))} is half written or damaged.",
+            f"{problem}; {', '.join(sorted(damaged))} is half written or damaged.",
             hint=_choice(kept) if kept else f"`bertqa-tui resume {run.path}` writes it again.",
         )
-    return UsageError(f"{told}.", hint=_choice(kept) if kept else "A checkpoint is saved at the end of each epoch.")
+    return UsageError(f"{problem}.", hint=_choice(kept) if kept else "A checkpoint is saved at the end of each epoch.")
 
 
 def _choice(kept: list[KeptWeights]) -> str:

@@ -111,8 +111,8 @@ def test_a_file_that_differs_is_refused_and_nothing_is_left(
     monkeypatch.setattr(onnx_kind, "PROCESS", "spoiled_export")
     out = tmp_path / "out"
     assert main(["export", str(run.path), "-o", str(out), "--onnx"]) == ExitCode.RUN_FAILED
-    told = capsys.readouterr().err
-    assert re.search(r"logits differ from torch's by 2\.0e-04 on \d+ windows, more than 1e-04; it is not kept", told)
+    printed = capsys.readouterr().err
+    assert re.search(r"logits differ from torch's by 2\.0e-04 on \d+ windows, more than 1e-04; it is not kept", printed)
     assert [path.name for path in tmp_path.iterdir()] == ["spoiled"]
 
 
@@ -120,11 +120,11 @@ def test_a_long_comparison_says_how_far_it_is_and_the_time_left() -> None:
     from engine.learning.onnx_export import progress_lines
 
     times = iter([0.0, 1.0, 10.0, 12.0, 20.0, 40.0])
-    told: list[onnx_kind.Answer] = []
-    progress = progress_lines(told.append, "torch", clock=lambda: next(times))
+    sent: list[onnx_kind.Answer] = []
+    progress = progress_lines(sent.append, "torch", clock=lambda: next(times))
     for done in (10, 50, 60, 100, 200):
         progress(done, 200)
-    assert [answer.line for answer in told if isinstance(answer, onnx_kind.Progress)] == [
+    assert [answer.line for answer in sent if isinstance(answer, onnx_kind.Progress)] == [
         "ONNX: torch has scored 50 of 200 windows, about 30 s left",
         "ONNX: torch has scored 100 of 200 windows, about 20 s left",
     ]

@@ -122,7 +122,7 @@ def _counted(values: Any, statuses: Any) -> list[Any]:
 
 
 def _answer_question(responses: dict[str, list[Any]], suggestions: dict[str, Any]) -> tuple[str, str]:
-    """Which of the things asked is the answer, and why none can be told."""
+    """The question whose responses are the answer; "" and the reason where none is certain."""
     names = list(dict.fromkeys((*responses, *suggestions)))
     readable = [name for name in names if all(map(_is_answer, (*responses.get(name, ()), *_one(suggestions, name))))]
     named = [name for name in readable if any(word in name.lower() for word in (*ANSWER_WORDS, "response"))]

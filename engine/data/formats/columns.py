@@ -25,7 +25,7 @@ ROLES: dict[str, tuple[str, ...]] = {
     "id": ID_KEYS,
     "title": ("title",),
 }
-"""What a column may be, and the names that are understood without being told."""
+"""What a column may be, and the names that are understood without `--columns`."""
 NESTED = ("meta", "metadata", "fields", "data")
 """Where annotation tools put what a user brought along."""
 SUGGESTED = ": --columns "
