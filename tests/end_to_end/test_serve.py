@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psutil
 import pytest
 
 from engine.errors import UsageError
@@ -225,6 +226,30 @@ async def test_one_visitors_keys_do_not_move_anothers_view(served: Served) -> No
         assert "[6 Runs" not in await read(second, "[2 Spans")
     assert not list(served.run.commands.iterdir())
     assert not served.run.verdicts.exists()
+
+
+def ended(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
+
+
+@needs_extra
+async def test_a_visitor_that_does_not_end_ends_with_the_server(tmp_path: Path) -> None:
+    from aiohttp import ClientSession
+
+    # Leaving the server sends SIGINT and looks that it complains of nothing.
+    with serving(tmp_path) as served:
+        async with ClientSession(headers={"Origin": served.origin, "Cookie": served.cookie}) as session:
+            visitor = await session.ws_connect(f"ws://127.0.0.1:{served.port}/ws?width=80&height=24")
+            await read(visitor, "[1 Journey")
+            (server,) = (one for one in psutil.Process().children() if str(tmp_path) in " ".join(one.cmdline()))
+            stuck = server.children(recursive=True)
+            for process in stuck:
+                process.suspend()
+    assert stuck
+    until(lambda: all(ended(process) for process in stuck), "the visitor's end")
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
+import psutil
 from aiohttp import web
 from textual_serve.server import Server
 
@@ -107,16 +108,26 @@ class TokenServer(Server):
             del self._visits[id(request)]
 
     async def on_shutdown(self, app: web.Application) -> None:
-        """Let the visitors' processes end before the event loop does."""
+        """Let the visitors' processes end before the event loop does; one that does not end is killed."""
         await super().on_shutdown(app)
         for visit in list(self._visits.values()):
             if visit.transport is not None:
                 visit.transport.close()
+        if not await self._all_gone():
+            for process in _visitors():
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
+            await self._all_gone()
+        await asyncio.sleep(LOOK_SECONDS)  # for the news that the last process has ended
+
+    async def _all_gone(self) -> bool:
+        """Whether every visit and every visitor's process ends within SHUTDOWN_SECONDS."""
         with suppress(TimeoutError):
             async with asyncio.timeout(SHUTDOWN_SECONDS):
-                while self._visits:
+                while self._visits or _visitors():
                     await asyncio.sleep(LOOK_SECONDS)
-        await asyncio.sleep(LOOK_SECONDS)  # for the news that the last process has ended
+                return True
+        return False
 
     def initialize_logging(self) -> None:
         # No requests are logged: they hold the token.
@@ -151,6 +162,12 @@ class TokenServer(Server):
             ) from error
         self.port = listening.getsockname()[1]
         web.run_app(self._make_app(), sock=listening, print=None, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
+
+
+def _visitors() -> list[psutil.Process]:
+    """The visitors' processes and their shells, also those whose visit has just ended."""
+    children: list[psutil.Process] = psutil.Process().children(recursive=True)
+    return children
 
 
 def _refused(why: str) -> web.Response:
