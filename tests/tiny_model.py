@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from tests.uncounted import uncounted_environment
 
 CODE = """
 import sys
@@ -35,6 +39,17 @@ tokenizer.save_pretrained(sys.argv[1])
 
 
 def make_tiny_model(folder: Path) -> Path:
-    """Write the model into `folder`, in a process of its own so that this one stays without torch."""
-    subprocess.run([sys.executable, "-c", CODE, str(folder)], check=True, capture_output=True, cwd=folder.parent)
+    """Write the model into `folder`."""
+    folder.mkdir()
+    for name, content in _files().items():
+        (folder / name).write_bytes(content)
     return folder
+
+
+@cache
+def _files() -> dict[str, bytes]:
+    """The model's files, made once and in a process of its own so that this one stays without torch."""
+    with TemporaryDirectory() as folder:
+        command = [sys.executable, "-c", CODE, folder]
+        subprocess.run(command, check=True, capture_output=True, env=uncounted_environment())
+        return {file.name: file.read_bytes() for file in Path(folder).iterdir()}

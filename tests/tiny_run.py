@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
+from functools import cache
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from engine.config import RunConfig
 from engine.events import AnyEvent
@@ -46,8 +49,17 @@ def tiny_config(folder: Path, *, count: int = 24) -> RunConfig:
     )
 
 
-def kept_run(folder: Path) -> RunDir:
-    """A finished run in `folder/run`: two epochs, the weights of both kept; snapshots 0 (untrained), 1 and 2."""
+def kept_run(folders: pytest.TempPathFactory) -> RunDir:
+    """A finished run, alone in a new folder: two epochs, the weights of both kept; snapshots 0 (untrained), 1 and 2."""
+    folder = folders.mktemp("kept") / "run"
+    shutil.copytree(_kept_run(folders.getbasetemp() / "trained").path, folder)
+    return RunDir(folder)
+
+
+@cache
+def _kept_run(folder: Path) -> RunDir:
+    """Trained once in a session; every caller has a copy."""
+    folder.mkdir()
     config = msgspec.structs.replace(
         tiny_config(folder), early_snapshots=False, keep_weights="all", epochs=2, run_dir=str(folder / "run")
     )

@@ -16,6 +16,7 @@ from engine.rundir.layout import RunDir
 from engine.rundir.snapshot import Snapshot, snapshot_name
 from tests.pseudo_terminal import PseudoTerminal
 from tests.tiny_run import kept_run
+from tests.uncounted import count_no_child
 from tests.waiting import Clock, until
 from tui.cli import progress
 from tui.cli.main import main
@@ -27,13 +28,14 @@ QUESTION = "What do I take?"
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
-    return kept_run(tmp_path_factory.mktemp("tiny"))
+    return kept_run(tmp_path_factory)
 
 
 @pytest.fixture
 def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Call:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    count_no_child(monkeypatch)
     return Call(capsys, monkeypatch)
 
 

@@ -7,17 +7,16 @@ import subprocess
 import sys
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from engine.data.examples import read_examples
 from engine.errors import ExitCode
 from engine.export.usage import USAGE
-from engine.launch import Run, start
 from engine.rundir.checkpoints import find_weights
-from engine.rundir.liveness import State
+from engine.rundir.layout import RunDir
 from engine.rundir.snapshot import Snapshot, snapshot_name
-from tests.tiny_run import tiny_config
+from tests.tiny_run import kept_run
+from tests.uncounted import uncounted_environment
 from tui.cli.main import main
 
 README = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
@@ -25,19 +24,12 @@ BLOCK = re.search(r"<!-- python: use an exported folder -->\n```python\n(.*?)```
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """Two epochs of the tiny model; the weights of the best are kept."""
-    folder = tmp_path_factory.mktemp("run")
-    config = msgspec.structs.replace(
-        tiny_config(folder, count=8), epochs=2, keep_weights="best", run_dir=str(folder / "run"), early_snapshots=False
-    )
-    run = start(config)
-    assert run.wait() is State.FINISHED
-    return run
+def run(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
+    return kept_run(tmp_path_factory)
 
 
 @pytest.fixture(scope="module")
-def folder(run: Run) -> Path:
+def folder(run: RunDir) -> Path:
     """Where the lines are run: the folder that holds `my-model`."""
     assert main(["export", str(run.path), "-o", str(run.path.parent / "my-model")]) == ExitCode.OK
     return run.path.parent
@@ -46,7 +38,13 @@ def folder(run: Run) -> Path:
 def answer(lines: str, folder: Path) -> str:
     """What the lines print."""
     done = subprocess.run(
-        [sys.executable, "-P", "-c", lines], cwd=folder, capture_output=True, text=True, timeout=170, check=False
+        [sys.executable, "-P", "-c", lines],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=170,
+        check=False,
+        env=uncounted_environment(),
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.removesuffix("\n")
@@ -62,9 +60,9 @@ def test_the_readmes_lines_answer_as_they_stand(folder: Path) -> None:
     assert found in passage[1]
 
 
-def test_the_lines_answer_as_the_runs_own_snapshot_does(run: Run, folder: Path) -> None:
-    example = read_examples(run.directory.examples_file).eval[0]
-    kept = find_weights(run.directory).snapshot
+def test_the_lines_answer_as_the_runs_own_snapshot_does(run: RunDir, folder: Path) -> None:
+    example = read_examples(run.examples_file).eval[0]
+    kept = find_weights(run).snapshot
     assert kept is not None
     with Snapshot(run.path / snapshot_name(kept.index)) as snapshot:
         predicted = snapshot.prediction(0)

@@ -19,6 +19,7 @@ from engine.rundir.layout import RunDir
 from tests.fake_run import make_run
 from tests.kept_weights import keep_weights
 from tests.tiny_model import make_tiny_model
+from tests.uncounted import uncounted_environment
 from tui.cli.main import main
 
 needs_onnx = pytest.mark.skipif(
@@ -76,10 +77,8 @@ def test_the_file_computes_what_torch_does_at_any_batch_and_length(
     assert [path.name for path in tmp_path.iterdir()] == ["qa.onnx"]
     assert file.stat().st_mode & 0o077 == 0
     weights = run.checkpoints / "epoch-0002"
-    # Nothing of ours runs there, so what counts lines would only make it slow.
-    plain = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
     compare = [sys.executable, "-P", "-c", COMPARE, str(weights), str(file)]
-    done = subprocess.run(compare, capture_output=True, text=True, check=False, env=plain)
+    done = subprocess.run(compare, capture_output=True, text=True, check=False, env=uncounted_environment())
     assert done.returncode == 0, done.stderr
     differences = np.array([float(line) for line in done.stdout.split()])
     assert len(differences) == 3

@@ -49,7 +49,7 @@ QUESTION = "What do I take?"
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
-    return kept_run(tmp_path_factory.mktemp("tiny"))
+    return kept_run(tmp_path_factory)
 
 
 @pytest.fixture(scope="module")

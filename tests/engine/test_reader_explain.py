@@ -26,7 +26,7 @@ LONG = " ".join(PASSAGE.replace("7", str(number)) for number in range(9))
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
-    return kept_run(tmp_path_factory.mktemp("tiny"))
+    return kept_run(tmp_path_factory)
 
 
 @pytest.fixture(scope="module")

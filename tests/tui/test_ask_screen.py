@@ -13,20 +13,19 @@ from textual.pilot import Pilot
 
 from engine.insight.probability import SpanSums, probability
 from engine.insight.spans import AnswerRules, n_best
-from engine.launch import start
 from engine.messages import Answer, Candidate, WindowScores
 from engine.reader import Reader
 from engine.rundir.checkpoints import MANIFEST, Manifest
 from engine.rundir.eval_set import EvalSet
 from engine.rundir.layout import RunDir
-from engine.rundir.liveness import State
 from engine.rundir.snapshot import Snapshot, snapshot_name
 from tests.fake_app import make_app, opened, press, screen_lines, screen_text, settle, until
 from tests.fake_run import make_run
 from tests.recorded import recorded_run
 from tests.tiny_model import make_tiny_model
-from tests.tiny_run import tiny_config
+from tests.tiny_run import kept_run
 from tests.tui.test_explainer import answering_processes
+from tests.uncounted import count_no_child
 from tests.waiting import until as wait_until
 from tui.drawing.text import visible
 from tui.model.asker import Asked, Asker
@@ -38,14 +37,12 @@ HOSTILE = "\x1b]0;owned\x07 [/b] [@click=app.quit]x[/] \x9b31m \u202edlrow\u200b
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
-    """Two epochs, the weights of both kept; snapshots 0 (untrained), 1, 2."""
-    folder = tmp_path_factory.mktemp("asked")
-    config = msgspec.structs.replace(
-        tiny_config(folder), early_snapshots=False, keep_weights="all", epochs=2, run_dir=str(folder / "run")
-    )
-    started = start(config)
-    assert started.wait() is State.FINISHED
-    return started.directory
+    return kept_run(tmp_path_factory)
+
+
+@pytest.fixture(autouse=True)
+def _uncounted(monkeypatch: pytest.MonkeyPatch) -> None:
+    count_no_child(monkeypatch)
 
 
 def best_of(run: RunDir) -> int:

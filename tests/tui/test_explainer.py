@@ -13,6 +13,7 @@ from engine.rundir.checkpoints import kept_weights
 from engine.rundir.layout import RunDir
 from engine.rundir.snapshot import SnapshotInfo
 from tests.tiny_run import kept_run
+from tests.uncounted import count_no_child
 from tests.waiting import until
 from tui.model.asker import Asked, Asker
 from tui.model.explainer import Explainer, Target, Wanted
@@ -24,7 +25,12 @@ QUESTION = "What do I take?"
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
     """Two epochs of six steps, the weights of both kept."""
-    return kept_run(tmp_path_factory.mktemp("tiny"))
+    return kept_run(tmp_path_factory)
+
+
+@pytest.fixture(autouse=True)
+def _uncounted(monkeypatch: pytest.MonkeyPatch) -> None:
+    count_no_child(monkeypatch)
 
 
 def copied(run: RunDir, folder: Path) -> RunDir:
